@@ -1,0 +1,22 @@
+"""Questions, requests and answers: an agent's behaviour is a question with an interchangeable answerer."""
+
+from abm.questions.answer import Answer, Kind, Status
+from abm.questions.choice import Transform, distribution, pick
+from abm.questions.question import Question, Request, TextConstraint
+from abm.questions.template import Prompt, Segment, Template, Value
+
+__all__ = [
+    "Answer",
+    "Kind",
+    "Prompt",
+    "Question",
+    "Request",
+    "Segment",
+    "Status",
+    "Template",
+    "TextConstraint",
+    "Transform",
+    "Value",
+    "distribution",
+    "pick",
+]
