@@ -1,4 +1,4 @@
-"""The wheel holds exactly the tree; the root folders refuse to be imported under their own names."""
+"""The wheel holds exactly the tree; root folders refuse to be imported under their own names."""
 
 import shutil
 import subprocess
