@@ -42,7 +42,37 @@ _HOME = {
     "uniforms": "abm.rng",
 }
 
-__all__ = ["__version__", *_HOME]  # noqa: PLE0604
+__all__ = [
+    "Agent",
+    "Answer",
+    "Intervention",
+    "LLMPolicy",
+    "Message",
+    "Mixture",
+    "Model",
+    "Network",
+    "Population",
+    "Question",
+    "Request",
+    "Router",
+    "RowAgent",
+    "RulePolicy",
+    "Scenario",
+    "Seeds",
+    "Skipped",
+    "Status",
+    "Study",
+    "SurrogatePolicy",
+    "TextConstraint",
+    "Transform",
+    "View",
+    "__version__",
+    "chance",
+    "load",
+    "parameter",
+    "uniform",
+    "uniforms",
+]
 
 if TYPE_CHECKING:
     from abm.engine import Agent, Intervention, Message, Model, View
