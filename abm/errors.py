@@ -16,6 +16,7 @@ The tree::
     ├── NetworkError         edges, weights or nodes that do not fit the population
     ├── EngineError          misuse of the clock: re-entry, time running backwards, endless instants
     │   └── AgentError       an exception in an agent's process; carries agent id and time
+    ├── AnalysisError        a table or array that an analysis cannot use as it is
     └── MissingExtra         an optional dependency that is not installed; says how to get it
 """
 
@@ -98,6 +99,10 @@ class EngineError(AbmError):
 
 class AgentError(EngineError):
     """An exception inside an agent's process; carries `agent_id` and `time`."""
+
+
+class AnalysisError(AbmError):
+    """A table or array that an analysis cannot use as it is."""
 
 
 class MissingExtra(AbmError, ImportError):
