@@ -45,7 +45,8 @@ if [ -z "$wheel" ]; then
     log="$cache/build.log"
     rm -f "$log.failed"
     { $pip wheel -v --no-deps --wheel-dir "$cache/partial" "llama-cpp-python==$llama" 2>&1 || touch "$log.failed"; } |
-        tee "$log" | sed -un 's/^ *\(\[[0-9]*\/[0-9]*\]\).*/\1/p' | awk '{printf "\r   %s files compiled   ", $0; fflush()}'
+        tee "$log" | sed -un 's/^ *\[\([0-9]*\/[0-9]*\)\].*/\1/p' |
+        while read -r done; do printf '\r   %s files compiled   ' "$done"; done
     echo
     if [ -e "$log.failed" ]; then
         tail -n 30 "$log" >&2
