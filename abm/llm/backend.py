@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from abm.questions import Prompt, Status, TextConstraint
+from abm.questions import Kind, Prompt, Status, TextConstraint
 
 __all__ = ["Backend", "Generation", "Scored"]
 
@@ -29,6 +29,8 @@ class Scored:
         Sum of their probabilities: the mass the model gives to the menu at all.
     tokens_in, tokens_out
         Tokens of the prompt and of all options (their turn ends included), as if nothing was cached.
+    kind
+        `exact`, or `sampled` where a server gave no probabilities.
     """
 
     scores: tuple[float, ...] | None
@@ -37,6 +39,7 @@ class Scored:
     tokens_out: int = 0
     status: Status = Status.OK
     detail: str = ""
+    kind: Kind = Kind.EXACT
 
 
 @dataclass(frozen=True, slots=True)

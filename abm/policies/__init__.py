@@ -1,0 +1,35 @@
+"""Policies: who answers, by which assignment, and what becomes of failures."""
+
+from abm.policies.answering import Answerer, FailureHandling, Outcome, Skipped, Ticket
+from abm.policies.assignment import Assignment, Mixture, PerQuestion, assigned, peek_assigned
+from abm.policies.base import Policy
+from abm.policies.coverage import as_measured, judged
+from abm.policies.llm import LLMPolicy, text_seed
+from abm.policies.router import Every, Novel, Router, Trigger, When, text_cost
+from abm.policies.rule import ByQuestion, RulePolicy
+
+__all__ = [
+    "Answerer",
+    "Assignment",
+    "ByQuestion",
+    "Every",
+    "FailureHandling",
+    "LLMPolicy",
+    "Mixture",
+    "Novel",
+    "Outcome",
+    "PerQuestion",
+    "Policy",
+    "Router",
+    "RulePolicy",
+    "Skipped",
+    "Ticket",
+    "Trigger",
+    "When",
+    "as_measured",
+    "assigned",
+    "judged",
+    "peek_assigned",
+    "text_cost",
+    "text_seed",
+]
