@@ -33,7 +33,7 @@ done
 
 [ -x "$VENV/bin/python" ] || { echo "== Creating $VENV with Python $minor"; "$python" -m venv "$VENV"; }
 pip="$VENV/bin/python -m pip --disable-pip-version-check"
-$pip install -q --upgrade pip
+$pip install -qq --upgrade pip
 
 llama=$(sed -n 's/^llama[-_]cpp[-_]python==//p' "$constraints")
 build=$(printf '%s %s %s' "$(uname -m)" "$(grep -m1 -E '^(flags|Features)' /proc/cpuinfo 2>/dev/null || true)" "${CMAKE_ARGS:-}" | cksum | cut -d' ' -f1)
@@ -58,8 +58,8 @@ if [ -z "$wheel" ]; then
 fi
 
 echo "== Installing Agora and its dependencies"
-$pip install -q "$wheel" -c "$constraints"
-$pip install -q -e '.[llama,dev]' -c "$constraints"
+$pip install -qq "$wheel" -c "$constraints"
+$pip install -qq -e '.[llama,dev]' -c "$constraints"
 rm -f "$VENV"/.agora-*
 touch "$stamp"
 echo "== Ready: . $VENV/bin/activate && abm --help"

@@ -5,6 +5,6 @@ cd "$(dirname "$0")/.."
 VENV="${VENV:-.venv}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$VENV/bin/python" -m pip install -q --disable-pip-version-check --no-deps --target "$work" .
+"$VENV/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --target "$work" .
 rm -rf build
 MYPYPATH="$work" "$VENV/bin/python" -m mypy --config-file pyproject.toml -p abm

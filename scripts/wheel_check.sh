@@ -7,10 +7,10 @@ minor=$("$VENV/bin/python" -c 'import sys; print("%d.%d" % sys.version_info[:2])
 constraints="$PWD/constraints/$minor.txt"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$VENV/bin/python" -m pip wheel -q --no-deps --wheel-dir "$work/dist" .
+"$VENV/bin/python" -m pip wheel -qq --no-deps --wheel-dir "$work/dist" .
 rm -rf build
 "$VENV/bin/python" -m venv "$work/empty"
-"$work/empty/bin/python" -m pip install -q --disable-pip-version-check -c "$constraints" "$work"/dist/agora_abm-*.whl
+"$work/empty/bin/python" -m pip install -qq --disable-pip-version-check -c "$constraints" "$work"/dist/agora_abm-*.whl
 cp models/opinion_network/studies/preset_small.toml "$work/"
 cd "$work"
 empty/bin/abm models
