@@ -1,0 +1,10 @@
+"""Compiled kernels: library drivers that a user's scalar rule is compiled into.
+
+Numba is loaded when a kernel is first needed, never on import. Each driver has one source: with
+Numba it is compiled, without Numba (or for small work) the same source is interpreted, on the same
+generator, with the same bits.
+"""
+
+from abm.kernels.tools import has_numba
+
+__all__ = ["has_numba"]

@@ -1,0 +1,29 @@
+"""Networks: CSR arrays, generators, files, layers, and ties that change during a run."""
+
+from abm.networks.convert import from_networkx, read_edge_list, to_networkx
+from abm.networks.generators import (
+    barabasi_albert,
+    complete,
+    configuration,
+    erdos_renyi,
+    random_regular,
+    stochastic_block,
+    watts_strogatz,
+)
+from abm.networks.homophily import homophilous
+from abm.networks.network import Network
+
+__all__ = [
+    "Network",
+    "barabasi_albert",
+    "complete",
+    "configuration",
+    "erdos_renyi",
+    "from_networkx",
+    "homophilous",
+    "random_regular",
+    "read_edge_list",
+    "stochastic_block",
+    "to_networkx",
+    "watts_strogatz",
+]

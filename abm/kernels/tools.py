@@ -1,0 +1,108 @@
+"""What a driver is built from: a compiler and a sequential generator, compiled or interpreted.
+
+The generator is xoroshiro128++ (Blackman & Vigna 2021, ACM TOMS 47): two 64-bit words of state,
+kept in local variables of a driver. Bounded integers are floor(word * n / 2**64), exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Tools", "has_numba", "plain_tools", "start", "tools"]
+
+_MASK = 0xFFFFFFFFFFFFFFFF
+_TO_UNIT = 2.0**-53
+
+
+class Tools(NamedTuple):
+    """The pieces of a driver.
+
+    Attributes
+    ----------
+    jit
+        Compiles a function (or returns it as it is).
+    draw
+        (s0, s1) -> (word, s0, s1): the next 64 random bits and the new state.
+    unit
+        word -> float in [0, 1) with 53 random bits.
+    bounded
+        (word, n) -> integer in 0..n-1, for 1 <= n < 2**32.
+    load
+        Array of two words -> (s0, s1).
+    """
+
+    jit: Callable[[Any], Any]
+    draw: Callable[[Any, Any], tuple[Any, Any, Any]]
+    unit: Callable[[Any], Any]
+    bounded: Callable[[Any, Any], Any]
+    load: Callable[[Any], tuple[Any, Any]]
+
+
+@cache
+def has_numba() -> bool:
+    """Whether Numba is installed."""
+    return find_spec("numba") is not None
+
+
+def tools(*, compiled: bool) -> Tools:
+    """Compiled or interpreted tools."""
+    if not compiled:
+        return plain_tools()
+    from abm.kernels.compiled import compiled_tools
+
+    return compiled_tools()
+
+
+def start(rng: np.random.Generator) -> NDArray[np.uint64]:
+    """State of a new sequential generator: two words from `rng`, shape (2,), not both zero.
+
+    Examples
+    --------
+    >>> start(np.random.default_rng(1)).shape
+    (2,)
+    """
+    state = rng.integers(0, 2**64, size=2, dtype=np.uint64)
+    return state if state.any() else np.ones(2, dtype=np.uint64)
+
+
+def plain_tools() -> Tools:
+    """The interpreted pieces: Python integers.
+
+    Examples
+    --------
+    >>> pieces = plain_tools()
+    >>> word, s0, s1 = pieces.draw(1, 2)
+    >>> word, pieces.bounded(word, 10)
+    (393217, 0)
+    """
+    return Tools(
+        jit=lambda function: function, draw=_draw, unit=_unit, bounded=_bounded, load=_load
+    )
+
+
+def _rotate(word: int, by: int) -> int:
+    return (word << by | word >> (64 - by)) & _MASK
+
+
+def _draw(s0: int, s1: int) -> tuple[int, int, int]:
+    word = (_rotate((s0 + s1) & _MASK, 17) + s0) & _MASK
+    s1 ^= s0
+    return word, _rotate(s0, 49) ^ s1 ^ (s1 << 21 & _MASK), _rotate(s1, 28)
+
+
+def _unit(word: int) -> float:
+    return (word >> 11) * _TO_UNIT
+
+
+def _bounded(word: int, n: int) -> int:
+    return word * n >> 64
+
+
+def _load(state: NDArray[np.uint64]) -> tuple[int, int]:
+    return int(state[0]), int(state[1])
