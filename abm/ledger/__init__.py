@@ -1,0 +1,20 @@
+"""The ledger: every distinct answer is asked once, stored before it is seen, and replayable."""
+
+from abm.ledger.recorded import Asked, Counts, Recorded
+from abm.ledger.replay import Replayed, RunRecorder, export_run
+from abm.ledger.schema import Entry, Failure, answer_key
+from abm.ledger.store import Ledger, write_ledger
+
+__all__ = [
+    "Asked",
+    "Counts",
+    "Entry",
+    "Failure",
+    "Ledger",
+    "Recorded",
+    "Replayed",
+    "RunRecorder",
+    "answer_key",
+    "export_run",
+    "write_ledger",
+]

@@ -116,7 +116,7 @@ class RulePolicy:
             self._check_probabilities(question, columns, raw)
             with np.errstate(divide="ignore"):
                 return np.log(raw)
-        self._blame(question, columns, raw, np.isnan(raw).any(axis=1), "no nan")
+        self._blame(question, columns, raw, np.isnan(raw.sum(axis=1)), "no nan")
         return raw
 
     def texts(self, question: Question, columns: Columns, n: int) -> list[str]:

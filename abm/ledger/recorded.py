@@ -1,0 +1,258 @@
+"""Asked once: a policy whose answers are in a ledger before anybody sees them."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+from abm.errors import PolicyError, require
+from abm.ledger.schema import Entry, Failure, answer_key, holds_content
+from abm.ledger.store import Ledger
+from abm.policies.base import Policy
+from abm.policies.coverage import as_measured, judged
+from abm.questions import Answer, Request
+
+__all__ = ["Asked", "Counts", "Recorded", "RunPolicy"]
+
+
+class Asked(NamedTuple):
+    """A request as one run asks it.
+
+    Attributes
+    ----------
+    run
+        Name of the run; failures without content belong to it. Empty: to nobody.
+    occurrence
+        How many times the run had asked the same request before.
+    """
+
+    request: Request
+    run: str = ""
+    occurrence: int = 0
+
+
+@runtime_checkable
+class RunPolicy(Policy, Protocol):
+    """A policy that knows which run asks."""
+
+    def answer_asked(self, asked: Sequence[Asked]) -> list[Answer]: ...
+
+
+@dataclass
+class Counts:
+    """What was asked and what it cost. Tokens are notional, except where they say `inferred`.
+
+    Attributes
+    ----------
+    asked, distinct
+        Requests, and distinct requests.
+    inferred
+        Requests that the policy itself answered; the others were saved.
+    tokens_in, tokens_out
+        What all asked requests cost when nothing is cached. Budgets read these.
+    inferred_tokens_in, inferred_tokens_out
+        What was really evaluated, as far as the policy reports it. Nothing reads these.
+    failures
+        Status -> number of asked requests with that status.
+    batches, largest_batch
+        Batches that reached the policy, and the largest.
+    """
+
+    asked: int = 0
+    distinct: int = 0
+    inferred: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    inferred_tokens_in: int = 0
+    inferred_tokens_out: int = 0
+    batches: int = 0
+    largest_batch: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def saved(self) -> int:
+        """Requests that needed no inference."""
+        return self.asked - self.inferred
+
+    def saw(self, answers: Iterable[Answer]) -> None:
+        """Count answers that were given."""
+        for answer in answers:
+            self.asked += 1
+            self.tokens_in += answer.tokens_in
+            self.tokens_out += answer.tokens_out
+            if not answer.ok:
+                self.failures[str(answer.status)] += 1
+
+    def inferred_batch(self, answers: Sequence[Answer]) -> None:
+        """Count a batch that the policy answered."""
+        self.inferred += len(answers)
+        self.inferred_tokens_in += sum(answer.tokens_in for answer in answers)
+        self.inferred_tokens_out += sum(answer.tokens_out for answer in answers)
+        self.batches += 1
+        self.largest_batch = max(self.largest_batch, len(answers))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for a manifest."""
+        return {**asdict(self), "failures": dict(self.failures), "saved": self.saved}
+
+
+class Recorded:
+    """Answers from the ledger; asks the policy for what is missing, once, and commits it first.
+
+    Parameters
+    ----------
+    policy
+        A policy with `recorded = True`. Its `coverage_floor`, if it has one, judges every answer
+        after the ledger.
+    ledger
+        Shared by all runs of a study.
+    max_batch
+        Most requests per batch and transaction, >= 1: a kill repeats at most so many.
+
+    Notes
+    -----
+    Content (scores, texts) is shared by all runs. A failure without content goes to the run that
+    asked, under (key, occurrence), and a resumed run meets it again; another run asks anew.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from abm.policies import RulePolicy
+    >>> from abm.questions import Question
+    >>> rule = RulePolicy(lambda fields, options: [[0.0, -1.0]])
+    >>> request = Question("q", 1, "?", ("a", "b")).request({})
+    >>> with Ledger(Path(tempfile.mkdtemp()) / "ledger.sqlite") as ledger:
+    ...     policy = Recorded(rule, ledger)
+    ...     first, again = policy.answer([request]), policy.answer([request])
+    >>> first == again, policy.counts.asked, policy.counts.inferred
+    (True, 2, 1)
+    """
+
+    recorded = True
+
+    def __init__(self, policy: Policy, ledger: Ledger, *, max_batch: int = 1024) -> None:
+        require(max_batch >= 1, PolicyError, f"max_batch = {max_batch}, expected >= 1")
+        self.max_batch = max_batch
+        self.inner, self.ledger, self.counts = policy, ledger, Counts()
+        self.fingerprint = policy.fingerprint
+        self.coverage_floor: float | None = getattr(policy, "coverage_floor", None)
+        self._memory: dict[str, Answer] = {}
+        self._failures: dict[str, dict[tuple[str, int], Answer]] = {}
+        self._seen: set[int] = set()
+        self._guard = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"Recorded({self.inner!r})"
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer per request, in order."""
+        return self.answer_asked([Asked(request) for request in requests])
+
+    def answer_asked(self, asked: Sequence[Asked]) -> list[Answer]:
+        """One answer per request of one or several runs, in order."""
+        with self._guard:
+            keys = [answer_key(self.fingerprint, one.request) for one in asked]
+            self._load(keys)
+            found: dict[int, Answer] = {}
+            open_rows = list(range(len(asked)))
+            while open_rows:
+                open_rows = [row for row in open_rows if not self._known(row, asked, keys, found)]
+                if open_rows:
+                    self._infer(open_rows, asked, keys, found)
+                    open_rows = [row for row in open_rows if row not in found]
+            answers = [found[row] for row in range(len(asked))]
+            self._count(keys, answers)
+            return answers
+
+    def peek(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answers that touch neither the ledger nor the counts."""
+        with self._guard:
+            keys = [answer_key(self.fingerprint, request) for request in requests]
+            known = self.ledger.get_many(keys)
+            missing = [r for r, key in zip(requests, keys, strict=True) if key not in known]
+            fresh = iter(self._ask(missing) if missing else [])
+            return [self._judged(known[key] if key in known else next(fresh)) for key in keys]
+
+    def as_sent(self, request: Request) -> tuple[str, tuple[int, ...]] | None:
+        """The prompt exactly as sent and its token ids, if the policy sends one."""
+        sent = getattr(self.inner, "as_sent", None)
+        return None if sent is None else sent(request)
+
+    def forget_failures(self, run: str) -> None:
+        """Before a failed run is tried anew: it asks again where it failed."""
+        with self._guard:
+            self.ledger.forget_failures(run)
+            self._failures.pop(run, None)
+
+    def _load(self, keys: list[str]) -> None:
+        new = list(dict.fromkeys(key for key in keys if key not in self._memory))
+        for key, answer in self.ledger.get_many(new).items():
+            self._memory[key] = self._judged(answer)
+
+    def _known(
+        self, row: int, asked: Sequence[Asked], keys: list[str], found: dict[int, Answer]
+    ) -> bool:
+        one, key = asked[row], keys[row]
+        failure = self._failures_of(one.run).get((key, one.occurrence)) if one.run else None
+        answer = failure or self._memory.get(key)
+        if answer is not None:
+            found[row] = answer
+        return answer is not None
+
+    def _failures_of(self, run: str) -> dict[tuple[str, int], Answer]:
+        if run not in self._failures:
+            self._failures[run] = self.ledger.failures(run)
+        return self._failures[run]
+
+    def _infer(
+        self,
+        rows: list[int],
+        asked: Sequence[Asked],
+        keys: list[str],
+        found: dict[int, Answer],
+    ) -> None:
+        """Ask each distinct request once; a failure is the first asker's, the others ask again."""
+        first: dict[str, int] = {}
+        for row in rows:
+            if len(first) < self.max_batch or keys[row] in first:
+                first.setdefault(keys[row], row)
+        answers = self._ask([asked[row].request for row in first.values()])
+        entries, failures = [], []
+        for (key, row), answer in zip(first.items(), answers, strict=True):
+            one, measured = asked[row], as_measured(answer)
+            entry = Entry(self.fingerprint, one.request, measured)
+            if holds_content(measured):
+                entries.append(entry)
+            elif one.run:
+                failures.append(Failure(one.run, one.occurrence, entry))
+            if not holds_content(measured):
+                same = [r for r in rows if keys[r] == key and asked[r][1:] == one[1:]]
+                found.update(dict.fromkeys(same, measured))
+        self.ledger.put_batch(entries, failures)
+        for entry in entries:
+            self._memory[entry.key] = self._judged(entry.answer)
+        for failure in failures:
+            place = (failure.entry.key, failure.occurrence)
+            self._failures_of(failure.run)[place] = failure.entry.answer
+        self.counts.inferred_batch(answers)
+
+    def _ask(self, requests: list[Request]) -> list[Answer]:
+        answers = list(self.inner.answer(requests))
+        require(
+            len(answers) == len(requests),
+            PolicyError,
+            f"{self.inner!r} gave {len(answers)} answers to {len(requests)} requests",
+        )
+        return answers
+
+    def _judged(self, answer: Answer) -> Answer:
+        return answer if self.coverage_floor is None else judged(answer, self.coverage_floor)
+
+    def _count(self, keys: list[str], answers: list[Answer]) -> None:
+        self._seen.update(int(key[:16], 16) for key in keys)
+        self.counts.distinct = len(self._seen)
+        self.counts.saw(answers)

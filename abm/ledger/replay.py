@@ -1,0 +1,215 @@
+"""What one run used: collected while it runs, and read back without any model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+
+from abm.errors import LedgerError, ReplayMiss, require
+from abm.ledger.recorded import Asked, Counts, RunPolicy
+from abm.ledger.schema import Entry, Failure, answer_key, holds_content
+from abm.ledger.store import Ledger, write_ledger
+from abm.policies.base import Policy
+from abm.policies.coverage import DEFAULT_FLOOR, as_measured, check_floor, judged
+from abm.questions import Answer, Request
+
+__all__ = ["Replayed", "RunRecorder", "export_run"]
+
+
+class RunRecorder:
+    """A policy as one run sees it: collects every answer that the run used, failures included.
+
+    Parameters
+    ----------
+    policy
+        `Recorded`, `RemotePolicy` or any other policy.
+    run
+        Name of the run, unique within the study and the same when the run is resumed.
+
+    Attributes
+    ----------
+    counts
+        What this run asked. Notional, so the same whatever a ledger already held.
+
+    Examples
+    --------
+    >>> from abm.policies import RulePolicy
+    >>> from abm.questions import Question
+    >>> request = Question("q", 1, "?", ("a", "b")).request({})
+    >>> recorder = RunRecorder(RulePolicy(lambda fields, options: [[0.0, -1.0]]), "run 1")
+    >>> recorder.answer([request])[0].ok, recorder.counts.asked, len(recorder.entries)
+    (True, 1, 1)
+    """
+
+    def __init__(self, policy: Policy, run: str) -> None:
+        self.inner, self.run, self.counts = policy, run, Counts()
+        self.fingerprint, self.recorded = policy.fingerprint, policy.recorded
+        self.entries: dict[str, Entry] = {}
+        self.failures: list[Failure] = []
+        self._occurrences: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"RunRecorder({self.inner!r}, run={self.run!r})"
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer per request, in order."""
+        keys = [answer_key(self.fingerprint, request) for request in requests]
+        asked = [
+            Asked(request, self.run, self._next(key))
+            for request, key in zip(requests, keys, strict=True)
+        ]
+        if isinstance(self.inner, RunPolicy):
+            answers = self.inner.answer_asked(asked)
+        else:
+            answers = list(self.inner.answer(requests))
+        for key, one, answer in zip(keys, asked, answers, strict=True):
+            self._collect(key, one, as_measured(answer))
+        self.counts.saw(answers)
+        self.counts.distinct = len(self._occurrences)
+        return answers
+
+    def peek(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answers that leave no trace."""
+        return list(getattr(self.inner, "peek", self.inner.answer)(requests))
+
+    def as_sent(self, request: Request) -> tuple[str, tuple[int, ...]] | None:
+        """The prompt exactly as sent and its token ids, if the policy sends one."""
+        sent = getattr(self.inner, "as_sent", None)
+        return None if sent is None else sent(request)
+
+    def _next(self, key: str) -> int:
+        occurrence = self._occurrences.get(key, 0)
+        self._occurrences[key] = occurrence + 1
+        return occurrence
+
+    def _collect(self, key: str, one: Asked, answer: Answer) -> None:
+        if key in self.entries and holds_content(answer):
+            return
+        entry = Entry(self.fingerprint, one.request, answer)
+        if holds_content(answer):
+            self.entries[key] = entry
+        else:
+            self.failures.append(Failure(self.run, one.occurrence, entry))
+
+
+def export_run(path: str | os.PathLike[str], recorders: Iterable[RunRecorder]) -> None:
+    """Write all that the recorders of one run collected to a ledger that replays alone.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> export_run(os.path.join(folder, "ledger.sqlite"), [])
+    >>> os.listdir(folder)
+    ['ledger.sqlite']
+    """
+    together = list(recorders)
+    entries = [entry for recorder in together for entry in recorder.entries.values()]
+    failures = [failure for recorder in together for failure in recorder.failures]
+    write_ledger(path, sorted(entries, key=lambda entry: entry.key), failures)
+
+
+class Replayed:
+    """Answers from a ledger alone; no model file is needed and none is looked for.
+
+    Parameters
+    ----------
+    ledger
+        Usually the ledger in a run's folder, opened with `read_only=True`.
+    fingerprint
+        Fingerprint of the policy whose answers are read.
+    coverage_floor
+        The floor that the run declared (its manifest has it).
+    run
+        Whose failures are met again. May be left out where the ledger holds one run's.
+
+    Raises
+    ------
+    ReplayMiss
+        The ledger lacks an answer. Names the question, the fields and the run, and carries them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from abm.questions import Question
+    >>> request = Question("q", 1, "?", ("a", "b")).request({})
+    >>> path = os.path.join(tempfile.mkdtemp(), "ledger.sqlite")
+    >>> write_ledger(path, [Entry("model", request, Answer(scores=(0.0, -1.0)))])
+    >>> with Ledger(path, read_only=True) as ledger:
+    ...     Replayed(ledger, "model").answer([request])[0].scores
+    (0.0, -1.0)
+    """
+
+    recorded = True
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        fingerprint: str,
+        *,
+        coverage_floor: float = DEFAULT_FLOOR,
+        run: str | None = None,
+    ) -> None:
+        self.ledger, self.fingerprint = ledger, fingerprint
+        self.coverage_floor, self.counts = check_floor(coverage_floor), Counts()
+        self.run = self._only_run() if run is None else run
+        self._failures = ledger.failures(self.run)
+        self._memory: dict[str, Answer] = {}
+        self._occurrences: dict[str, int] = {}
+
+    def __repr__(self) -> str:
+        return f"Replayed({str(self.ledger.path)!r}, {self.fingerprint!r})"
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer per request, in order."""
+        keys = [answer_key(self.fingerprint, request) for request in requests]
+        self._load(keys)
+        answers = []
+        for key, request in zip(keys, requests, strict=True):
+            occurrence = self._occurrences.get(key, 0)
+            self._occurrences[key] = occurrence + 1
+            answers.append(self._found(key, occurrence, request))
+        self.counts.saw(answers)
+        self.counts.distinct = len(self._occurrences)
+        return answers
+
+    def peek(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answers that leave no trace."""
+        keys = [answer_key(self.fingerprint, request) for request in requests]
+        self._load(keys)
+        pairs = zip(keys, requests, strict=True)
+        return [self._found(key, self._occurrences.get(key, 0), request) for key, request in pairs]
+
+    def _load(self, keys: list[str]) -> None:
+        new = list(dict.fromkeys(key for key in keys if key not in self._memory))
+        for key, answer in self.ledger.get_many(new).items():
+            self._memory[key] = judged(answer, self.coverage_floor)
+
+    def _found(self, key: str, occurrence: int, request: Request) -> Answer:
+        answer = self._failures.get((key, occurrence)) or self._memory.get(key)
+        if answer is not None:
+            return answer
+        question, fields = request.question, dict(request.fields)
+        known = self.ledger.fingerprints()
+        hint = "" if self.fingerprint in known else f" It holds answers of {known} only."
+        raise ReplayMiss(
+            f"{self.ledger} lacks an answer to question {question.id!r} version "
+            f"{question.version} with fields {fields} from {self.fingerprint!r} "
+            f"(run {self.run or 'unnamed'}, seed {request.seed}, attempt {request.attempt})."
+            f"{hint} The code or the scenario differs from the run that was recorded, or it was "
+            "not finished: compare the manifest, or run the study again with its model",
+            question=question.id,
+            version=question.version,
+            fields=fields,
+            run=self.run,
+            key=key,
+        )
+
+    def _only_run(self) -> str:
+        runs = self.ledger.runs_with_failures()
+        require(
+            len(runs) <= 1,
+            LedgerError,
+            f"{self.ledger} holds failures of the runs {runs}; say run=... to replay one of them",
+        )
+        return runs[0] if runs else ""
