@@ -3,15 +3,19 @@
 from abm.ledger.recorded import Asked, Counts, Recorded
 from abm.ledger.replay import Replayed, RunRecorder, export_run
 from abm.ledger.schema import Entry, Failure, answer_key
+from abm.ledger.service import AnsweringService, Client, RemotePolicy
 from abm.ledger.store import Ledger, write_ledger
 
 __all__ = [
+    "AnsweringService",
     "Asked",
+    "Client",
     "Counts",
     "Entry",
     "Failure",
     "Ledger",
     "Recorded",
+    "RemotePolicy",
     "Replayed",
     "RunRecorder",
     "answer_key",

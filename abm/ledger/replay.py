@@ -47,6 +47,7 @@ class RunRecorder:
         self.entries: dict[str, Entry] = {}
         self.failures: list[Failure] = []
         self._occurrences: dict[str, int] = {}
+        self._asked = policy.answer_asked if isinstance(policy, RunPolicy) else None
 
     def __repr__(self) -> str:
         return f"RunRecorder({self.inner!r}, run={self.run!r})"
@@ -58,10 +59,7 @@ class RunRecorder:
             Asked(request, self.run, self._next(key))
             for request, key in zip(requests, keys, strict=True)
         ]
-        if isinstance(self.inner, RunPolicy):
-            answers = self.inner.answer_asked(asked)
-        else:
-            answers = list(self.inner.answer(requests))
+        answers = list(self._asked(asked) if self._asked else self.inner.answer(requests))
         for key, one, answer in zip(keys, asked, answers, strict=True):
             self._collect(key, one, as_measured(answer))
         self.counts.saw(answers)

@@ -1,0 +1,343 @@
+"""One answering process per study: it owns the models and the ledger; workers send it requests.
+
+A worker holds a `RemotePolicy`, which is a policy like any other. The service gathers what several
+workers have pending into one batch per policy. With answers that depend on the request alone, that
+cannot change a result; it only makes batches larger.
+
+    parent                                   worker (spawned)
+    AnsweringService({"llm": Recorded(...)})     RemotePolicy(Client(connection), "llm", ...)
+"""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import traceback
+from collections.abc import Mapping, Sequence
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import Any, NamedTuple
+
+from abm.errors import AbmError, BackendError, PolicyError, require
+from abm.ledger import schema
+from abm.ledger.recorded import Asked, Recorded, RunPolicy
+from abm.policies.base import Policy
+from abm.questions import Answer, Question, Request
+
+__all__ = ["AnsweringService", "Client", "RemotePolicy"]
+
+
+class Client:
+    """The worker's end of a connection to the service.
+
+    Parameters
+    ----------
+    connection
+        From `AnsweringService.connect`, passed to the worker when it is started.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._sent: set[str] = set()
+
+    def call(self, verb: str, *values: Any) -> Any:
+        """Send a message and wait for its reply; errors of the service are raised here."""
+        try:
+            self.connection.send((verb, *values))
+            outcome, value = self.connection.recv()
+        except (EOFError, OSError) as error:
+            raise BackendError(
+                "the answering process is gone, so this run cannot go on; start the study again "
+                "to resume it"
+            ) from error
+        if outcome == "error":
+            raise value
+        return value
+
+    def ask(self, verb: str, name: str, asked: Sequence[Asked]) -> Any:
+        """Send requests. A question travels once per connection, and `perceive` never does."""
+        new = {one.request.question.digest: one.request.question for one in asked}
+        definitions = [
+            (digest, schema.definition_text(question))
+            for digest, question in new.items()
+            if digest not in self._sent
+        ]
+        rows = [
+            (r.question.digest, r.fields, r.seed, r.attempt, run, occurrence)
+            for r, run, occurrence in asked
+        ]
+        value = self.call(verb, name, definitions, rows)
+        self._sent.update(new)
+        return value
+
+    def fingerprints(self) -> dict[str, str]:
+        """Policy name -> fingerprint, of all that the service answers for."""
+        return dict(self.call("fingerprints"))
+
+    def policies(self) -> dict[str, RemotePolicy]:
+        """Policy name -> its stand-in in this worker."""
+        names = self.fingerprints().items()
+        return {name: RemotePolicy(self, name, fingerprint) for name, fingerprint in names}
+
+
+class RemotePolicy:
+    """A policy whose answers come from the answering process.
+
+    Parameters
+    ----------
+    client
+        A `Client`, or a connection from `AnsweringService.connect`.
+    name
+        The policy's name in the service.
+    fingerprint
+        Its fingerprint.
+
+    Raises
+    ------
+    BackendError
+        The answering process is gone, or its backend is unusable.
+    """
+
+    recorded = True
+
+    def __init__(self, client: Client | Connection, name: str, fingerprint: str) -> None:
+        self.client = client if isinstance(client, Client) else Client(client)
+        self.name, self.fingerprint = name, fingerprint
+
+    def __repr__(self) -> str:
+        return f"RemotePolicy({self.name!r})"
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """One answer per request, in order."""
+        return self.answer_asked([Asked(request) for request in requests])
+
+    def answer_asked(self, asked: Sequence[Asked]) -> list[Answer]:
+        """One answer per request of a run, in order."""
+        return list(self.client.ask("answer", self.name, asked)) if asked else []
+
+    def peek(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answers that touch neither the ledger nor the counts."""
+        return list(self.client.ask("peek", self.name, [Asked(r) for r in requests]))
+
+    def as_sent(self, request: Request) -> tuple[str, tuple[int, ...]] | None:
+        """The prompt exactly as sent and its token ids, if the policy sends one."""
+        sent: tuple[str, tuple[int, ...]] | None
+        sent = self.client.ask("as_sent", self.name, [Asked(request)])
+        return sent
+
+
+class _Message(NamedTuple):
+    sender: Connection
+    name: str
+    asked: list[Asked]
+
+
+class AnsweringService:
+    """Answers the requests of workers with the policies of this process.
+
+    Parameters
+    ----------
+    policies
+        Name -> policy, usually `Recorded`.
+
+    Attributes
+    ----------
+    batches, gathered
+        Batches asked, and how many of them held requests of more than one worker.
+
+    Notes
+    -----
+    The service runs in a thread of the parent between `start` and `stop`, or `with service:`. A
+    worker that dies takes its pending requests with it; the others go on. An exception of a policy
+    is raised in the worker whose requests caused it.
+
+    Examples
+    --------
+    >>> from abm.policies import RulePolicy
+    >>> request = Question("q", 1, "?", ("a", "b")).request({})
+    >>> rule = RulePolicy(lambda fields, options: [[0.0, -1.0]])
+    >>> with AnsweringService({"twin": rule}) as service:
+    ...     Client(service.connect()).policies()["twin"].answer([request])[0].scores
+    (0.0, -1.0)
+    """
+
+    def __init__(self, policies: Mapping[str, Policy]) -> None:
+        self.policies = dict(policies)
+        self.batches = self.gathered = 0
+        self._connections: list[Connection] = []
+        self._questions: dict[str, Question] = {}
+        self._guard = threading.Lock()
+        self._bell, self._ring = Pipe(duplex=False)
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> AnsweringService:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def connect(self) -> Connection:
+        """A connection for one worker; may be called at any time.
+
+        Pass it as an argument to a spawned process and close it here once the process has started:
+        otherwise the death of the worker goes unnoticed until the service stops.
+        """
+        require(not self._stopping, BackendError, "the answering service has stopped")
+        ours, theirs = Pipe()
+        with self._guard:
+            self._connections.append(ours)
+        self._ring.send_bytes(b"new")
+        return theirs
+
+    def start(self) -> None:
+        """Begin to answer, in a thread."""
+        require(self._thread is None, BackendError, "the answering service has been started before")
+        self._thread = threading.Thread(target=self.serve, name="answering", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the batch in flight, then hang up. Workers that still wait get a BackendError."""
+        if self._stopping:
+            return
+        self._stopping = True
+        self._ring.send_bytes(b"stop")
+        if self._thread is not None:
+            self._thread.join()
+        for end in (*self._connections, self._bell, self._ring):
+            end.close()
+
+    def serve(self) -> None:
+        """Answer until `stop` is called."""
+        while not self._stopping:
+            self._answer(self._pending(timeout=None))
+
+    def counts(self) -> dict[str, Any]:
+        """Counts of every policy that keeps them, and of the batches, for a manifest."""
+        return {
+            "batches": self.batches,
+            "gathered": self.gathered,
+            "policies": {
+                name: policy.counts.to_dict()
+                for name, policy in self.policies.items()
+                if isinstance(policy, Recorded)
+            },
+        }
+
+    def _pending(self, timeout: float | None) -> list[_Message]:
+        """What workers have sent: waits for the first, then takes all that is there."""
+        messages: list[_Message] = []
+        while not self._stopping:
+            with self._guard:
+                ends = [self._bell, *self._connections]
+            ready = wait(ends, 0 if messages else timeout)
+            if not ready:
+                break
+            for end in ready:
+                messages += self._receive(end)  # type: ignore[arg-type]
+        return messages
+
+    def _receive(self, end: Connection) -> list[_Message]:
+        if end is self._bell:
+            end.recv_bytes()
+            return []
+        try:
+            verb, *values = end.recv()
+        except (EOFError, OSError):
+            self._drop(end)
+            return []
+        if verb == "fingerprints":
+            named = {name: policy.fingerprint for name, policy in self.policies.items()}
+            self._reply(end, "ok", named)
+            return []
+        name, definitions, rows = values
+        for digest, definition in definitions:
+            self._questions.setdefault(digest, schema.read_question(definition))
+        asked = [
+            Asked(Request(self._questions[digest], fields, seed, attempt), run, occurrence)
+            for digest, fields, seed, attempt, run, occurrence in rows
+        ]
+        if verb == "answer":
+            return [_Message(end, name, asked)]
+        self._look(end, verb, name, [one.request for one in asked])
+        return []
+
+    def _answer(self, messages: list[_Message]) -> None:
+        for name in dict.fromkeys(message.name for message in messages):
+            self._answer_batch(name, [m for m in messages if m.name == name])
+
+    def _answer_batch(self, name: str, messages: list[_Message]) -> None:
+        asked = [one for message in messages for one in message.asked]
+        try:
+            answers = _ask(self._policy(name), asked)
+        except Exception as error:  # the worker raises it; this thread must live for the others
+            if len(messages) > 1:
+                for message in messages:
+                    self._answer_batch(name, [message])
+            else:
+                self._reply(messages[0].sender, "error", _portable(error))
+            return
+        self.batches += 1
+        self.gathered += len(messages) > 1
+        start = 0
+        for message in messages:
+            self._reply(message.sender, "ok", answers[start : start + len(message.asked)])
+            start += len(message.asked)
+
+    def _look(self, end: Connection, verb: str, name: str, requests: list[Request]) -> None:
+        try:
+            policy = self._policy(name)
+            value: Any = None
+            if verb == "peek":
+                value = list(getattr(policy, "peek", policy.answer)(requests))
+            elif hasattr(policy, "as_sent"):
+                value = policy.as_sent(requests[0])
+        except Exception as error:  # as above
+            self._reply(end, "error", _portable(error))
+            return
+        self._reply(end, "ok", value)
+
+    def _policy(self, name: str) -> Policy:
+        require(
+            name in self.policies,
+            PolicyError,
+            f"the answering service has no policy {name!r}; it has {sorted(self.policies)}",
+        )
+        return self.policies[name]
+
+    def _reply(self, end: Connection, outcome: str, value: Any) -> None:
+        try:
+            end.send((outcome, value))
+        except OSError:
+            self._drop(end)
+
+    def _drop(self, end: Connection) -> None:
+        with self._guard:
+            if end in self._connections:
+                self._connections.remove(end)
+        end.close()
+
+
+def _ask(policy: Policy, asked: list[Asked]) -> list[Answer]:
+    if isinstance(policy, RunPolicy):
+        return policy.answer_asked(asked)
+    answers = list(policy.answer([one.request for one in asked]))
+    require(
+        len(answers) == len(asked),
+        PolicyError,
+        f"{policy!r} gave {len(answers)} answers to {len(asked)} requests",
+    )
+    return answers
+
+
+def _portable(error: Exception) -> Exception:
+    """The error itself where it survives the journey; otherwise its words."""
+    if isinstance(error, AbmError):
+        try:
+            pickle.loads(pickle.dumps(error))
+            return error
+        except (pickle.PicklingError, AttributeError, TypeError):
+            return type(error)(str(error))
+    trace = "".join(traceback.format_exception(error))
+    return BackendError(f"{type(error).__name__} in the answering process: {error}", trace=trace)
