@@ -103,15 +103,13 @@ def effects_table(
             for (name,), treated in arms.items():
                 if name == base or (base,) not in arms:
                     continue
-                both = treated.join(arms[(base,)], on=pairs, suffix="\x00", maintain_order="left")
+                both = treated.join(arms[(base,)], on=pairs, suffix="\x00").sort(pairs)
                 unmatched = treated.height + arms[(base,)].height - 2 * both.height
                 for outcome in measures:
                     effect = _effect(both, outcome, level, varied, fixed)
                     head = {**cell, arm: name, "control": base, "outcome": outcome}
                     rows.append(head | _effect_row(effect, unmatched))
-    head_schema: dict[str, pl.DataType] = {name: frame.schema[name] for name in cells} | {
-        arm: frame.schema[arm]
-    }
+    head_schema = {name: frame.schema[name] for name in [*cells, arm]}
     head_schema |= {"control": frame.schema[arm], "outcome": pl.String()}
     return pl.DataFrame(rows, schema=head_schema | _EFFECT_COLUMNS, orient="row")
 

@@ -1,0 +1,28 @@
+"""Figures: functions from tidy tables to Matplotlib figures in one style.
+
+No simulation, no file reading, no seeds inside. `save` writes the figure as PDF and PNG beside the
+table it draws and a JSON with its caption facts and provenance.
+"""
+
+from abm.analysis.figures.distributions import before_after, ridgelines
+from abm.analysis.figures.effects import effect_forest
+from abm.analysis.figures.inspect import crowded_text
+from abm.analysis.figures.save import Saved, save
+from abm.analysis.figures.shares import stacked_shares
+from abm.analysis.figures.style import COLOURS, INSTRUMENT_CHECK, WIDTHS, figure_style
+from abm.analysis.figures.trajectories import trajectories
+
+__all__ = [
+    "COLOURS",
+    "INSTRUMENT_CHECK",
+    "WIDTHS",
+    "Saved",
+    "before_after",
+    "crowded_text",
+    "effect_forest",
+    "figure_style",
+    "ridgelines",
+    "save",
+    "stacked_shares",
+    "trajectories",
+]

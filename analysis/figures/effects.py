@@ -1,0 +1,136 @@
+"""Effect forests: estimates with intervals by arm, answerers side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from abm.analysis.figures.layout import (
+    bottom_label,
+    name_uncertainty,
+    panel_titles,
+    shared_legend,
+)
+from abm.analysis.figures.style import (
+    Look,
+    Width,
+    figure_style,
+    grid_figure,
+    looks,
+)
+from abm.analysis.figures.tables import column, need, ordered, part, shown
+
+__all__ = ["effect_forest"]
+
+
+def effect_forest(
+    table: pl.DataFrame,
+    *,
+    y: str = "arm",
+    series: str | None = None,
+    panel: str | None = None,
+    estimate: str = "estimate",
+    low: str = "low",
+    high: str = "high",
+    xlabel: str = "difference",
+    ylabel: str = "",
+    margin: float | None = None,
+    zero: float | None = 0.0,
+    order: Mapping[str, Sequence[Any]] | None = None,
+    names: Mapping[Any, str] | None = None,
+    width: Width | float = "double",
+    height: float | None = None,
+) -> Figure:
+    """Points with intervals: one line per value of `y`, series beside each other within it.
+
+    Parameters
+    ----------
+    table
+        Tidy, as `effects_table` returns it: one row per `y`, `series` and `panel`.
+    margin
+        Half width of an equivalence band drawn around `zero`, if one was fixed beforehand.
+    zero
+        Where the line of no effect stands; None for none.
+    others
+        As in `trajectories`. An undefined interval is drawn as an open point without a bar, an
+        undefined estimate as the word "undefined".
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"arm": ["a", "b"], "estimate": [0.1, 0.3], "low": [0.0, 0.2],
+    ...                       "high": [0.2, 0.4]})
+    >>> effect_forest(table, xlabel="share").axes[0].get_xlabel()
+    'share'
+    """
+    need(table, y, series, panel, estimate, low, high)
+    given = order or {}
+    lines, columns = ordered(table, y, given.get(y)), ordered(table, panel, given.get(panel or ""))
+    with figure_style():
+        look = looks(ordered(table, series, given.get(series or "")))
+        tall = height or 20 + len(lines) * (4.5 + 3.2 * len(look))
+        figure, axes = grid_figure(1, len(columns), width=width, height=tall, sharey=True)
+        for axis, value in zip(axes[0], columns, strict=True):
+            here = table if panel is None else part(table, **{panel: value})
+            _frame(axis, zero, margin)
+            for place, (name, style) in enumerate(look.items()):
+                mine = here if series is None else part(here, **{series: name})
+                shift = (place - (len(look) - 1) / 2) * min(0.24, 0.8 / len(look))
+                _points(axis, mine, [y, estimate, low, high], lines, shift, style)
+        _lines(axes[0][0], lines, names, ylabel)
+        panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
+        bottom_label(figure, axes[0], xlabel)
+        name_uncertainty(figure, table, "bars", "paired replications")
+        if series is not None:
+            shared_legend(figure, _handles(look), [shown(v, names) for v in look])
+    return figure
+
+
+def _frame(axis: Axes, zero: float | None, margin: float | None) -> None:
+    if zero is not None and margin is not None:
+        axis.axvspan(zero - margin, zero + margin, color="#E8E8E8", lw=0, zorder=0)
+        axis.plot([zero - 1.1 * margin, zero + 1.1 * margin], [0, 0], alpha=0)
+    if zero is not None:
+        axis.axvline(zero, color="#555555", lw=0.7, ls=(0, (2, 2)), zorder=1)
+    axis.grid(axis="x")
+    axis.spines["left"].set_visible(False)
+    axis.tick_params(axis="y", length=0)
+    axis.locator_params(axis="x", nbins=5)
+
+
+def _points(
+    axis: Axes, table: pl.DataFrame, names: list[str], lines: list[Any], shift: float, look: Look
+) -> None:
+    y, estimate, low, high = names
+    places = np.array([lines.index(value) for value in table[y]]) + shift
+    middle, left, right = (column(table, name) for name in (estimate, low, high))
+    sure = np.isfinite(left) & np.isfinite(right)
+    axis.hlines(places[sure], left[sure], right[sure], color=look.colour, lw=1.3)
+    for known, face in ((sure, look.colour), (~sure, "white")):
+        axis.plot(middle[known], places[known], look.marker, color=look.colour, mfc=face, ms=4)
+    for place in places[~np.isfinite(middle)]:
+        axis.annotate(
+            "undefined",
+            (0.98, place),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="center",
+            fontsize=5.5,
+            color=look.colour,
+        )
+
+
+def _lines(axis: Axes, lines: list[Any], names: Mapping[Any, str] | None, ylabel: str) -> None:
+    axis.set_yticks(range(len(lines)), [shown(value, names) for value in lines])
+    axis.set_ylim(len(lines) - 0.5, -0.5)
+    axis.set_ylabel(ylabel)
+
+
+def _handles(look: Mapping[Any, Look]) -> list[Line2D]:
+    empty = np.array([])
+    return [Line2D(empty, empty, color=s.colour, marker=s.marker, ms=4) for s in look.values()]

@@ -1,0 +1,128 @@
+"""Room for words: legends, titles, shared axis labels and lines at the foot that never collide."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
+
+__all__ = [
+    "bottom_label",
+    "name_uncertainty",
+    "panel_titles",
+    "shared_legend",
+    "stamp",
+    "wrapped",
+]
+
+_STAMP, _NOTE, _LABEL = "agora-stamp", "agora-note", "agora-label"
+_SIZES = {_STAMP: 6.0, _NOTE: 6.0, _LABEL: 7.0}
+_LETTER = 0.58
+"""Mean width of a letter in units of the font size, a little generous."""
+
+
+def wrapped(text: str, points: float, size: float, *, bold: bool = False) -> str:
+    """Break a text into lines that fit a width, both in points.
+
+    Examples
+    --------
+    >>> wrapped("share of agents", 60, 7)
+    'share of\\nagents'
+    """
+    letters = max(8, int(points / (size * _LETTER * (1.12 if bold else 1.0))))
+    return (
+        "\n".join(textwrap.wrap(text, letters, break_on_hyphens=False, break_long_words=False))
+        or text
+    )
+
+
+def panel_titles(figure: Figure, axes: Sequence[Axes], titles: Sequence[str]) -> None:
+    """Titles above the panels of a row, broken to the width of a panel."""
+    wide = (72 * figure.get_figwidth() - 50) / len(axes) - 6
+    for axis, title in zip(axes, titles, strict=True):
+        if title:
+            axis.set_title(wrapped(title, wide, 7.5, bold=True), loc="left")
+
+
+def bottom_label(figure: Figure, axes: Sequence[Axes], text: str) -> None:
+    """Label of the x axis: under the panel, or once for all panels of the row."""
+    points = 72 * figure.get_figwidth()
+    if len(axes) == 1:
+        axes[0].set_xlabel(wrapped(text, 0.8 * points, 7))
+    else:
+        _write(figure, _LABEL, wrapped(text, 0.95 * points, 7))
+        _arrange(figure)
+
+
+def stamp(figure: Figure, *lines: str) -> None:
+    """Print lines at the foot of a figure, in room kept free for them; replaces earlier ones."""
+    points = 0.97 * 72 * figure.get_figwidth()
+    text = "\n".join(wrapped(line, points, _SIZES[_STAMP]) for line in lines if line)
+    _write(figure, _STAMP, text)
+    _arrange(figure)
+
+
+def name_uncertainty(figure: Figure, table: pl.DataFrame, mark: str, unit: str) -> None:
+    """Say at the foot what the bands or bars are, from the columns level, n, varied and fixed."""
+    if not {"level", "n"} <= set(table.columns):
+        return
+    counts = table["n"].to_numpy()
+    levels = " and ".join(f"{100 * level:g} %" for level in table["level"].unique().sort())
+    few, many = int(counts.min()), int(counts.max())
+    count = f"{few}" if few == many else f"{few} to {many}"
+    scope = [
+        f"{title}: {'; '.join(table[name].unique(maintain_order=True))}"
+        for name, title in (("varied", "varied"), ("fixed", "held fixed"))
+        if name in table.columns
+    ]
+    text = "; ".join([f"{mark}: {levels} interval over {count} {unit}", *scope])
+    _write(figure, _NOTE, wrapped(text, 0.97 * 72 * figure.get_figwidth(), _SIZES[_NOTE]))
+    _arrange(figure)
+
+
+def shared_legend(figure: Figure, handles: Sequence[Any], names: Sequence[Any]) -> None:
+    """One legend above all panels, in as few lines as the width allows."""
+    labels = [str(name) for name in names]
+    points = 72 * figure.get_figwidth() - 12
+    columns = len(labels)
+    while columns > 1 and _legend_width(labels, columns) > points:
+        columns -= 1
+    figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=1.4)
+
+
+def _legend_width(labels: list[str], columns: int) -> float:
+    rows = -(-len(labels) // columns)
+    blocks = [labels[i : i + rows] for i in range(0, len(labels), rows)]
+    return sum(6.5 * _LETTER * max(map(len, block)) + 33 for block in blocks)
+
+
+def _write(figure: Figure, gid: str, text: str) -> None:
+    for old in _texts(figure, gid):
+        old.remove()
+    if text:
+        style: dict[str, Any] = {"fontsize": _SIZES[gid], "gid": gid, "linespacing": 1.2}
+        style |= {"color": "#333333"} if gid != _LABEL else {}
+        style |= {"fontstyle": "italic"} if gid == _STAMP else {}
+        figure.text(0.5, 0.0, text, ha="center", va="bottom", in_layout=False, **style)
+
+
+def _texts(figure: Figure, gid: str) -> list[Text]:
+    return [text for text in figure.texts if text.get_gid() == gid]
+
+
+def _arrange(figure: Figure) -> None:
+    """Stack the stamp and the shared label from the bottom, and keep the axes above them."""
+    high, used = 72 * figure.get_figheight(), 0.0
+    for gid in (_STAMP, _NOTE, _LABEL):
+        for text in _texts(figure, gid):
+            text.set_y((used + 2) / high)
+            used += 2 + 1.32 * _SIZES[gid] * (1 + text.get_text().count("\n"))
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.set(rect=(0, used / high, 1, 1 - used / high))
