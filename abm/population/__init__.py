@@ -1,0 +1,22 @@
+"""Populations: columns first, agent handles on rows where an agent needs a life of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from abm.population.population import Population
+from abm.population.rows import Rows
+
+if TYPE_CHECKING:
+    from abm.population.agents import RowAgent
+
+__all__ = ["Population", "RowAgent", "Rows"]
+
+
+def __getattr__(name: str) -> Any:
+    # Handles are Mesa agents; a population without handles needs neither Mesa nor the engine.
+    if name == "RowAgent":
+        from abm.population.agents import RowAgent
+
+        return RowAgent
+    raise AttributeError(f"module 'abm.population' has no attribute {name!r}")

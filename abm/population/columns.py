@@ -1,0 +1,133 @@
+"""Columns: named arrays of one length that can grow, shrink and be checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from abm.errors import PopulationError, require
+
+__all__ = ["Columns", "as_column", "from_series", "to_series"]
+
+
+class Columns:
+    """Arrays of one length n, by name, in room that doubles when it is full.
+
+    Examples
+    --------
+    >>> columns = Columns(2)
+    >>> columns.put("age", as_column("age", [30, 40], 2))
+    >>> columns.append(1, {"age": [50]})
+    >>> columns["age"].tolist()
+    [30, 40, 50]
+    """
+
+    def __init__(self, n: int) -> None:
+        self.n = n
+        self._room: dict[str, NDArray[Any]] = {}
+        self._shown: dict[str, NDArray[Any]] = {}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self._shown[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._shown
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shown)
+
+    def put(self, name: str, values: NDArray[Any]) -> None:
+        """Add or replace a column; `values` is kept, not copied."""
+        self._room[name] = self._shown[name] = values
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Keep these rows, in this order."""
+        self.n = rows.size
+        for name, values in self._shown.items():
+            self._room[name] = values[rows]
+        self._show()
+
+    def append(self, extra: int, values: dict[str, Any]) -> None:
+        """Add `extra` rows at the end; `values` has all columns, each of that length."""
+        first, self.n = self.n, self.n + extra
+        for name, array in self._room.items():
+            if len(array) < self.n:
+                room = np.empty((max(2 * len(array), self.n), *array.shape[1:]), array.dtype)
+                room[:first] = array[:first]
+                self._room[name] = room
+            self._room[name][first : self.n] = values[name]
+        self._show()
+
+    def _show(self) -> None:
+        self._shown = {name: array[: self.n] for name, array in self._room.items()}
+
+
+def as_column(name: str, values: Any, n: int) -> NDArray[Any]:
+    """A writable array of length n from a sequence, an array, a Polars series, or one value for all.
+
+    Text becomes an object array (fixed-width text would cut longer values off in silence).
+    """
+    if isinstance(values, pl.Series):
+        array = from_series(values)
+    elif isinstance(values, (str, bytes)) or np.ndim(values) == 0:
+        array = np.full(n, values, dtype=object if isinstance(values, (str, bytes)) else None)
+    else:
+        array = _array(values)
+    require(
+        array.ndim >= 1 and len(array) == n,
+        PopulationError,
+        f"column {name!r} has shape {array.shape}, expected {n} rows",
+        column=name,
+    )
+    return array
+
+
+def _array(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
+    if isinstance(values, np.ndarray):
+        return values.astype(object) if values.dtype.kind in "US" else values.copy()
+    items = list(values)
+    if any(isinstance(item, (str, bytes, tuple, list, dict)) or item is None for item in items):
+        array = np.empty(len(items), dtype=object)
+        array[:] = items
+        return array
+    return np.array(items)
+
+
+def from_series(series: pl.Series) -> NDArray[Any]:
+    """A writable array from a Polars series.
+
+    Raises
+    ------
+    PopulationError
+        Integers or truth values with missing entries, which no NumPy column can hold.
+    """
+    holes = series.null_count()
+    kind = series.dtype
+    require(
+        holes == 0 or not (kind.is_integer() or kind == pl.Boolean),
+        PopulationError,
+        f"column {series.name!r} of type {kind} has {holes} missing values; drop those rows, "
+        "fill them (fill_null), or cast the column to Float64 to have nan",
+        column=series.name,
+    )
+    if kind.is_numeric() or kind == pl.Boolean or kind.is_temporal():
+        return np.array(series.to_numpy())
+    if isinstance(kind, pl.Array):
+        return np.array(series.to_numpy())
+    array = np.empty(len(series), dtype=object)
+    array[:] = series.to_list()
+    return array
+
+
+def to_series(name: str, values: NDArray[Any]) -> pl.Series:
+    """A Polars series; objects that Polars has no type for stay Python objects."""
+    if values.dtype != object:
+        return pl.Series(name, values)
+    try:
+        return pl.Series(name, values.tolist())
+    except (TypeError, pl.exceptions.PolarsError):
+        return pl.Series(name, values.tolist(), dtype=pl.Object)
