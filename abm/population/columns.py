@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from abm.errors import PopulationError, require
 
-__all__ = ["Columns", "as_column", "from_series", "to_series"]
+__all__ = ["Columns", "as_column", "from_series", "is_one", "to_series"]
 
 
 class Columns:
@@ -67,13 +67,13 @@ class Columns:
 
 
 def as_column(name: str, values: Any, n: int) -> NDArray[Any]:
-    """A writable array of length n from a sequence, an array, a Polars series, or one value for all.
+    """A writable array of length n from an array, a series, a sequence, or one value for all.
 
     Text becomes an object array (fixed-width text would cut longer values off in silence).
     """
     if isinstance(values, pl.Series):
         array = from_series(values)
-    elif isinstance(values, (str, bytes)) or np.ndim(values) == 0:
+    elif is_one(values):
         array = np.full(n, values, dtype=object if isinstance(values, (str, bytes)) else None)
     else:
         array = _array(values)
@@ -84,6 +84,15 @@ def as_column(name: str, values: Any, n: int) -> NDArray[Any]:
         column=name,
     )
     return array
+
+
+def is_one(values: Any) -> bool:
+    """Whether this is one value for all rather than one per row."""
+    return isinstance(values, (str, bytes)) or not hasattr(values, "__len__") or _flat(values)
+
+
+def _flat(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.ndim == 0
 
 
 def _array(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import PopulationError, require
-from abm.population.columns import Columns, as_column, to_series
+from abm.population.columns import Columns, as_column, is_one, to_series
 from abm.rng import agent_key, child_key
 
 if TYPE_CHECKING:
@@ -193,9 +193,7 @@ class Population:
     def _fill(self, name: str, values: Any) -> None:
         self.catch_up()
         column = self._columns[name]
-        given = values if np.ndim(values) == 0 else as_column(name, values, self.n)
-        if np.ndim(values) == 0 and column.dtype != object:
-            given = np.asarray(values)
+        given = as_column(name, values, self.n)
         try:
             np.copyto(column, given, casting="same_kind")
         except (TypeError, ValueError) as error:
@@ -373,9 +371,7 @@ class Population:
         if parents is None:
             names = range(self._next_id, self._next_id + size)
             return np.array([agent_key(f"added {i}") for i in names], dtype=np.uint64)
-        words = []
-        for parent in parents.tolist():
-            words.append(child_key(int(self.keys[parent]), self.next_birth(parent)))
+        words = [child_key(int(self.keys[row]), self.next_birth(row)) for row in parents.tolist()]
         return np.array(words, dtype=np.uint64)
 
     def next_birth(self, row: int) -> int:
@@ -534,11 +530,7 @@ class Population:
 
 
 def _length(n: int | None, keys: Any, columns: Mapping[str, Any]) -> int:
-    lengths = {
-        name: len(values)
-        for name, values in columns.items()
-        if not isinstance(values, (str, bytes)) and np.ndim(values) > 0
-    }
+    lengths = {name: len(values) for name, values in columns.items() if not is_one(values)}
     if keys is not None:
         lengths["keys"] = len(np.atleast_1d(np.asarray(keys, dtype=object)))
     if n is not None:

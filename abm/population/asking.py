@@ -1,0 +1,232 @@
+"""The columnar form of `decide`: distinct requests are asked once, everybody draws by own chance.
+
+The answers, draws and failures are bit-equal to asking the rows one by one in their order: the
+request depends on the fields alone, the uniform on (seed, question, key, occasion) alone, and the
+assignment is evaluated row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abm.errors import PopulationError, require
+from abm.policies.answering import Outcome, Skipped, Ticket
+from abm.population.grouping import group
+from abm.questions import Question, Request, Transform, pick
+from abm.rng import uniforms
+
+if TYPE_CHECKING:
+    from abm.population.population import Population
+
+__all__ = ["Asked", "ask_rows"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of asking many agents.
+
+    Attributes
+    ----------
+    values
+        Indices of the chosen options, shape (n_rows,), int64, -1 where skipped; or a list of texts,
+        with `Skipped` where skipped.
+    skipped
+        Place in `rows` -> what was skipped and why. Empty unless the scenario says `skip`.
+    policies
+        Name of the policy whose answer counts, shape (n_rows,), object array.
+    n_requests
+        Distinct requests asked; n_rows minus this was saved.
+    """
+
+    values: Any
+    skipped: Mapping[int, Skipped]
+    policies: NDArray[Any]
+    n_requests: int
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """Who has an answer, shape (n_rows,)."""
+        mask = np.ones(len(self.values), dtype=bool)
+        mask[list(self.skipped)] = False
+        return mask
+
+
+def ask_rows(
+    population: Population,
+    question: Question,
+    rows: NDArray[np.int64],
+    *,
+    policy: str | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> Asked:
+    """Ask the agents in `rows`; see `Population.ask`."""
+    _check(population, question, rows, fields)
+    model = population.model
+    keys = population.keys[rows]
+    counts = population.asked(question.id)
+    occasions = np.zeros_like(rows) if question.draw == "persistent" else counts[rows]
+    if question.text is not None:
+        requests, member = _text_requests(population, question, rows, fields, keys, occasions)
+    else:
+        requests, member = _requests(population, question, rows, fields)
+    names = _assign(population, rows, keys, requests, member, policy)
+    counts[rows] += 1
+    tickets, ticket = _tickets(requests, member, names)
+    outcomes: list[Outcome] = model.answerer.answer(tickets)
+    skipped = _skipped(question, outcomes, ticket)
+    _record(model, question, outcomes, ticket)
+    policies = np.array([outcome.policy for outcome in outcomes], dtype=object)[ticket]
+    if question.text is not None:
+        texts = [outcomes[t].answer.text for t in ticket.tolist()]
+        values: Any = [skipped.get(i, text) for i, text in enumerate(texts)]
+    else:
+        chance = uniforms(model.chance_seed, f"decide:{question.id}", keys, occasions)
+        values = _draw(_transform(model, question), outcomes, ticket, chance)
+    return Asked(values, skipped, policies, len(tickets))
+
+
+def _check(
+    population: Population,
+    question: Question,
+    rows: NDArray[np.int64],
+    fields: Mapping[str, Any] | None,
+) -> None:
+    require(
+        population.model is not None,
+        PopulationError,
+        "ask: the population has no model, hence no policies; make it with Population(model, ...)",
+    )
+    require(
+        np.unique(rows).size == rows.size,
+        PopulationError,
+        f"ask: question {question.id!r} would be put to somebody twice in one go; ask twice",
+    )
+    require(
+        fields is not None or question.perceive is not None,
+        PopulationError,
+        f"ask: question {question.id!r} has no perceive; give it one, or pass fields={{...}}",
+    )
+
+
+def _requests(
+    population: Population,
+    question: Question,
+    rows: NDArray[np.int64],
+    fields: Mapping[str, Any] | None,
+) -> tuple[list[Request], NDArray[np.int64]]:
+    """Distinct requests in order of first appearance, and the request of each row."""
+    if fields is not None:
+        groups = group(fields, rows.size)
+        return [question.request(values) for values in groups.fields], groups.member
+    place: dict[Request, int] = {}
+    raised = [question.request(values) for values in _perceive(population, question, rows)]
+    member = [place.setdefault(request, len(place)) for request in raised]
+    return list(place), np.array(member, dtype=np.int64)
+
+
+def _text_requests(
+    population: Population,
+    question: Question,
+    rows: NDArray[np.int64],
+    fields: Mapping[str, Any] | None,
+    keys: NDArray[np.uint64],
+    occasions: NDArray[np.int64],
+) -> tuple[list[Request], NDArray[np.int64]]:
+    """One request per row, each with the agent's own seed."""
+    if fields is None:
+        values = _perceive(population, question, rows)
+    else:
+        groups = group(fields, rows.size)
+        values = [groups.fields[g] for g in groups.member.tolist()]
+    seed = population.model.chance_seed
+    seeds = (uniforms(seed, f"text:{question.id}", keys, occasions) * 2**32).astype(np.int64)
+    pairs = zip(values, seeds.tolist(), strict=True)
+    requests = [question.request(value, seed=own) for value, own in pairs]
+    return requests, np.arange(rows.size)
+
+
+def _perceive(
+    population: Population, question: Question, rows: NDArray[np.int64]
+) -> list[Mapping[str, Any]]:
+    from abm.population.agents import view_of_row
+
+    assert question.perceive is not None
+    return [question.perceive(view_of_row(population, row)) for row in rows.tolist()]
+
+
+def _assign(
+    population: Population,
+    rows: NDArray[np.int64],
+    keys: NDArray[np.uint64],
+    requests: list[Request],
+    member: NDArray[np.int64],
+    policy: str | None,
+) -> str | list[str]:
+    """The policy of all, or of each row in order (an assignment may have state)."""
+    model = population.model
+    assignment = model.assignment if policy is None else policy
+    if isinstance(assignment, str):
+        return assignment
+    own = population._agents
+    ids = population.ids[rows].tolist()
+    return [
+        assignment.policy_for(key, requests[r], model.now, agent=own.get(i))
+        for key, r, i in zip(keys.tolist(), member.tolist(), ids, strict=True)
+    ]
+
+
+def _tickets(
+    requests: list[Request], member: NDArray[np.int64], names: str | list[str]
+) -> tuple[list[Ticket], NDArray[np.int64]]:
+    """Distinct tickets, and the ticket of each row."""
+    if isinstance(names, str):
+        return [Ticket(names, request) for request in requests], member
+    place: dict[tuple[str, int], int] = {}
+    pairs = zip(names, member.tolist(), strict=True)
+    ticket = [place.setdefault(pair, len(place)) for pair in pairs]
+    return [Ticket(name, requests[r]) for name, r in place], np.array(ticket, dtype=np.int64)
+
+
+def _draw(
+    transform: Transform,
+    outcomes: list[Outcome],
+    ticket: NDArray[np.int64],
+    chance: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    good = np.array([outcome.answer.ok for outcome in outcomes], dtype=bool)
+    drawn = np.full(ticket.size, -1, dtype=np.int64)
+    scores = [outcome.answer.scores for outcome in outcomes if outcome.answer.ok]
+    who = np.flatnonzero(good[ticket])
+    if who.size:
+        place = (np.cumsum(good) - 1)[ticket[who]]
+        drawn[who] = pick(transform.apply(scores)[place], chance[who])
+    return drawn
+
+
+def _skipped(
+    question: Question, outcomes: list[Outcome], ticket: NDArray[np.int64]
+) -> dict[int, Skipped]:
+    failed = {
+        t: Skipped(question.id, outcome.failure or outcome.answer.status, outcome.answer.detail)
+        for t, outcome in enumerate(outcomes)
+        if not outcome.answer.ok
+    }
+    if not failed:
+        return {}
+    return {i: failed[t] for i, t in enumerate(ticket.tolist()) if t in failed}
+
+
+def _transform(model: Any, question: Question) -> Transform:
+    transform: Transform = model.transforms.get(question.id) or Transform()
+    return transform
+
+
+def _record(
+    model: Any, question: Question, outcomes: list[Outcome], ticket: NDArray[np.int64]
+) -> None:
+    """Count the decisions in the model's log."""
