@@ -35,7 +35,7 @@ class AbmError(Exception):
     ('rate', -1)
     """
 
-    def __init__(self, message: str = "", **values: Any) -> None:
+    def __init__(self, message: str = "", /, **values: Any) -> None:
         super().__init__(message)
         self.values = values
         for name, value in values.items():
@@ -109,7 +109,7 @@ class MissingExtra(AbmError, ImportError):
     """An optional dependency is not installed. Says which extra brings it."""
 
 
-def require(condition: bool, kind: type[AbmError], message: str, **values: Any) -> None:
-    """Raise `kind(message, **values)` unless `condition` holds."""
+def require(condition: bool, error: type[AbmError], message: str, /, **values: Any) -> None:
+    """Raise `error(message, **values)` unless `condition` holds."""
     if not condition:
-        raise kind(message, **values)
+        raise error(message, **values)
