@@ -42,7 +42,9 @@ class AbmError(Exception):
             setattr(self, name, value)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args[0] if self.args else "", self.values)
+        # The third element brings back notes and whatever was attached later.
+        message = self.args[0] if self.args else ""
+        return _rebuild, (type(self), message, self.values), dict(self.__dict__)
 
 
 def _rebuild(kind: type[AbmError], message: str, values: dict[str, Any]) -> AbmError:

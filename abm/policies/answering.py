@@ -152,13 +152,25 @@ class Answerer:
 
     def answer(self, tickets: Sequence[Ticket]) -> list[Outcome]:
         """One outcome per ticket, in order; each distinct ticket is asked once."""
-        found: dict[Ticket, Outcome] = {}
+        outcomes = []
+        for outcome in self.settle(tickets):
+            if isinstance(outcome, DecisionFailed):
+                raise outcome
+            outcomes.append(outcome)
+        return outcomes
+
+    def settle(self, tickets: Sequence[Ticket]) -> list[Outcome | DecisionFailed]:
+        """Like `answer`, with a failure that aborts as a value: it counts when its decision acts."""
+        found: dict[Ticket, Outcome | DecisionFailed] = {}
         distinct = list(dict.fromkeys(tickets))
         for name in dict.fromkeys(ticket.policy for ticket in distinct):
             mine = [ticket for ticket in distinct if ticket.policy == name]
             answers = self._ask(name, [ticket.request for ticket in mine])
             for ticket, answer in zip(mine, answers, strict=True):
-                found[ticket] = self._handle(ticket, answer)
+                try:
+                    found[ticket] = self._handle(ticket, answer)
+                except DecisionFailed as failure:
+                    found[ticket] = failure
         return [found[ticket] for ticket in tickets]
 
     def _policy(self, name: str) -> Policy:
