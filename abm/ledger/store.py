@@ -394,7 +394,7 @@ def _inspect(path: Path) -> None:
         finally:
             base.close()
     if problems != ["ok"]:
-        raise LedgerError(_damaged(path, "; ".join(problems)), path=path)
+        raise LedgerError(_damaged(path, " ".join("; ".join(problems).split())), path=path)
     require(
         application == schema.APPLICATION_ID,
         LedgerError,
