@@ -6,12 +6,13 @@ from abm.policies.base import Policy
 from abm.policies.coverage import as_measured, judged
 from abm.policies.llm import LLMPolicy, text_seed
 from abm.policies.router import Every, Novel, Router, Trigger, When, text_cost
-from abm.policies.rule import ByQuestion, RulePolicy
+from abm.policies.rule import ByQuestion, Columns, RulePolicy
 
 __all__ = [
     "Answerer",
     "Assignment",
     "ByQuestion",
+    "Columns",
     "Every",
     "FailureHandling",
     "LLMPolicy",

@@ -12,10 +12,28 @@ from abm.errors import PolicyError, require
 from abm.policies.base import Policy
 from abm.questions import Answer, Question, Request, Value
 
-__all__ = ["ByQuestion", "Columns", "RulePolicy", "stack"]
+__all__ = ["ByQuestion", "Columns", "RulePolicy", "column", "stack"]
 
-Columns = Mapping[str, NDArray[Any]]
 Returns = Literal["log_scores", "probabilities", "texts"]
+
+
+class Columns(dict[str, NDArray[Any]]):
+    """The fields of n requests: name -> array of shape (n,).
+
+    Attributes
+    ----------
+    n
+        Number of requests; it cannot be read off the arrays where a question has no fields.
+
+    Examples
+    --------
+    >>> Columns({}, n=3).n
+    3
+    """
+
+    def __init__(self, columns: Mapping[str, NDArray[Any]], n: int) -> None:
+        super().__init__(columns)
+        self.n = n
 
 
 class RulePolicy:
@@ -25,8 +43,9 @@ class RulePolicy:
     ----------
     function
         For choices, `function(fields, options)`: `fields` maps each field to an array of shape
-        (n,), `options` is the menu; returns an array of shape (n, n_options). For texts,
-        `function(fields)` returns n texts; `fields["_seed"]` then holds each request's seed.
+        (n,), with n as `fields.n`, and `options` is the menu; returns an array of shape
+        (n, n_options). For texts, `function(fields)` returns n texts; `fields["_seed"]` then
+        holds each request's seed.
         It must treat rows independently and use elementwise operations: a matrix product may
         round differently in another batch, and equal requests must get equal answers in any batch.
     name, version
@@ -47,7 +66,7 @@ class RulePolicy:
     >>> ban = Question("ban", 1, "Age {age}. Ban cars?", ("yes", "no"))
     >>> def young(fields, options):
     ...     yes = np.where(fields["age"] < 40, 0.75, 0.25)
-    ...     return np.column_stack([yes, 1 - yes])
+    ...     return np.column_stack([yes, 1 - yes])  # of shape (fields.n, 2)
     >>> rule = RulePolicy(young, "young", returns="probabilities")
     >>> [float(np.exp(a.scores[0])) for a in rule.answer([ban.request({"age": 30})])]
     [0.75]
@@ -91,12 +110,12 @@ class RulePolicy:
         source = self.fingerprint
         if question.options is None:
             seeds = np.array([request.seed for request in group], dtype=np.uint64)
-            texts = self.texts(question, {**columns, "_seed": seeds}, len(group))
+            texts = self.texts(question, Columns({**columns, "_seed": seeds}, len(group)))
             return [Answer(text=text, source=source) for text in texts]
-        scores = self.scores(question, columns, len(group)).tolist()
+        scores = self.scores(question, columns).tolist()
         return [Answer(scores=tuple(row), coverage=1.0, source=source) for row in scores]
 
-    def scores(self, question: Question, columns: Columns, n: int) -> NDArray[np.float64]:
+    def scores(self, question: Question, columns: Columns) -> NDArray[np.float64]:
         """Log-scores of shape (n, n_options) from columns of shape (n,): the columnar form."""
         require(
             self.returns != "texts" and question.options is not None,
@@ -104,7 +123,7 @@ class RulePolicy:
             f"{self!r} cannot answer question {question.id!r}, which has "
             + ("options" if question.options else "no options"),
         )
-        options = question.options or ()
+        options, n = question.options or (), columns.n
         raw = np.asarray(self.function(columns, options), dtype=np.float64)
         require(
             raw.shape == (n, len(options)),
@@ -119,7 +138,7 @@ class RulePolicy:
         self._blame(question, columns, raw, np.isnan(raw.sum(axis=1)), "no nan")
         return raw
 
-    def texts(self, question: Question, columns: Columns, n: int) -> list[str]:
+    def texts(self, question: Question, columns: Columns) -> list[str]:
         """n texts from columns of shape (n,)."""
         require(
             self.returns == "texts",
@@ -129,10 +148,10 @@ class RulePolicy:
         )
         texts = list(self.function(columns))
         require(
-            len(texts) == n and all(isinstance(text, str) for text in texts),
+            len(texts) == columns.n and all(isinstance(text, str) for text in texts),
             PolicyError,
             f"{self!r} on question {question.id!r} returned {len(texts)} values, "
-            f"expected {n} texts",
+            f"expected {columns.n} texts",
         )
         return texts
 
@@ -172,8 +191,7 @@ class ByQuestion:
     --------
     >>> from abm.questions import Question, TextConstraint
     >>> post = Question("post", 1, "Write.", text=TextConstraint(9))
-    >>> twin = ByQuestion({"post": RulePolicy(lambda f: ["hello"] * len(f["_seed"]),
-    ...                                       returns="texts")})
+    >>> twin = ByQuestion({"post": RulePolicy(lambda f: ["hello"] * f.n, returns="texts")})
     >>> twin.answer([post.request({}, seed=1)])[0].text
     'hello'
     """
@@ -219,7 +237,7 @@ class ByQuestion:
         return self.policies[question_id]
 
 
-def stack(fields: Sequence[Sequence[tuple[str, Value]]]) -> dict[str, NDArray[Any]]:
+def stack(fields: Sequence[Sequence[tuple[str, Value]]]) -> Columns:
     """Columns from the (name, value) pairs of requests that have the same names and types.
 
     Texts, numbers and truth values become arrays of their own type; tuples of texts and integers
