@@ -1,0 +1,210 @@
+"""Who answers in a study: the parent owns language models and ledger, runs see recorders."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from abm.ledger import Ledger, Recorded, RunRecorder, export_run
+from abm.policies.base import Policy
+from abm.questions import Answer, Request
+from abm.studies.answerers import Spec
+from abm.studies.progress import Count
+from abm.studies.run import Run
+
+__all__ = ["Answering", "RunAnswers", "travelling"]
+
+
+class Answering:
+    """Language models and ledger of one execution of a study.
+
+    Parameters
+    ----------
+    runs
+        The runs that will be executed. Models that none of them needs are not loaded.
+    path
+        The study's ledger; no file is made where nothing is recorded.
+
+    Raises
+    ------
+    ModelFileError
+        A model file is missing, truncated or no GGUF. Raised before anything runs.
+    LedgerError
+        The ledger is damaged or in use.
+    """
+
+    def __init__(self, runs: Sequence[Run], path: Path) -> None:
+        self._specs: dict[str, Spec] = {}
+        self._names: dict[str, str] = {}
+        for run in runs:
+            for spec in run.specs.values():
+                self._enter(spec)
+        self.recorded: dict[str, Recorded] = {}
+        self.ledger = Ledger(path) if self._specs else None
+        try:
+            self._load()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Answering:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the ledger back."""
+        if self.ledger is not None:
+            self.ledger.close()
+
+    def names(self, run: Run) -> dict[str, str]:
+        """Role -> name of its recorded policy; roles answered by code are absent."""
+        recorded = {role: spec for role, spec in run.specs.items() if spec.recorded}
+        return {role: self._names[_identity(spec)] for role, spec in recorded.items()}
+
+    def for_run(self, run: Run) -> RunAnswers:
+        """The policies of one run in this process."""
+        return RunAnswers(run, self.names(run), self.recorded)
+
+    def forget_failures(self, run: Run) -> None:
+        """Before a failed run is tried anew: it asks again where it failed."""
+        for policy in self.recorded.values():
+            policy.forget_failures(run.label)
+
+    def count(self) -> Count:
+        """Requests asked and answers inferred in this execution."""
+        counts = [policy.counts for policy in self.recorded.values()]
+        return Count(sum(c.asked for c in counts), sum(c.inferred for c in counts))
+
+    def totals(self) -> dict[str, Any]:
+        """Per policy what this execution asked and inferred, for the study's manifest."""
+        return {
+            policy.fingerprint: {"spec": self._specs[name].described(), **policy.counts.to_dict()}
+            for name, policy in self.recorded.items()
+        }
+
+    def _enter(self, spec: Spec) -> None:
+        identity = _identity(spec)
+        if spec.recorded and identity not in self._names:
+            name = f"policy {len(self._names)}"
+            self._names[identity], self._specs[name] = name, spec
+
+    def _load(self) -> None:
+        backends: dict[str, Any] = {}
+        for name, spec in self._specs.items():
+            assert self.ledger is not None
+            self.recorded[name] = Recorded(spec.build(_Nobody(), backends), self.ledger)
+
+
+class RunAnswers:
+    """The policies of one run: recorders around what is recorded, code as it is.
+
+    Parameters
+    ----------
+    names
+        Role -> name in `recorded`, for recorded roles.
+    recorded
+        Name -> recorded policy: the parent's own, or its stand-ins in a worker.
+
+    Attributes
+    ----------
+    policies
+        Role -> policy, what the model is given.
+    """
+
+    def __init__(self, run: Run, names: Mapping[str, str], recorded: Mapping[str, Policy]) -> None:
+        self.run = run
+        twins: Mapping[str, Policy] = getattr(run.model, "roles", {})
+        self.recorders = {
+            name: RunRecorder(recorded[name], run.label) for name in sorted(set(names.values()))
+        }
+        self.policies: dict[str, Policy] = {
+            role: self.recorders[names[role]] if role in names else spec.build(twins[role])
+            for role, spec in run.specs.items()
+        }
+
+    def export(self, path: Path) -> None:
+        """Write the answers that the run used to a ledger that replays alone."""
+        export_run(path, self.recorders.values())
+
+    @property
+    def exports(self) -> bool:
+        """Whether there is anything to export."""
+        return bool(self.recorders)
+
+    def used(self) -> dict[str, Any]:
+        """Role -> who answered it and what was asked, for the manifest of the run.
+
+        Roles that share a policy share its counts.
+        """
+        return {role: self._described(role, spec) for role, spec in sorted(self.run.specs.items())}
+
+    def _described(self, role: str, spec: Spec) -> dict[str, Any]:
+        policy = self.policies[role]
+        made: dict[str, Any] = {
+            "spec": spec.described(),
+            "fingerprint": policy.fingerprint,
+            "recorded": bool(policy.recorded),
+            "coverage_floor": spec.floor if spec.recorded else None,
+            "label": spec.label,
+        }
+        if isinstance(policy, RunRecorder):
+            counts = policy.counts
+            made |= {
+                "asked": counts.asked,
+                "distinct": counts.distinct,
+                "tokens_in": counts.tokens_in,
+                "tokens_out": counts.tokens_out,
+                "failures": dict(counts.failures),
+                "failure_rate": sum(counts.failures.values()) / max(counts.asked, 1),
+            }
+        return made
+
+
+def travelling(run: Run) -> Run:
+    """The run as it is sent to a worker: without policies that stay with the answering process."""
+    specs = {
+        role: replace(spec, policy=_Absent(spec.policy))
+        if spec.policy is not None and spec.recorded
+        else spec
+        for role, spec in run.specs.items()
+    }
+    return replace(run, specs=specs)
+
+
+@dataclass
+class _Absent:
+    """What a worker knows of a policy that lives in the answering process."""
+
+    stands_for: str
+    fingerprint: str
+    coverage_floor: float | None
+    recorded: bool = True
+
+    def __init__(self, policy: Policy) -> None:
+        self.stands_for = type(policy).__name__
+        self.fingerprint = policy.fingerprint
+        self.coverage_floor = getattr(policy, "coverage_floor", None)
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Answer]:
+        raise NotImplementedError(f"{self.stands_for} answers in the answering process only")
+
+
+class _Nobody:
+    """Twin of no role."""
+
+    fingerprint, recorded = "nobody", False
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Answer]:
+        raise NotImplementedError
+
+
+def _identity(spec: Spec) -> str:
+    """Specs of one identity are answered by one policy: transforms come after the ledger."""
+    if spec.policy is not None:
+        return f"policy {id(spec.policy)}"
+    return json.dumps([spec.kind, spec.backend, spec.floor], sort_keys=True, default=str)

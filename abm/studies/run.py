@@ -1,0 +1,194 @@
+"""One run: a scenario, its seeds and who answers; built, run to its end, and collected."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from abm.errors import ScenarioError, require
+from abm.policies.answering import FailureHandling
+from abm.policies.base import Policy
+from abm.studies.answerers import Spec
+from abm.studies.interventions import Planned
+from abm.studies.seeds import Seeds
+
+__all__ = ["Result", "Run", "build_model", "perform"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything that decides what one run gives.
+
+    Attributes
+    ----------
+    specs
+        Role -> who answers.
+    interventions
+        Those that act in this arm.
+    agents
+        Whether the table of agents is kept.
+    """
+
+    study: str
+    model: type
+    arm: str
+    answerer: str
+    replication: int
+    scenario: Any
+    seeds: Seeds
+    specs: Mapping[str, Spec]
+    failures: FailureHandling = field(default_factory=FailureHandling)
+    interventions: tuple[Planned, ...] = ()
+    agents: bool = False
+
+    @property
+    def path(self) -> Path:
+        """Where the run lies in its study's folder."""
+        return Path("runs") / self.arm / self.answerer / f"r{self.replication:03d}"
+
+    @property
+    def label(self) -> str:
+        """`arm/answerer/r000`, for messages."""
+        return f"{self.arm}/{self.answerer}/r{self.replication:03d}"
+
+    @property
+    def labels(self) -> list[str]:
+        """What every output of this run must say."""
+        return sorted({spec.label for spec in self.specs.values()} - {""})
+
+    @property
+    def recorded_roles(self) -> list[str]:
+        """Roles whose answers go to the ledger."""
+        return [role for role, spec in self.specs.items() if spec.recorded]
+
+    def definition(self) -> dict[str, Any]:
+        """Plain values of everything that decides the result, the code apart."""
+        return {
+            "model": self.model.__qualname__,
+            "scenario": self.scenario.to_dict(),
+            "seeds": self.seeds.to_dict(),
+            "roles": {role: _portable(spec) for role, spec in sorted(self.specs.items())},
+            "failures": {"default": self.failures.default, **self.failures.by_status},
+            "interventions": [plan.to_dict() for plan in self.interventions],
+            "agents": self.agents,
+        }
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the definition: two runs of one digest are the same run."""
+        text = json.dumps(self.definition(), sort_keys=True, default=str)
+        return sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave.
+
+    Attributes
+    ----------
+    series
+        Tidy time series.
+    agents
+        Table of agents at the end, or `None` if not asked for.
+    outcomes
+        Outcome -> number.
+    flags
+        What is suspicious about the run, in words.
+    decisions
+        What the model's decision log counted, plain values.
+    timings
+        Seconds of building and running.
+    """
+
+    series: pl.DataFrame
+    agents: pl.DataFrame | None
+    outcomes: dict[str, float]
+    flags: list[str]
+    decisions: dict[str, Any]
+    timings: dict[str, float]
+
+
+def build_model(run: Run, policies: Mapping[str, Policy]) -> Any:
+    """The model of a run, before its first event.
+
+    Parameters
+    ----------
+    policies
+        Role -> policy, for every role of the model.
+    """
+    given: dict[str, Any] = {"seeds": run.seeds, "policies": dict(policies)}
+    optional = {"failures": run.failures, "transforms": _transforms(run)}
+    accepted = inspect.signature(run.model.__init__).parameters  # type: ignore[misc]
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
+    given.update({n: v for n, v in optional.items() if open_ended or n in accepted})
+    model = run.model(run.scenario, **given)
+    model.schedule_interventions([plan.to_engine() for plan in run.interventions])
+    return model
+
+
+def _transforms(run: Run) -> dict[str, Any]:
+    found = {role: spec.transform for role, spec in run.specs.items()}
+    return {role: transform for role, transform in found.items() if transform is not None}
+
+
+def perform(run: Run, policies: Mapping[str, Policy]) -> Result:
+    """Build the model, run it to the end of its duration, and collect what it gives."""
+    begun = time.perf_counter()
+    model = build_model(run, policies)
+    built = time.perf_counter()
+    model.run_until(run.scenario.duration)
+    ended = time.perf_counter()
+    timings = {"build": built - begun, "run": ended - built}
+    return collect(run, model, timings)
+
+
+def collect(run: Run, model: Any, timings: dict[str, float]) -> Result:
+    """Everything that a finished model gives, checked."""
+    series = _frame(run, "series", model.series())
+    agents = _frame(run, "agents_frame", model.agents_frame()) if run.agents else None
+    outcomes = {str(name): float(value) for name, value in model.outcomes().items()}
+    flags = list(model.run_flags())
+    if series.height == 0:
+        flags.append("the series is empty: the model observed nothing")
+    flags += [
+        f"outcome {n} is {v}" for n, v in outcomes.items() if v != v or abs(v) == float("inf")
+    ]
+    return Result(series, agents, outcomes, flags, _decisions(model), timings)
+
+
+def _frame(run: Run, method: str, value: Any) -> pl.DataFrame:
+    require(
+        isinstance(value, pl.DataFrame),
+        ScenarioError,
+        f"{run.model.__name__}.{method}() returned {type(value).__name__}, "
+        "expected a polars.DataFrame",
+    )
+    return value  # type: ignore[no-any-return]
+
+
+def _decisions(model: Any) -> dict[str, Any]:
+    summary = getattr(getattr(model, "decisions", None), "summary", None)
+    return dict(summary()) if callable(summary) else {}
+
+
+def _portable(spec: Spec) -> Any:
+    """A spec without the place of its model file: a moved file is the same file."""
+    plain = spec.described()
+    name = spec.backend_name
+    if not name.endswith(".gguf"):
+        return plain
+    path = Path(name)
+    size = path.stat().st_size if path.is_file() else 0
+    moved = {"file": path.name, "bytes": size}
+    if isinstance(plain, dict):
+        return {**{k: v for k, v in plain.items() if k not in ("backend", "path")}, **moved}
+    return moved

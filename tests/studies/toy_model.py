@@ -1,0 +1,131 @@
+"""A town that votes: the smallest model with everything a study needs. Used by the tests of studies.
+
+Each citizen is asked daily whether to ban cars, having read how many of its neighbours said yes, and
+every third day writes a post. `bound` moves the rule's opinion; `fail_at` makes the run fail.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+import abm
+from abm import Question, RulePolicy, Scenario, Seeds, TextConstraint, parameter
+
+
+class Town(Scenario):
+    duration: float = parameter(5.0, gt=0, unit="day", doc="length of a run")
+    n_citizens: int = parameter(6, ge=2, doc="citizens of the town")
+    bound: float = parameter(0.3, ge=0, le=1, doc="opinions live in [0, 1]")
+    tone: str = parameter("calm", doc="what the town's paper sounds like")
+    fail_at: float | None = parameter(None, doc="time at which the model breaks, for tests")
+
+
+def _see(view):
+    return {
+        "age": view.age,
+        "tone": view.tone,
+        "share": round(view.share, 1),
+    }
+
+
+def _see_post(view):
+    return {"age": view.age, "tone": view.tone}
+
+
+BAN = Question(
+    "ban",
+    1,
+    "The paper is {tone}.\n---\nYou are {age}. {share} of your neighbours say yes.\nBan cars?",
+    ("yes", "no"),
+    draw="fresh",
+    perceive=_see,
+)
+POST = Question(
+    "post",
+    1,
+    "The paper is {tone}.\n---\nYou are {age}. Write a post.",
+    text=TextConstraint(max_tokens=12),
+    perceive=_see_post,
+)
+
+
+def _vote(fields, options):
+    yes = 0.2 + 0.5 * fields["share"] + 0.2 * (fields["age"] < 40)
+    yes = np.where(fields["tone"] == "shrill", yes / 2, yes)
+    return np.column_stack([yes, 1 - yes])
+
+
+def _write(fields):
+    return [f"I am {age} and {seed % 97}" for age, seed in zip(fields["age"], fields["_seed"])]
+
+
+VOTER = RulePolicy(_vote, "vote", returns="probabilities")
+WRITER = RulePolicy(_write, "write", returns="texts")
+
+
+class Citizen(abm.Agent):
+    def __init__(self, model, key, age):
+        self.age, self.share, self.said, self.tone, self.post = age, 0.0, 0, model.scenario.tone, ""
+        super().__init__(model, key=key)
+
+    def life(self):
+        for day in range(10_000):
+            yield self.wait(1.0 if day else 0.5)
+            self.tone = self.model.scenario.tone
+            self.share = self.model.yes_share()
+            if self.model.scenario.fail_at == self.model.now:
+                raise ZeroDivisionError("the town burns")
+            choice = yield self.decide(BAN)
+            self.said = int(choice == "yes")
+            if day % 3 == 0:
+                self.post = yield self.decide(POST)
+
+
+class TownModel(abm.Model):
+    Scenario = Town
+    questions = (BAN, POST)
+    roles = {"citizen": VOTER, "writer": WRITER}
+
+    def __init__(self, scenario, *, seeds: Seeds, policies=None, failures=None, transforms=None):
+        policies = {**self.roles, **(policies or {})}
+        super().__init__(
+            seed=seeds.chance,
+            policies=policies,
+            assignment=_ByQuestion(),
+            failures=failures,
+            transforms=transforms,
+        )
+        self.scenario = scenario
+        ages = abm.chance(seeds.population, "ages").integers(18, 80, scenario.n_citizens)
+        self.citizens = [Citizen(self, key, int(age)) for key, age in enumerate(ages)]
+        self._rows = []
+        self.observe(self._note, every=1.0)
+
+    def yes_share(self):
+        return float(np.mean([c.said for c in self.citizens]))
+
+    def _note(self):
+        letters = sum(len(c.post) for c in self.citizens)
+        self._rows.append({"time": self.now, "yes": self.yes_share(), "letters": letters})
+
+    def outcomes(self):
+        return {"yes": self.yes_share(), "nothing": float("nan")}
+
+    def series(self):
+        return pl.DataFrame(self._rows)
+
+    def agents_frame(self):
+        return pl.DataFrame(
+            {
+                "key": [c.key for c in self.citizens],
+                "age": [c.age for c in self.citizens],
+                "said": [c.said for c in self.citizens],
+                "post": [str(c.post) for c in self.citizens],
+            }
+        )
+
+
+class _ByQuestion:
+    def policy_for(self, agent_key, request, time, *, agent=None):
+        return "citizen" if request.question.id == "ban" else "writer"
