@@ -62,6 +62,8 @@ def interval_text(
     if missing:
         return number_text(scale * estimate, scale * 0.01)
     half = scale * max(high - low, 0.0) / 2
+    if half <= 1e-9 * abs(scale * estimate):
+        half = 0.0  # the width is rounding error: nothing varied
     middle, left, right = (number_text(scale * value, half) for value in (estimate, low, high))
     return f"{middle} [{left}, {right}]"
 

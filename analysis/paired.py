@@ -223,7 +223,7 @@ def unpaired_effect(
 
 def correlation(a: Array, b: Array) -> float:
     """Pearson correlation; nan when either is constant or fewer than two values are given."""
-    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
+    if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0 or not a.std() * b.std() > 0:
         return float("nan")
     return float(np.corrcoef(a, b)[0, 1])
 

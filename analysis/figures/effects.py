@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from abm.analysis.figures.layout import (
     bottom_label,
+    few_ticks,
     name_uncertainty,
     panel_titles,
     shared_legend,
@@ -83,6 +84,7 @@ def effect_forest(
                 shift = (place - (len(look) - 1) / 2) * min(0.24, 0.8 / len(look))
                 _points(axis, mine, [y, estimate, low, high], lines, shift, style)
         _lines(axes[0][0], lines, names, ylabel)
+        few_ticks(figure, axes[0])
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
         bottom_label(figure, axes[0], xlabel)
         name_uncertainty(figure, table, "bars", "paired replications")
@@ -100,7 +102,6 @@ def _frame(axis: Axes, zero: float | None, margin: float | None) -> None:
     axis.grid(axis="x")
     axis.spines["left"].set_visible(False)
     axis.tick_params(axis="y", length=0)
-    axis.locator_params(axis="x", nbins=5)
 
 
 def _points(
@@ -111,7 +112,7 @@ def _points(
     middle, left, right = (column(table, name) for name in (estimate, low, high))
     sure = np.isfinite(left) & np.isfinite(right)
     axis.hlines(places[sure], left[sure], right[sure], color=look.colour, lw=1.3)
-    for known, face in ((sure, look.colour), (~sure, "white")):
+    for known, face in ((sure, look.colour), (~sure & np.isfinite(middle), "white")):
         axis.plot(middle[known], places[known], look.marker, color=look.colour, mfc=face, ms=4)
     for place in places[~np.isfinite(middle)]:
         axis.annotate(

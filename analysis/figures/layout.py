@@ -14,6 +14,7 @@ from matplotlib.text import Text
 
 __all__ = [
     "bottom_label",
+    "few_ticks",
     "name_uncertainty",
     "panel_titles",
     "shared_legend",
@@ -48,6 +49,13 @@ def panel_titles(figure: Figure, axes: Sequence[Axes], titles: Sequence[str]) ->
     for axis, title in zip(axes, titles, strict=True):
         if title:
             axis.set_title(wrapped(title, wide, 7.5, bold=True), loc="left")
+
+
+def few_ticks(figure: Figure, axes: Sequence[Axes]) -> None:
+    """As many ticks on the x axes of a row as numbers such as -0.025 leave room for, at most six."""
+    wide = (72 * figure.get_figwidth() - 50) / len(axes)
+    for axis in axes:
+        axis.locator_params(axis="x", nbins=min(max(int(wide / 34), 2), 5))
 
 
 def bottom_label(figure: Figure, axes: Sequence[Axes], text: str) -> None:

@@ -1,0 +1,108 @@
+"""Intervals: known answers, and the share of them that hold the truth."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
+
+from abm.analysis.intervals import bootstrap, bootstrap_counts, mean_interval, wilson_interval
+from abm.analysis.numbers import interval_text
+from abm.errors import AnalysisError
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 10), (3, 10), (10, 10), (40, 1000)])
+def test_the_interval_of_a_share_is_wilsons(k, n):
+    mine = wilson_interval(k, n)
+    assert (mine.low, mine.high) == pytest.approx(
+        proportion_confint(k, n, method="wilson"), abs=1e-12
+    )
+
+
+def test_the_share_of_nobody_is_undefined():
+    nobody = wilson_interval(0, 0)
+    assert math.isnan(nobody.estimate)
+    assert nobody.reason == "nobody"
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_bootstrap_intervals_of_a_mean_cover_at_the_nominal_rate(method):
+    # Seed 11; 300 samples of 60, nominal 0.9; the bootstrap of a mean of 60 covers 0.89 or so, so
+    # the band is that of the binomial widened by 0.02.
+    rng, n = np.random.default_rng(11), 300
+    inside = 0
+    for _ in range(n):
+        e = bootstrap(
+            np.mean, rng.normal(2, 1, 60), rng=rng, n_resamples=199, level=0.9, method=method
+        )
+        inside += e.low <= 2 <= e.high
+    low, high = stats.binom.interval(0.999, n, 0.9)
+    assert low / n - 0.02 <= inside / n <= high / n
+
+
+def test_bca_agrees_with_scipy_on_a_skewed_sample():
+    sample = np.random.default_rng(12).exponential(size=80)
+    mine = bootstrap(np.var, sample, rng=np.random.default_rng(1), n_resamples=4000, method="bca")
+    known = stats.bootstrap((sample,), np.var, n_resamples=4000, rng=np.random.default_rng(2))
+    ends = known.confidence_interval
+    assert (mine.low, mine.high) == pytest.approx((ends.low, ends.high), rel=0.06)
+
+
+def test_rows_of_several_samples_are_resampled_together():
+    rng = np.random.default_rng(13)
+    x = rng.normal(size=200)
+    e = bootstrap(lambda a, b: np.corrcoef(a, b)[0, 1], x, x, rng=rng, n_resamples=50)
+    assert (e.low, e.high) == pytest.approx((1, 1))
+
+
+def test_a_bootstrap_of_counts_is_the_bootstrap_of_the_people_counted():
+    counts = np.array([30, 50, 120])
+    people = np.repeat(np.arange(3), counts)
+    by_people = bootstrap(
+        lambda p: np.mean(p == 2), people, rng=np.random.default_rng(1), n_resamples=3000
+    )
+    by_counts = bootstrap_counts(
+        lambda f: f[2] / f.sum(), counts, rng=np.random.default_rng(2), n_resamples=3000
+    )
+    assert by_counts.estimate == by_people.estimate == 0.6
+    ends = by_people.low, by_people.high
+    assert (by_counts.low, by_counts.high) == pytest.approx(ends, abs=0.011)
+
+
+def test_undefined_resamples_are_counted():
+    def fragile(x):
+        return math.nan if np.ptp(x) == 0 else x.mean()
+
+    e = bootstrap(fragile, [0.0, 1.0], rng=np.random.default_rng(1), n_resamples=200)
+    assert "of 200 resamples" in e.reason
+
+
+def test_one_unit_has_no_interval():
+    e = bootstrap(np.mean, [3.0], rng=np.random.default_rng(1))
+    assert e.estimate == 3.0
+    assert math.isnan(e.low)
+    assert mean_interval([3.0]).reason == "one replication: no interval"
+
+
+def test_equal_seeds_give_equal_intervals():
+    x = np.random.default_rng(1).normal(size=30)
+    one, other = (bootstrap(np.mean, x, rng=np.random.default_rng(5)) for _ in range(2))
+    assert one == other
+
+
+def test_a_level_outside_the_unit_interval_is_refused():
+    with pytest.raises(AnalysisError, match="95 % interval"):
+        mean_interval([1.0, 2.0], level=95)
+
+
+def test_samples_of_unequal_length_are_refused():
+    with pytest.raises(AnalysisError, match="equal length"):
+        bootstrap(np.mean, [1.0], [1.0, 2.0], rng=np.random.default_rng(1))
+
+
+def test_digits_follow_the_width_of_the_interval():
+    assert interval_text(0.123456, 0.1, 0.15) == "0.123 [0.100, 0.150]"
+    assert interval_text(123.456, 100.0, 150.0) == "123 [100, 150]"
+    assert interval_text(math.nan) == "undefined"
+    assert interval_text(2.0, 2.0, 2.0 + 1e-16) == "2.000 [2.000, 2.000]"
