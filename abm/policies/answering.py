@@ -160,7 +160,7 @@ class Answerer:
         return outcomes
 
     def settle(self, tickets: Sequence[Ticket]) -> list[Outcome | DecisionFailed]:
-        """Like `answer`, with a failure that aborts as a value: it counts when its decision acts."""
+        """Like `answer`, with an abort as a value: it counts when its decision acts."""
         found: dict[Ticket, Outcome | DecisionFailed] = {}
         distinct = list(dict.fromkeys(tickets))
         for name in dict.fromkeys(ticket.policy for ticket in distinct):

@@ -249,7 +249,10 @@ def stack(fields: Sequence[Sequence[tuple[str, Value]]]) -> Columns:
     [30, 50]
     """
     names = [name for name, _ in fields[0]] if fields else []
-    return {name: column([pairs[place][1] for pairs in fields]) for place, name in enumerate(names)}
+    columns = {
+        name: column([pairs[place][1] for pairs in fields]) for place, name in enumerate(names)
+    }
+    return Columns(columns, n=len(fields))
 
 
 def column(values: Sequence[Value]) -> NDArray[Any]:
