@@ -10,9 +10,10 @@ scalar (Python integers), columnar (NumPy), and compiled (Numba, in `abm.kernels
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from hashlib import blake2b
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +25,7 @@ _MASK64 = 0xFFFFFFFFFFFFFFFF
 _M0, _M1 = 0xD2511F53, 0xCD9E8D57
 _W0, _W1 = 0x9E3779B9, 0xBB67AE85
 _TO_UNIT = 2.0**-53
+_LARGE = 1 << 16  # from this size on, loading the compiled kernel pays
 
 
 def _digest(parts: Sequence[object], size: int) -> int:
@@ -114,8 +116,25 @@ def uniforms(
     True
     """
     words = _as_words(keys)
-    dates = np.broadcast_to(_as_words(occasions), words.shape)
-    stream = stream_key(seed, purpose)
+    dates = _as_words(occasions)
+    fill = _compiled() if words.size >= _LARGE and words.ndim == 1 else None
+    if fill is None:
+        return _columnar(stream_key(seed, purpose), words, np.broadcast_to(dates, words.shape))
+    if dates.size > 1:
+        dates = np.broadcast_to(dates, words.shape)
+    out = np.empty(words.size)
+    fill(
+        np.uint64(stream_key(seed, purpose)),
+        np.ascontiguousarray(words),
+        np.ascontiguousarray(dates).ravel(),
+        out,
+    )
+    return out
+
+
+def _columnar(
+    stream: int, words: NDArray[np.uint64], dates: NDArray[np.uint64]
+) -> NDArray[np.float64]:
     low, high = np.uint64(_MASK), np.uint64(32)
     c0, c1, c2, c3 = words & low, words >> high, dates & low, dates >> high
     k0, k1 = stream & _MASK, stream >> 32
@@ -126,6 +145,17 @@ def uniforms(
         k0, k1 = (k0 + _W0) & _MASK, (k1 + _W1) & _MASK
     bits = ((c1 << high) | c0) >> np.uint64(11)
     return bits.astype(np.float64) * _TO_UNIT
+
+
+@cache
+def _compiled() -> Callable[..., None] | None:
+    """The compiled column filler; None where Numba is not installed."""
+    if find_spec("numba") is None:
+        return None
+    from abm.kernels.philox import fill_uniforms
+
+    fill: Callable[..., None] = fill_uniforms
+    return fill
 
 
 def _as_words(values: ArrayLike | int) -> NDArray[np.uint64]:

@@ -5,6 +5,7 @@ Numba it is compiled, without Numba (or for small work) the same source is inter
 generator, with the same bits.
 """
 
+from abm.kernels.pairwise import PairwiseCohort, run_pairwise
 from abm.kernels.tools import has_numba
 
-__all__ = ["has_numba"]
+__all__ = ["PairwiseCohort", "has_numba", "run_pairwise"]

@@ -101,7 +101,7 @@ def _unit(word: int) -> float:
 
 
 def _bounded(word: int, n: int) -> int:
-    return word * n >> 64
+    return word * int(n) >> 64
 
 
 def _load(state: NDArray[np.uint64]) -> tuple[int, int]:
