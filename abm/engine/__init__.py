@@ -2,7 +2,8 @@
 
 from abm.engine.agent import Agent
 from abm.engine.decision_log import DecisionLog
-from abm.engine.desk import Decision, Desk
+from abm.engine.decision import Decision
+from abm.engine.desk import Desk
 from abm.engine.environment import Environment
 from abm.engine.interventions import Intervention
 from abm.engine.messages import Message

@@ -90,7 +90,10 @@ class Agent(mesa.Agent):  # type: ignore[misc]
     ) -> None:
         super().__init__(model, *args, **kwargs)
         self.births = 0
-        self.key = model.claim_key(self, key)
+        parent = getattr(model.env.active_process, "agent", None)
+        if key is None and isinstance(parent, Agent):
+            key = parent._next_child_key()
+        self.key = model.keys.claim(self, key)
         if type(self).life is not Agent.life:
             self._life = model.process(self.life(), agent=self)
 
@@ -98,8 +101,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
 
     def life(self) -> ProcessGenerator:
         """Override with a generator: the agent's life, started when it is created."""
-        return
-        yield
+        yield from ()
 
     def process(self, generator: ProcessGenerator) -> Process:
         """Start another process of this agent; it ends when the agent is removed."""
@@ -129,7 +131,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
             return
         self._removed = True
         super().remove()
-        self.model.release_key(self)
+        self.model.keys.release(self)
         for process in (self._life, *(self._others or ())):
             if process is not None:
                 process.end()

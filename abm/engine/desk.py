@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from heapq import heappush
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from simpy.events import Event, EventPriority
+from simpy.events import Event
 
-from abm.engine.environment import DECISION, NORMAL
+from abm.engine.decision import Decision, Raised, key_of
 from abm.engine.failures import blame, describe
 from abm.engine.view import view_of
 from abm.errors import AgentError, DecisionFailed, EngineError, PolicyError, QuestionError, require
@@ -33,81 +32,9 @@ from abm.rng import agent_key, uniform, uniforms
 if TYPE_CHECKING:
     from abm.engine.model import Model
 
-__all__ = ["Decision", "Desk", "Raised"]
+__all__ = ["Desk"]
 
 _COLUMNAR = 16  # from this many draws of one question, uniforms are computed as a column
-
-
-class Raised:
-    """A raised request and what became of it."""
-
-    __slots__ = (
-        "agent",
-        "error",
-        "key",
-        "logged",
-        "occasion",
-        "outcome",
-        "ticket",
-        "time",
-        "value",
-    )
-
-    def __init__(self, agent: Any, ticket: Ticket, occasion: int, time: float) -> None:
-        self.agent, self.ticket, self.occasion, self.time = agent, ticket, occasion, time
-        self.key: int | str = _key(agent)
-        self.outcome: Outcome | None = None
-        self.error: DecisionFailed | None = None
-        self.value: str | Skipped = ""
-        self.logged = False
-
-    @property
-    def answered(self) -> bool:
-        return self.outcome is not None or self.error is not None
-
-
-class _Waiters(list[Callable[[Event], None]]):
-    """Callbacks that remember whether anybody ever waited."""
-
-    awaited = False
-
-    def append(self, callback: Callable[[Event], None]) -> None:
-        self.awaited = True
-        super().append(callback)
-
-
-class Decision(Event):
-    """The event that `agent.decide(question)` returns; its value is the choice.
-
-    Attributes
-    ----------
-    raised
-        The request, its agent and its time.
-    acts_at
-        When it acts.
-    """
-
-    def __init__(self, desk: Desk, raised: Raised, deliberation: float, depth: int) -> None:
-        env = desk.env
-        self.env = env
-        self.raised, self.depth = raised, depth
-        self.acts_at = env._now + deliberation
-        self.waiters = _Waiters([desk.act])
-        self.callbacks = self.waiters
-        priority = cast(EventPriority, NORMAL if deliberation > 0 else DECISION)
-        heappush(env._queue, (self.acts_at, priority, next(env._eid), self))
-
-    def _desc(self) -> str:
-        return f"Decision({self.raised.ticket.request.question.id!r})"
-
-    def succeed(self, value: Any = None) -> NoReturn:
-        raise EngineError(f"{self} is answered by its policy and cannot be triggered by hand")
-
-    def fail(self, exception: Exception) -> NoReturn:
-        self.succeed(exception)
-
-    def trigger(self, event: Event) -> NoReturn:
-        self.succeed(event)
 
 
 class Desk:
@@ -151,7 +78,8 @@ class Desk:
         depth = self._depth + 1 if again else int(deliberation == 0)
         if depth > self.max_rounds:
             raise self._endless(agent, question)
-        return Decision(self, self._raise(agent, question, fields), deliberation, depth)
+        raised = self._raise(agent, question, fields)
+        return Decision(self.env, self.act, raised, deliberation, depth)
 
     def ask(
         self, agents: Iterable[Any], question: Question, fields: Mapping[str, Value] | None = None
@@ -182,7 +110,7 @@ class Desk:
         seed = None
         if question.text is not None:
             seed = int(
-                uniform(self.model.chance_seed, f"text:{question.id}", _key(agent), occasion)
+                uniform(self.model.chance_seed, f"text:{question.id}", key_of(agent), occasion)
                 * 2**32
             )
         request = question.request(fields, seed=seed)
@@ -204,7 +132,7 @@ class Desk:
             return int(own(question))
         if question.draw == "persistent":
             return 0
-        return self.occasions.get((agent_key(_key(agent)), question.id), 0)
+        return self.occasions.get((agent_key(key_of(agent)), question.id), 0)
 
     def _raise(self, agent: Any, question: Question, fields: Mapping[str, Value] | None) -> Raised:
         occasion = self.occasion(agent, question)
@@ -224,7 +152,7 @@ class Desk:
         if callable(own):
             own(question)
         elif question.draw != "persistent":
-            place = (agent_key(_key(agent)), question.id)
+            place = (agent_key(key_of(agent)), question.id)
             self.occasions[place] = self.occasions.get(place, 0) + 1
 
     def _on_raise(self) -> None:
@@ -371,10 +299,6 @@ def _cumulative(scores: tuple[float, ...], transform: Transform) -> tuple[list[f
     """Cumulative probabilities and the last option of positive probability, as `pick` has them."""
     p = transform.apply([scores])[0]
     return np.cumsum(p).tolist(), int(np.flatnonzero(p > 0)[-1])
-
-
-def _key(agent: Any) -> int | str:
-    return cast("int | str", getattr(agent, "key", agent.unique_id))
 
 
 def _is_alive(agent: Any) -> bool:

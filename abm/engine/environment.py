@@ -143,9 +143,20 @@ class Environment(simpy.Environment):
 
     def step(self) -> None:
         """Process the next event; raises SimPy's `EmptySchedule` if there is none."""
+        self._refuse_reentry()
         if not self._queue:
             raise EmptySchedule
-        self._drain(math.inf, at_most=1)
+        self.running = True
+        self._now, _, _, event = heappop(self._queue)
+        callbacks = event.callbacks
+        event.callbacks = None  # type: ignore[assignment]
+        try:
+            for callback in callbacks:
+                callback(event)
+            if not event._ok and not hasattr(event, "_defused"):
+                raise event._value
+        finally:
+            self.running, self._active_proc = False, None
 
     def _run_until_event(self, until: Event) -> Any:
         if until.callbacks is None:
@@ -154,8 +165,9 @@ class Environment(simpy.Environment):
         try:
             value = self._drain(math.inf)
         finally:
-            if until.callbacks is not None and StopSimulation.callback in until.callbacks:
-                until.callbacks.remove(StopSimulation.callback)
+            left: list[Any] = until.callbacks or []
+            if StopSimulation.callback in left:
+                left.remove(StopSimulation.callback)
         if not until.triggered:
             raise EngineError(
                 f"nothing is left to happen at time {self._now:g}, and {until} has not happened"
@@ -169,7 +181,7 @@ class Environment(simpy.Environment):
                 f"{self._now:g}. The clock is running already: yield an event to let time pass"
             )
 
-    def _drain(self, until: float, at_most: float = math.inf) -> Any:
+    def _drain(self, until: float) -> Any:
         """Process every event up to `until`, which is included. The loop of every run."""
         self._refuse_reentry()
         self.running = True

@@ -96,8 +96,8 @@ def _check_change(model: Any, name: str, parameter: str, value: Any) -> None:
     require(
         in_scenario or own,
         ScenarioError,
-        f"{name}: {parameter!r} is neither a parameter of the scenario ({sorted(_fields(scenario))})"
-        f" nor an attribute of {type(model).__name__}",
+        f"{name}: {parameter!r} is neither a parameter of the scenario "
+        f"({sorted(_fields(scenario))}) nor an attribute of {type(model).__name__}",
         argument="change",
         value=parameter,
     )

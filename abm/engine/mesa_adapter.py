@@ -27,13 +27,11 @@ __all__ = ["MESA_HAS_EVENTS", "ClockedModel", "has_steps"]
 MESA_HAS_EVENTS = hasattr(mesa.Model, "_advance_time")
 
 if MESA_HAS_EVENTS:
-    from mesa.time import Event as MesaEvent
     from mesa.time import EventList as MesaEventList
     from mesa.time import Priority
 else:
     from mesa.experimental.devs.eventlist import EventList as MesaEventList
     from mesa.experimental.devs.eventlist import Priority
-    from mesa.experimental.devs.eventlist import SimulationEvent as MesaEvent
 
 _PRIORITIES = {int(Priority.HIGH): HIGH, int(Priority.DEFAULT): NORMAL, int(Priority.LOW): LOW}
 
@@ -239,7 +237,7 @@ class _Events:
 _Clock: type = _Events if MESA_HAS_EVENTS else _Steps
 
 
-class ClockedModel(_Clock, mesa.Model):  # type: ignore[misc, valid-type]
+class ClockedModel(_Clock, mesa.Model):  # type: ignore[misc]
     """A Mesa model on a SimPy clock, whatever the version of Mesa."""
 
     env: Environment

@@ -12,12 +12,14 @@ from simpy.events import Event, ProcessGenerator, Timeout
 from abm import rng as _rng
 from abm.engine import flags, interventions, tables
 from abm.engine.agent import Agent, check_agent_class
+from abm.engine.decision import key_of
 from abm.engine.decision_log import DecisionLog
 from abm.engine.desk import Desk
-from abm.engine.environment import INTERVENTION, OBSERVATION, At
-from abm.engine.failures import describe
+from abm.engine.environment import INTERVENTION, At
 from abm.engine.interventions import Intervention
+from abm.engine.keys import Keys
 from abm.engine.mesa_adapter import ClockedModel
+from abm.engine.observing import observe
 from abm.engine.process import Process
 from abm.errors import EngineError, PolicyError, require
 from abm.policies.answering import Answerer, FailureHandling
@@ -108,8 +110,7 @@ class Model(ClockedModel):
         self.interventions_done: list[Intervention] = []
         self.observed_times: dict[int, list[float]] = {}
         self.arrivals: list[Callable[[Any], None]] = []
-        self._keys: dict[int, Agent] = {}
-        self._class_counts: dict[type, int] = {}
+        self.keys = Keys()
         super().__init__(*args, seed=seed, rng=rng, **kwargs)
         self.chance_seed = _chance_seed(self)
         handling = FailureHandling(failures) if isinstance(failures, str) else failures
@@ -177,29 +178,8 @@ class Model(ClockedModel):
         """
         if isinstance(what, str) or args:  # Mesa 3.5: subscribe to an observable of the model
             super().observe(what, *args)
-            return
-        require(every > 0, EngineError, f"observe(every={every!r}), expected > 0", argument="every")
-        look = what
-        if hasattr(what, "collect"):
-            look = self._collection(what)
-        number = max(0, int(np.ceil((self.now - start) / every)))
-
-        def observation(event: Event) -> None:
-            nonlocal number
-            look()
-            number += 1
-            self.env.call_at(start + number * every, observation, OBSERVATION)
-
-        self.env.call_at(start + number * every, observation, OBSERVATION)
-
-    def _collection(self, collector: Any) -> Callable[[], None]:
-        times = self.observed_times.setdefault(id(collector), [])
-
-        def collect() -> None:
-            collector.collect(self)
-            times.append(self.now)
-
-        return collect
+        else:
+            observe(self, what, every, start)
 
     # Chance
 
@@ -235,8 +215,7 @@ class Model(ClockedModel):
         if isinstance(assignment, str):
             return assignment
         if assignment is not None:
-            key = getattr(agent, "key", agent.unique_id)
-            return assignment.policy_for(key, request, self.now, agent=agent)
+            return assignment.policy_for(key_of(agent), request, self.now, agent=agent)
         names = list(self.policies)
         require(
             len(names) == 1,
@@ -262,7 +241,7 @@ class Model(ClockedModel):
             self.env.call_at(float(intervention.at), self._intervene(intervention), INTERVENTION)
 
     def _intervene(self, intervention: Intervention) -> Callable[[Event], None]:
-        def intervene(event: Event) -> None:
+        def intervene(_: Event) -> None:
             self.apply_intervention(intervention)
             self.interventions_done.append(intervention)
 
@@ -286,40 +265,7 @@ class Model(ClockedModel):
 
     def find(self, key: int | str) -> Agent:
         """The agent with this key, given as it is or as text."""
-        found = self._keys.get(_rng.agent_key(key))
-        if found is None and isinstance(key, str) and key.lstrip("-").isdigit():
-            found = self._keys.get(_rng.agent_key(int(key)))
-        if found is None:
-            raise EngineError(f"no agent has the key {key!r}", argument="key", value=key)
-        return found
-
-    def claim_key(self, agent: Agent, key: int | str | None) -> int | str:
-        """The key of a new agent, which nobody else may have."""
-        claimed = self._new_key(agent) if key is None else key
-        word = _rng.agent_key(claimed)
-        holder = self._keys.setdefault(word, agent)
-        if holder is not agent:
-            raise EngineError(
-                f"{type(agent).__name__}: key {claimed!r} is taken by {describe(holder)}; two "
-                "agents with one key would share their chance. Give it another, such as "
-                f"key='{type(agent).__name__.lower()} {claimed}'",
-                argument="key",
-                value=claimed,
-            )
-        return claimed
-
-    def release_key(self, agent: Agent) -> None:
-        """Forget the key of an agent that leaves."""
-        self._keys.pop(_rng.agent_key(agent.key), None)
-
-    def _new_key(self, agent: Agent) -> int | str:
-        process = self.env.active_process
-        parent = getattr(process, "agent", None)
-        if isinstance(parent, Agent):
-            return parent._next_child_key()
-        kind = type(agent)
-        number = self._class_counts[kind] = self._class_counts.get(kind, 0) + 1
-        return f"{kind.__name__} {number}"
+        return self.keys.find(key)
 
     # Tables of a run
 

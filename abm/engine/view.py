@@ -231,7 +231,7 @@ def _frozen_record(value: Any, names: list[str], refuse: Callable[[Any], NoRetur
 
 def _is_frozen(kind: Any) -> bool:
     if dataclasses.is_dataclass(kind):
-        return bool(kind.__dataclass_params__.frozen)  # type: ignore[attr-defined]
+        return bool(vars(kind)["__dataclass_params__"].frozen)
     return bool(getattr(kind, "model_config", {}).get("frozen", False))
 
 
