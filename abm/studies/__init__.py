@@ -6,18 +6,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOME = {
+    "Budget": "abm.studies.study",
+    "Family": "abm.studies.registry",
+    "ReplayDiffers": "abm.studies.replaying",
+    "RunFolder": "abm.studies.reading",
+    "Study": "abm.studies.study",
+    "StudyFolder": "abm.studies.reading",
+    "families": "abm.studies.registry",
+    "load": "abm.studies.reading",
+    "replay": "abm.studies.replaying",
     "Parameter": "abm.studies.parameters",
     "Scenario": "abm.studies.scenario",
     "Seeds": "abm.studies.seeds",
     "parameter": "abm.studies.parameters",
 }
 
-__all__ = ["Parameter", "Scenario", "Seeds", "parameter"]
+__all__ = [
+    "Budget",
+    "Family",
+    "Parameter",
+    "ReplayDiffers",
+    "RunFolder",
+    "Scenario",
+    "Seeds",
+    "Study",
+    "StudyFolder",
+    "families",
+    "load",
+    "parameter",
+    "replay",
+]
 
 if TYPE_CHECKING:
     from abm.studies.parameters import Parameter, parameter
+    from abm.studies.reading import RunFolder, StudyFolder, load
+    from abm.studies.registry import Family, families
+    from abm.studies.replaying import ReplayDiffers, replay
     from abm.studies.scenario import Scenario
     from abm.studies.seeds import Seeds
+    from abm.studies.study import Budget, Study
 
 
 def __getattr__(name: str) -> Any:

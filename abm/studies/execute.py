@@ -25,10 +25,10 @@ from abm.studies.folder import (
     write_text,
 )
 from abm.studies.gather import gather
-from abm.studies.load import StudyFolder
 from abm.studies.manifest import environment, failed_manifest, run_manifest
 from abm.studies.pool import Done, Work, in_pool
 from abm.studies.progress import Progress, Silent
+from abm.studies.reading import StudyFolder
 from abm.studies.run import Run, perform
 from abm.studies.study import Study
 

@@ -28,9 +28,9 @@ class Planned:
     change
         Parameter -> new value.
     assign
-        Who answers from then on; its meaning is the model's.
+        Role -> role, or `ROLE_twin` for a rule twin, that answers in its place from then on.
     inject
-        A message or event; its meaning is the model's.
+        Content for the model's own `inject(content)`, such as a message.
     arms
         Arms in which it acts; all when empty.
     label
@@ -68,16 +68,24 @@ class Planned:
         }
 
     def check(self, model: type, scenarios: Mapping[str, Any], specs: Mapping[str, Any]) -> None:
-        """Refuse what cannot act: unknown arm, parameter or role, a time outside the run."""
+        """Refuse what cannot act: unknown arm, parameter or role, a time outside the run.
+
+        A model's attribute `changeable` names what may change besides the scenario's parameters.
+        """
         for arm in self.arms:
             _expect(arm in scenarios, "arms", arm, f"no such arm; {closest(arm, scenarios)}")
         for arm, scenario in scenarios.items():
             if self.acts_in(arm):
                 self._check_arm(arm, model, scenario)
         roles = {role for table in specs.values() for role in table}
-        for role in self.assign or {}:
-            good = role in roles or hasattr(model, "apply_intervention")
-            _expect(good, "assign", role, f"no such role; {closest(role, roles)}")
+        policies = roles | {f"{role}_twin" for role in roles}
+        for role, new in (self.assign or {}).items():
+            what = f"no such role; {closest(role, roles)} ('*' stands for all)"
+            _expect(role in roles | {"*"}, "assign", {role: new}, what)
+            _expect(new in policies, "assign", {role: new}, closest(str(new), policies))
+        inject = callable(getattr(model, "inject", None))
+        what = f"{model.__name__} has no method inject(content)"
+        _expect(not self.inject or inject, "inject", self.inject, what)
 
     def _check_arm(self, arm: str, model: type, scenario: Any) -> None:
         good = 0 <= self.at <= scenario.duration

@@ -86,7 +86,8 @@ def _as_family(name: str, described: Any) -> Family:
         described = Family(described.__name__, reference(described))
     if not isinstance(described, Family):
         raise ScenarioError(
-            f"family {name!r}: FAMILY = {described!r}, expected abm.studies.Family(title, model=...)"
+            f"family {name!r}: FAMILY = {described!r}, expected "
+            "abm.studies.Family(title, model='module:Class')"
         )
     return described
 

@@ -125,14 +125,38 @@ def build_model(run: Run, policies: Mapping[str, Policy]) -> Any:
     policies
         Role -> policy, for every role of the model.
     """
-    given: dict[str, Any] = {"seeds": run.seeds, "policies": dict(policies)}
+    known = {**policies, **_twins(run)}
+    given: dict[str, Any] = {"seeds": run.seeds, "policies": known}
     optional = {"failures": run.failures, "transforms": _transforms(run)}
     accepted = inspect.signature(run.model.__init__).parameters  # type: ignore[misc]
     open_ended = any(p.kind is p.VAR_KEYWORD for p in accepted.values())
     given.update({n: v for n, v in optional.items() if open_ended or n in accepted})
     model = run.model(run.scenario, **given)
+    if "failures" not in given:
+        model.answerer.failures = run.failures
+    if "transforms" not in given:
+        model.transforms.update(optional["transforms"])
     model.schedule_interventions([plan.to_engine() for plan in run.interventions])
     return model
+
+
+def _twins(run: Run) -> dict[str, Policy]:
+    """Rule twins that failures or interventions call for by name, as `ROLE_twin`."""
+    wanted = set(run.failures.rules)
+    wanted.update(new for plan in run.interventions for new in (plan.assign or {}).values())
+    twins: Mapping[str, Policy] = getattr(run.model, "roles", {})
+    return {twin_name(role): twin for role, twin in twins.items() if twin_name(role) in wanted}
+
+
+def twin_name(role: str) -> str:
+    """Name under which a role's rule twin can stand in.
+
+    Examples
+    --------
+    >>> twin_name("citizen")
+    'citizen_twin'
+    """
+    return f"{role}_twin"
 
 
 def _transforms(run: Run) -> dict[str, Any]:

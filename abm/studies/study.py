@@ -15,12 +15,12 @@ from abm.studies.answerers import Spec, parse_spec
 from abm.studies.interventions import Planned, parse_planned
 from abm.studies.parameters import closest
 from abm.studies.registry import reference, resolve
-from abm.studies.run import Run
+from abm.studies.run import Run, twin_name
 from abm.studies.seeds import VARIES, Seeds
 
 if TYPE_CHECKING:
-    from abm.studies.load import StudyFolder
     from abm.studies.progress import Progress
+    from abm.studies.reading import StudyFolder
 
 __all__ = ["Budget", "Study"]
 
@@ -193,6 +193,10 @@ class Study:
     def check(self) -> Self:
         """Check everything that can be checked before a run; returns the study."""
         _ = self.model_class, self.specs, self.scenarios, self.planned
+        roles = {role for table in self.specs.values() for role in table}
+        known = roles | set(map(twin_name, roles))
+        for name in self.failures.rules:
+            _require(name in known, ("failures",), f"rule {name}", closest(name, known))
         return self
 
     def to_toml(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -46,5 +45,6 @@ def _outcome(job: tuple[Any, ...], recorded: dict[str, Any]) -> tuple[str, Any]:
 
 def _end_with_parent() -> None:
     """A worker whose parent is gone has nobody to work for: its results could only do harm."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):
+        pass
     os._exit(1)

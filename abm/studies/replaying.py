@@ -22,7 +22,7 @@ from abm.questions import Transform
 from abm.studies.answerers import Spec
 from abm.studies.folder import disk_errors
 from abm.studies.interventions import parse_planned
-from abm.studies.load import RunFolder, load_run
+from abm.studies.reading import RunFolder, load_run
 from abm.studies.registry import code_digest, resolve
 from abm.studies.run import Result, Run, perform
 from abm.studies.seeds import Seeds
