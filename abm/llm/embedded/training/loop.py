@@ -1,0 +1,197 @@
+"""The training loop: seeded, resumable to the bit, exporting as it goes."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from abm.llm.embedded.training import vocabulary
+from abm.llm.embedded.training.examples import Batch, Examples
+from abm.llm.embedded.training.export import write_gguf
+from abm.llm.embedded.training.network import Llama, Shape
+from abm.llm.embedded.training.optimiser import optimisers, rate
+
+__all__ = ["Plan", "Training"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does.
+
+    Attributes
+    ----------
+    seed
+        Of weights, tokenizer and situations.
+    steps
+        Number of batches; may be changed on resume as long as the decay has not begun.
+    tokens
+        Tokens per batch, about.
+    learning_rate
+        Peak, for both optimisers.
+    vocabulary, width, layers, heads, key_heads, hidden
+        Sizes of the network.
+    half_until
+        Part of the steps whose matrix products are in bfloat16; the rest is in float32.
+    checkpoint_every, export_every
+        Steps between checkpoints and between GGUF files.
+    """
+
+    seed: int = 1
+    steps: int = 9000
+    tokens: int = 4096
+    learning_rate: float = 4e-3
+    vocabulary: int = 1536
+    width: int = 192
+    layers: int = 4
+    heads: int = 6
+    key_heads: int = 2
+    hidden: int = 512
+    half_until: float = 0.8
+    checkpoint_every: int = 200
+    export_every: int = 400
+
+    @property
+    def shape(self) -> Shape:
+        return Shape(
+            self.vocabulary, self.width, self.layers, self.heads, self.key_heads, self.hidden
+        )
+
+
+def losses(model: Llama, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Mean loss per prompt, and the total variation to the truth of each choice prompt."""
+    states = model(batch.tokens)
+    following = model.logits(states[batch.rows, batch.columns]).float().log_softmax(-1)
+    token_loss = -following.gather(1, batch.targets[:, None])[:, 0]
+    answers = model.logits(states[batch.choice_rows, batch.answers]).float().log_softmax(-1)
+    choice_loss = -(batch.truth * answers).sum(-1)
+    distance = 0.5 * (answers.detach().exp() - batch.truth).abs().sum(-1)
+    n = batch.tokens.shape[0]
+    loss = ((token_loss * batch.weights).sum() + 2.0 * choice_loss.sum()) / n
+    return loss, distance
+
+
+class Training:
+    """One run in one folder.
+
+    Parameters
+    ----------
+    plan
+        What to do.
+    folder
+        Where tokenizer and checkpoint live.
+    output
+        GGUF file to write.
+    """
+
+    def __init__(self, plan: Plan, folder: Path, output: Path) -> None:
+        self.plan, self.folder, self.output = plan, folder, output
+        folder.mkdir(parents=True, exist_ok=True)
+        self.tokenizer = self._tokenizer()
+        self.model = Llama(plan.shape, plan.seed)
+        self.optimisers = optimisers(self.model, plan.learning_rate)
+        self.examples = Examples(self.tokenizer, plan.seed, plan.tokens)
+        self.step = 0
+        self._resume()
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.folder / "checkpoint.pt"
+
+    def _tokenizer(self) -> Tokenizer:
+        path = self.folder / "tokenizer.json"
+        if not path.exists():
+            vocabulary.train(self.plan.seed, self.plan.vocabulary).save(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
+        assert tokenizer.get_vocab_size() == self.plan.vocabulary
+        return tokenizer
+
+    def _resume(self) -> None:
+        if not self.checkpoint.exists():
+            return
+        held = torch.load(self.checkpoint, weights_only=True)
+        self.step = held["step"]
+        self.model.load_state_dict(held["model"])
+        for optimiser, state in zip(self.optimisers, held["optimisers"], strict=True):
+            optimiser.load_state_dict(state)
+        print(f"resuming at step {self.step}", flush=True)
+
+    def save(self) -> None:
+        """Write the checkpoint atomically."""
+        held = {
+            "step": self.step,
+            "plan": asdict(self.plan),
+            "model": self.model.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
+        }
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(held, partial)
+        partial.replace(self.checkpoint)
+
+    def advance(self) -> tuple[Batch, float, Tensor]:
+        """One step; returns the batch, its loss and the total variations."""
+        batch = self.examples.batch(self.step)
+        factor = rate(self.step, self.plan.steps)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self.plan.learning_rate * factor
+        half = self.step < self.plan.half_until * self.plan.steps
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
+            loss, distance = losses(self.model, batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for optimiser in self.optimisers:
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        self.step += 1
+        return batch, float(loss.detach()), distance
+
+    def run(self, until: int | None = None) -> None:
+        """Train to the end of the plan, or to step `until`."""
+        meter = _Meter()
+        end = self.plan.steps if until is None else until
+        while self.step < end:
+            batch, loss, distance = self.advance()
+            meter.add(batch, loss, distance)
+            if self.step % 50 == 0 or self.step == end:
+                print(f"step {self.step}/{self.plan.steps} {meter.line()}", flush=True)
+            if self.step % self.plan.checkpoint_every == 0 or self.step == end:
+                self.save()
+            if self.step % self.plan.export_every == 0 or self.step == end:
+                write_gguf(self.output, self.model, self.tokenizer)
+
+
+class _Meter:
+    """Progress since the last line. Wall-clock time is printed and never read."""
+
+    def __init__(self) -> None:
+        self._clear()
+
+    def _clear(self) -> None:
+        self.start = time.perf_counter()
+        self.tokens, self.loss, self.steps = 0, 0.0, 0
+        self.distances: dict[str, list[float]] = defaultdict(list)
+
+    def add(self, batch: Batch, loss: float, distance: Tensor) -> None:
+        self.tokens += batch.tokens.numel()
+        self.loss += loss
+        self.steps += 1
+        for kind, value in zip(batch.kinds, distance.tolist(), strict=True):
+            self.distances[kind].append(value)
+
+    def line(self) -> str:
+        every = [value for values in self.distances.values() for value in values]
+        mean = sum(every) / max(len(every), 1)
+        speed = self.tokens / (time.perf_counter() - self.start)
+        kinds = " ".join(
+            f"{kind}={sum(values) / len(values):.3f}"
+            for kind, values in sorted(self.distances.items())
+        )
+        text = f"loss {self.loss / self.steps:.3f} tv {mean:.4f} {speed:.0f} tokens/s | {kinds}"
+        self._clear()
+        return text
