@@ -233,6 +233,7 @@ def _moved(
 def expose(
     x: Floats,
     initial: Floats,
+    fixed: NDArray[np.bool_],
     rows: Whole,
     positions: Floats,
     rule: int,
@@ -243,6 +244,8 @@ def expose(
     """Each of `rows` reads one post at the same position(s); for persuaders and injected posts."""
     for k in range(rows.shape[0]):
         i = rows[k]
+        if fixed[i]:
+            continue
         x[i] = _moved(
             x[i],
             initial[i],
@@ -267,6 +270,7 @@ def advance(
     variant: NDArray[np.int32],
     posted: Floats,
     n_read: Whole,
+    fixed: NDArray[np.bool_],
     indptr: Whole,
     indices: Whole,
     times: Floats,
@@ -301,7 +305,7 @@ def advance(
             stance[i] = _stance(_voiced(i, x[i], stance, indptr, indices, conformity))
             variant[i] = int(_uniform(word, 0) * 2147483647.0)
             posted[i] = times[event]
-        else:
+        elif not fixed[i]:
             n = select_feed(
                 i, _stance(x[i]), stance, indptr, indices, exposure, word, feed, pool
             )

@@ -1,0 +1,309 @@
+"""Assembly: citizens, network, clocks, questions, persuaders, observations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+import abm
+from abm.engine import Intervention, Message
+from abm.errors import ScenarioError, require
+from abm.models.opinion_network.citizen import Citizen
+from abm.models.opinion_network.cohort import Citizens, ReadingCohort
+from abm.models.opinion_network.persuaders import campaigns, run_campaign
+from abm.models.opinion_network.questions import OPINION, POST, canned_post, statement_of
+from abm.models.opinion_network.scale import stance_of
+from abm.models.opinion_network.scenario import OpinionScenario
+from abm.models.opinion_network.society import columns_of, society
+from abm.models.opinion_network.summaries import (
+    change_shares,
+    division,
+    neighbour_correlation,
+    prefixed,
+)
+from abm.models.opinion_network.twin import TWIN
+from abm.policies import FailureHandling, Policy
+from abm.population import Population
+from abm.questions import Question, Transform
+from abm.rng import uniforms
+from abm.studies import Seeds
+
+__all__ = ["OpinionNetwork"]
+
+ROLE = "citizen"
+START_ONLY = (
+    "duration data columns n_citizens n_asked opinion_from right_end topic statement mean_degree "
+    "homophily stubborn_share red_budget blue_budget"
+).split()
+"""Parameters that set up a run and cannot change during it."""
+
+
+class OpinionNetwork(abm.Model):
+    """Citizens with private opinions on a network, who read and write public posts.
+
+    Most follow a numeric rule, as columns; some are asked questions, as agents with a life of their
+    own (role `citizen`). ODD.md says everything.
+
+    Examples
+    --------
+    >>> from abm.models.opinion_network import OpinionNetwork, OpinionScenario
+    >>> scenario = OpinionScenario(n_citizens=50, n_asked=2, duration=3.0)
+    >>> model = OpinionNetwork(scenario, seeds=abm.Seeds(1, 1, 1))
+    >>> model.run_until(scenario.duration)
+    >>> 0 <= model.outcomes()["all.flipped"] <= 1
+    True
+    """
+
+    Scenario: ClassVar[type[OpinionScenario]] = OpinionScenario
+    questions: ClassVar[tuple[Question, ...]] = (OPINION, POST)
+    roles: ClassVar[dict[str, Policy]] = {ROLE: TWIN}
+
+    def __init__(
+        self,
+        scenario: OpinionScenario,
+        *,
+        seeds: Seeds,
+        policies: Mapping[str, Policy] | None = None,
+        failures: FailureHandling | str | None = None,
+        transforms: Mapping[str, Transform] | None = None,
+    ) -> None:
+        super().__init__(
+            seed=seeds.chance,
+            policies={**self.roles, **(policies or {})},
+            assignment=ROLE,
+            failures=failures,
+            transforms=transforms,
+        )
+        self.scenario, self.seeds = scenario, seeds
+        self.statement = statement_of(scenario.topic, scenario.statement)
+        self.posts: dict[int, Message] = {}
+        self._series: list[dict[str, Any]] = []
+        survey, self.network = society(scenario, seeds.population, seeds.network)
+        columns = columns_of(scenario, survey, seeds.population)
+        self.population = Population(self, **columns)
+        self._link = (self.network.indptr, self.network.indices)
+        self.cohort = self._new_cohort()
+        self.population.attach(self.cohort)
+        self.citizens = self._new_citizens()
+        for campaign in campaigns(scenario):
+            self.process(run_campaign(self, campaign))
+        self.observe(self._observe, every=1.0)
+
+    # ------------------------------------------------------------------ what citizens do
+
+    def serve(self, citizen: Citizen, day: int) -> None:
+        """Show a citizen its feed: first what reached it by itself, then posts by exposure."""
+        size = self.scenario.feed_size
+        row, stance = citizen.row, int(stance_of(citizen.opinion))
+        word = int(self.uniform("feed", key=citizen.key, occasion=day) * 2**53)
+        authors = self.cohort.feed(row, stance, word)
+        posts = (*citizen.inbox, *(self.post_of(int(author)) for author in authors))
+        citizen.feed, citizen.inbox = posts[:size], ()
+        self.population.n_read[row] += len(citizen.feed)
+        citizen.friends_share = self._friends_share(row)
+
+    def post_of(self, row: int) -> Message:
+        """The latest public post of a citizen."""
+        if row in self.posts:
+            return self.posts[row]
+        people = self.population
+        stance, variant = int(people.stance[row]), int(people.variant[row])
+        text = canned_post(self.scenario.topic, stance, variant)
+        name, time = f"{row}/{variant}", float(people.posted[row])
+        return Message(name, row, time, text, stance, self.scenario.topic)
+
+    def writes_today(self, citizen: Citizen, day: int) -> bool:
+        """Whether the citizen writes a post on this day."""
+        chance = self.uniform("write", key=citizen.key, occasion=day)
+        return chance < self.scenario.writing_probability
+
+    def voice_of(self, citizen: Citizen) -> int:
+        """The stance that the citizen will take in public."""
+        self.population.catch_up()
+        return int(stance_of(self.cohort.voiced(citizen.row, citizen.opinion)))
+
+    def publish(self, citizen: Citizen, text: str) -> None:
+        """Make a citizen's post public, on one line."""
+        row = citizen.row
+        self.population.write(row, "stance", citizen.voice)
+        self.population.write(row, "posted", self.now)
+        line = " ".join(text.split())
+        name = f"{row}@{self.now:.6f}"
+        self.posts[row] = Message(name, row, self.now, line, citizen.voice, self.scenario.topic)
+
+    def broadcast(
+        self,
+        *,
+        author: str,
+        stance: int,
+        text: str,
+        share: float,
+        audience: str = "anybody",
+        occasion: int = 0,
+    ) -> int:
+        """Let a post reach a random share of the citizens; returns how many took it in.
+
+        Rule citizens read it at once, asked citizens when they next read. Nobody is reached while
+        the exposure is `none`.
+        """
+        if self.scenario.exposure == "none":
+            return 0
+        people = self.population
+        luck = uniforms(self.chance_seed, f"reached by {author}", people.keys, occasion)
+        reached = luck < share
+        side = (people.stance.astype(np.int64) - 4) * (stance - 4)
+        if audience != "anybody":
+            reached &= side > 0 if audience == "like_minded" else side < 0
+        rows = np.flatnonzero(reached & ~people.asked)
+        words = (luck[rows] * 2**53).astype(np.uint64)
+        self.cohort.expose(rows, stance, words)
+        post = Message(
+            f"{author}/{occasion}", author, self.now, text, stance, self.scenario.topic
+        )
+        for citizen in self.citizens:
+            if reached[citizen.row]:
+                citizen.inbox = (*citizen.inbox, post)
+        return int(reached.sum())
+
+    # ------------------------------------------------------------------ interventions
+
+    def schedule_interventions(self, interventions: Sequence[Intervention]) -> None:
+        """Check them all, then put them on the clock."""
+        for intervention in interventions:
+            self._check(intervention)
+        super().schedule_interventions(interventions)
+
+    def apply_intervention(self, intervention: Intervention) -> None:
+        """Change parameters, let a message reach the citizens, or change who answers."""
+        self.population.catch_up()
+        if intervention.change:
+            self.scenario = self.scenario.replaced(**dict(intervention.change))
+            self.population["bound"] = self._bounds()
+            self.cohort.change(self.scenario, self.now)
+        if intervention.inject:
+            self.broadcast(**_injected(intervention, self.scenario.topic))
+        if intervention.assign:
+            super().apply_intervention(
+                Intervention(at=intervention.at, assign=intervention.assign)
+            )
+
+    def _check(self, intervention: Intervention) -> None:
+        for name in intervention.change:
+            require(
+                name not in START_ONLY,
+                ScenarioError,
+                f"intervention at {intervention.at:g}: {name} sets up a run and cannot change "
+                "during it; give it in the scenario or in an arm",
+                argument=name,
+            )
+        self.scenario.replaced(**dict(intervention.change))
+        if intervention.inject:
+            _injected(intervention, self.scenario.topic)
+
+    # ------------------------------------------------------------------ observation
+
+    def outcomes(self) -> dict[str, float]:
+        """Per group (`all`, `asked`, `rule`): who changed how, and how divided they are."""
+        found: dict[str, float] = {}
+        for group, rows in self._groups().items():
+            found |= prefixed(group, self._describe(rows))
+        opinions = self.population.opinion
+        found["all.neighbour_correlation"] = neighbour_correlation(opinions, *self._link)
+        found["asked.posts"] = float(len(self.posts))
+        return found
+
+    def series(self) -> pl.DataFrame:
+        """Daily values: columns time, group, variable, value."""
+        schema = {"time": pl.Float64, "group": pl.String, "variable": pl.String}
+        return pl.DataFrame(self._series, schema={**schema, "value": pl.Float64}, orient="row")
+
+    def agents_frame(self) -> pl.DataFrame:
+        """One row per citizen: who it is, what it thinks, what it says."""
+        final = pl.Series("final", stance_of(self.population.opinion))
+        return self.population.frame(with_keys=True).with_columns(final)
+
+    @classmethod
+    def report(cls, study_folder: Path) -> None:
+        """Print the tables of a finished study and draw its figures."""
+        from abm.models.opinion_network.report import report
+
+        report(Path(study_folder))
+
+    def _observe(self) -> None:
+        for group, rows in self._groups().items():
+            for variable, value in self._describe(rows).items():
+                self._series.append(
+                    {"time": self.now, "group": group, "variable": variable, "value": value}
+                )
+
+    def _groups(self) -> dict[str, NDArray[np.bool_]]:
+        asked = self.population.asked
+        groups = {"all": np.ones(asked.size, dtype=bool), "asked": asked, "rule": ~asked}
+        return {name: rows for name, rows in groups.items() if rows.any()}
+
+    def _describe(self, rows: NDArray[np.bool_]) -> dict[str, float]:
+        people = self.population
+        opinion = people.opinion[rows]
+        changed = change_shares(people.baseline[rows], stance_of(opinion))
+        return {**changed, **division(opinion), "posts_read": float(people.n_read[rows].mean())}
+
+    # ------------------------------------------------------------------ building
+
+    def _new_cohort(self) -> ReadingCohort:
+        names = "opinion initial stance variant posted n_read bound stubborn".split()
+        columns = Citizens(**{name: self.population[name] for name in names})
+        rows = np.flatnonzero(~self.population.asked)
+        return ReadingCohort(columns, self.network, rows, self.scenario, seed=self.chance_seed)
+
+    def _new_citizens(self) -> list[Citizen]:
+        """Asked citizens with their times of day, early enough to decide and write in one day."""
+        rows = np.flatnonzero(self.population.asked)
+        free = 1.0 - 2.0 * self.scenario.deliberation
+        luck = uniforms(self.chance_seed, "time of day", self.population.keys[rows])
+        return [
+            self.population.agent(int(row), Citizen, time_of_day=float(free * u))
+            for row, u in zip(rows, luck, strict=True)
+        ]
+
+    def _bounds(self) -> NDArray[np.float64]:
+        keys = np.arange(self.population.n)
+        spread = 2.0 * uniforms(self.seeds.population, "confidence", keys) - 1.0
+        scenario = self.scenario
+        return np.maximum(scenario.confidence_bound + scenario.confidence_spread * spread, 0.0)
+
+    def _friends_share(self, row: int) -> float:
+        if self.scenario.exposure == "none":
+            return -1.0
+        share = self.cohort.friends_share(row)
+        step = self.scenario.friends_step
+        return share if share < 0 else round(min(1.0, round(share / step) * step), 6)
+
+
+def _injected(intervention: Intervention, topic: str) -> dict[str, Any]:
+    """The arguments of `broadcast` for an injected message; refuses what it does not know."""
+    given = dict(intervention.inject or {})
+    known = {"stance", "text", "share", "author", "audience"}
+    stance, share = given.get("stance"), given.get("share", 1.0)
+    good = isinstance(stance, int) and 1 <= stance <= 7 and 0 <= share <= 1
+    audience = given.get("audience", "anybody")
+    require(
+        good and not set(given) - known and audience in ("anybody", "like_minded", "opposing"),
+        ScenarioError,
+        f"intervention at {intervention.at:g}: inject = {given}, expected stance (1 to 7), and "
+        "optionally text, share (0 to 1), author, and audience ('anybody', 'like_minded' or "
+        "'opposing')",
+        argument="inject",
+    )
+    return {
+        "author": given.get("author", intervention.label or "injected"),
+        "stance": stance,
+        "text": given.get("text", canned_post(topic, int(stance or 4), 0)),
+        "share": float(share),
+        "audience": audience,
+        "occasion": int(intervention.at * 1e6),
+    }
