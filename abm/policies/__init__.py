@@ -5,8 +5,10 @@ from abm.policies.assignment import Assignment, Mixture, PerQuestion, assigned, 
 from abm.policies.base import Policy
 from abm.policies.coverage import as_measured, judged
 from abm.policies.llm import LLMPolicy, text_seed
+from abm.policies.permutation import PermutationAverage
 from abm.policies.router import Every, Novel, Router, Trigger, When, text_cost
 from abm.policies.rule import ByQuestion, Columns, RulePolicy
+from abm.policies.surrogate import FitReport, SurrogatePolicy
 
 __all__ = [
     "Answerer",
@@ -15,15 +17,18 @@ __all__ = [
     "Columns",
     "Every",
     "FailureHandling",
+    "FitReport",
     "LLMPolicy",
     "Mixture",
     "Novel",
     "Outcome",
     "PerQuestion",
+    "PermutationAverage",
     "Policy",
     "Router",
     "RulePolicy",
     "Skipped",
+    "SurrogatePolicy",
     "Ticket",
     "Trigger",
     "When",

@@ -1,4 +1,4 @@
-"""What a policy returns: raw log-scores over the options, or a text, with its status and its cost."""
+"""What a policy returns: raw log-scores over the options, or a text, with status and cost."""
 
 from __future__ import annotations
 

@@ -17,32 +17,82 @@ __all__ = ["Transform", "distribution", "pick"]
 class Transform:
     """What happens to raw scores after the ledger, outside its key.
 
+    Corrections are applied in the order length, bias, temperature. All of them are the identity by
+    default: the model's own distribution is used as it is.
+
     Parameters
     ----------
     temperature
-        Scores are divided by it; > 0. 1 leaves the model's own distribution.
+        Scores are divided by it; > 0. Below 1 sharpens, above 1 flattens.
     option_bias
-        Subtracted from the scores, one value per option; empty for none.
+        Subtracted from the scores, one value per option; empty for none. Usually the scores that
+        the model gives to the options when the prompt says nothing.
+    option_lengths
+        Tokens per option, > 0; empty for no length correction.
+    length_exponent
+        Scores are divided by `option_lengths ** length_exponent`. 1 gives the mean log-probability
+        per token, 0 no correction.
+
+    Raises
+    ------
+    QuestionError
+        A value outside its range, or corrections for another number of options.
+
+    References
+    ----------
+    Zhao et al. (2021), Calibrate before use, ICML (option bias); Brown et al. (2020), Language
+    models are few-shot learners, section 2.4 (length).
 
     Examples
     --------
-    >>> Transform(temperature=1.0).apply([[0.0, 0.0]]).tolist()
+    >>> Transform().apply([[0.0, 0.0]]).tolist()
+    [[0.5, 0.5]]
+    >>> Transform(option_lengths=(1, 3)).apply([[-1.0, -3.0]]).tolist()
     [[0.5, 0.5]]
     """
 
     temperature: float = 1.0
     option_bias: tuple[float, ...] = ()
+    option_lengths: tuple[float, ...] = ()
+    length_exponent: float = 1.0
 
     def __post_init__(self) -> None:
+        for name in ("option_bias", "option_lengths"):
+            object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
         require(
-            self.temperature > 0,
+            0 < self.temperature < float("inf"),
             QuestionError,
-            f"temperature = {self.temperature}, expected > 0",
+            f"temperature = {self.temperature}, expected a finite number > 0",
+        )
+        require(
+            bool(np.isfinite(self.option_bias).all()),
+            QuestionError,
+            f"option_bias = {self.option_bias}, expected finite numbers",
+        )
+        require(
+            all(0 < length < float("inf") for length in self.option_lengths),
+            QuestionError,
+            f"option_lengths = {self.option_lengths}, expected finite numbers > 0",
+        )
+        require(
+            0 <= self.length_exponent < float("inf"),
+            QuestionError,
+            f"length_exponent = {self.length_exponent}, expected a finite number >= 0",
         )
 
     def apply(self, scores: ArrayLike) -> NDArray[np.float64]:
         """Probabilities, shape (n, n_options), from raw scores of the same shape."""
         raw = np.asarray(scores, dtype=np.float64)
+        for name in ("option_bias", "option_lengths"):
+            given = len(getattr(self, name))
+            require(
+                given in (0, raw.shape[-1]),
+                QuestionError,
+                f"Transform {name} has {given} values, and the question has {raw.shape[-1]} "
+                "options; give one value per option",
+            )
+        if self.option_lengths:
+            raw = raw / np.asarray(self.option_lengths) ** self.length_exponent
         if self.option_bias:
             raw = raw - np.asarray(self.option_bias)
         return distribution(raw / self.temperature)
@@ -87,4 +137,5 @@ def pick(probabilities: ArrayLike, uniforms: Sequence[float] | ArrayLike) -> NDA
     cumulative = np.cumsum(np.broadcast_to(p, (u.shape[0], p.shape[-1])), axis=-1)
     chosen = (cumulative <= u[:, None]).sum(axis=-1)
     last = p.shape[-1] - 1 - np.argmax(np.broadcast_to(p, cumulative.shape)[:, ::-1] > 0, axis=-1)
-    return np.minimum(chosen, last).astype(np.int64)
+    result: NDArray[np.int64] = np.minimum(chosen, last).astype(np.int64)
+    return result

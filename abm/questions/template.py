@@ -22,7 +22,7 @@ Value = str | int | float | bool | tuple[str, ...]
 
 
 class Segment(NamedTuple):
-    """A piece of a prompt. `trusted` is True for the modeller's words, False for inserted values."""
+    """A piece of a prompt. `trusted`: the modeller's words; otherwise an inserted value."""
 
     text: str
     trusted: bool
