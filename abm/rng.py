@@ -80,7 +80,7 @@ def uniform(seed: int, purpose: str, key: int | str = 0, occasion: int = 0) -> f
     --------
     >>> 0.0 <= uniform(1, "decide:opinion", key=7, occasion=0) < 1.0
     True
-    >>> uniform(1, "p", 7) == uniforms(1, "p", [7])[0]
+    >>> uniform(1, "p", 7) == uniforms(1, "p", [7]).item()
     True
     """
     stream = stream_key(seed, purpose)
@@ -97,7 +97,9 @@ def uniform(seed: int, purpose: str, key: int | str = 0, occasion: int = 0) -> f
 def uniforms(
     seed: int, purpose: str, keys: ArrayLike, occasions: ArrayLike | int = 0
 ) -> NDArray[np.float64]:
-    """Uniforms in [0, 1) for many agents: element i is `uniform(seed, purpose, keys[i], occasions[i])`.
+    """Uniforms in [0, 1) for many agents at once.
+
+    Element i is `uniform(seed, purpose, keys[i], occasions[i])`, to the bit.
 
     Parameters
     ----------

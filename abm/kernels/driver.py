@@ -72,11 +72,11 @@ def _takes_chance(rule: _Function, base: int) -> bool:
 def _first(pieces: Tools, subset: bool) -> _Function:
     draw, bounded = pieces.draw, pieces.bounded
 
-    def anybody(members: Any, n: Any, s0: Any, s1: Any) -> Any:
+    def anybody(_members: Any, n: Any, s0: Any, s1: Any) -> Any:
         word, s0, s1 = draw(s0, s1)
         return bounded(word, n), s0, s1
 
-    def member(members: Any, n: Any, s0: Any, s1: Any) -> Any:
+    def member(members: Any, _n: Any, s0: Any, s1: Any) -> Any:
         word, s0, s1 = draw(s0, s1)
         return members[bounded(word, len(members))], s0, s1
 
@@ -87,12 +87,13 @@ def _partner(pieces: Tools, tied: bool, weighted: bool) -> _Function:
     """Draws a partner of i; -1 for none."""
     draw, bounded, unit = pieces.draw, pieces.bounded, pieces.unit
 
-    def other(i: Any, n: Any, starts: Any, stops: Any, indices: Any, mass: Any, s0: Any, s1: Any):  # type: ignore[no-untyped-def]
+    def other(i: Any, n: Any, _ties: Any, s0: Any, s1: Any) -> Any:
         word, s0, s1 = draw(s0, s1)
         j = bounded(word, n - 1)
         return (j + 1 if j >= i else j), s0, s1
 
-    def tie(i: Any, n: Any, starts: Any, stops: Any, indices: Any, mass: Any, s0: Any, s1: Any):  # type: ignore[no-untyped-def]
+    def tie(i: Any, _n: Any, ties: Any, s0: Any, s1: Any) -> Any:
+        starts, stops, indices, _ = ties
         first = starts[i]
         degree = stops[i] - first
         if degree == 0:
@@ -100,7 +101,8 @@ def _partner(pieces: Tools, tied: bool, weighted: bool) -> _Function:
         word, s0, s1 = draw(s0, s1)
         return int(indices[first + bounded(word, degree)]), s0, s1
 
-    def heavy(i: Any, n: Any, starts: Any, stops: Any, indices: Any, mass: Any, s0: Any, s1: Any):  # type: ignore[no-untyped-def]
+    def heavy(i: Any, _n: Any, ties: Any, s0: Any, s1: Any) -> Any:
+        starts, stops, indices, mass = ties
         first, stop = starts[i], stops[i]
         if stop == first:
             return -1, s0, s1
@@ -138,11 +140,11 @@ def _effect(pieces: Tools, rule: _Function, single: bool, noisy: bool) -> _Funct
             x[j] = other
         return s0, s1
 
-    def rows(state: Any, i: Any, j: Any, movable: Any, params: Any, s0: Any, s1: Any) -> Any:
+    def rows(state: Any, i: Any, j: Any, _movable: Any, params: Any, s0: Any, s1: Any) -> Any:
         rule(i, j, state, params)
         return s0, s1
 
-    def noisy_rows(state: Any, i: Any, j: Any, movable: Any, params: Any, s0: Any, s1: Any) -> Any:
+    def noisy_rows(state: Any, i: Any, j: Any, _movable: Any, params: Any, s0: Any, s1: Any) -> Any:
         word, s0, s1 = draw(s0, s1)
         rule(i, j, state, params, unit(word))
         return s0, s1
@@ -159,7 +161,7 @@ def _gap(pieces: Tools, timed: bool) -> _Function:
         word, s0, s1 = draw(s0, s1)
         return time - math.log(1.0 - unit(word)) / rate, s0, s1
 
-    def standing(time: Any, rate: Any, s0: Any, s1: Any) -> Any:
+    def standing(time: Any, _rate: Any, s0: Any, s1: Any) -> Any:
         return time, s0, s1
 
     return exponential if timed else standing
@@ -172,10 +174,7 @@ def _drive(
 
     def drive(
         state: Any,
-        starts: Any,
-        stops: Any,
-        indices: Any,
-        mass: Any,
+        ties: Any,
         members: Any,
         movable: Any,
         params: Any,
@@ -191,7 +190,7 @@ def _drive(
         made = 0
         while made < most and time <= until:
             i, s0, s1 = first(members, n, s0, s1)
-            j, s0, s1 = partner(i, n, starts, stops, indices, mass, s0, s1)
+            j, s0, s1 = partner(i, n, ties, s0, s1)
             if j >= 0:
                 s0, s1 = effect(state, i, j, movable, params, s0, s1)
             made += 1

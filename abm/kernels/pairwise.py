@@ -93,9 +93,7 @@ def run_pairwise(
     >>> x.tolist()
     [0.125, 0.125, 1.0]
     """
-    require(
-        n_interactions >= 0, EngineError, f"n_interactions = {n_interactions}, expected >= 0"
-    )
+    require(n_interactions >= 0, EngineError, f"n_interactions = {n_interactions}, expected >= 0")
     cohort = PairwiseCohort(
         rule, x, rate=0.0, network=network, params=params, rng=rng, members=members,
         compiled=compiled,
@@ -250,10 +248,7 @@ class PairwiseCohort:
         )
         made = drive(
             self._state if isinstance(self._state, (np.ndarray, tuple)) else tuple(self._state),
-            _NONE_I8 if network is None else network.starts,
-            _NONE_I8 if network is None else network.stops,
-            _NONE_I4 if network is None else network.indices,
-            _NONE_F8 if weights is None else np.cumsum(weights),
+            _layout(network),
             _NONE_I8 if self._members is None else self._members,
             self._movable,
             self.params,
@@ -264,6 +259,15 @@ class PairwiseCohort:
             self._words,
         )
         return int(made)
+
+
+def _layout(network: _Ties | None) -> tuple[NDArray[Any], ...]:
+    """First and last entries, partners and cumulative weights, as the driver takes them."""
+    if network is None:
+        return _NONE_I8, _NONE_I8, _NONE_I4, _NONE_F8
+    weights = network.weights
+    mass = _NONE_F8 if weights is None else np.cumsum(weights)
+    return network.starts, network.stops, network.indices, mass
 
 
 def _arrays(state: Any) -> tuple[NDArray[Any], ...]:
@@ -290,7 +294,8 @@ def _members(members: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
 
 def _params(params: Any) -> tuple[Any, ...]:
     require(
-        isinstance(params, tuple) and all(isinstance(value, (Number, np.number)) for value in params),
+        isinstance(params, tuple)
+        and all(isinstance(value, (Number, np.number)) for value in params),
         EngineError,
         f"params = {params!r}, expected a tuple or named tuple of numbers; columns belong to the "
         "state",
@@ -300,7 +305,9 @@ def _params(params: Any) -> tuple[Any, ...]:
 
 def _ties(network: _Ties, n: int) -> _Ties:
     require(
-        network.n == n, NetworkError, f"the network has {network.n} nodes, expected {n} as the state"
+        network.n == n,
+        NetworkError,
+        f"the network has {network.n} nodes, expected {n} as the state",
     )
     weights = network.weights
     require(

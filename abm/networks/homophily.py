@@ -187,7 +187,9 @@ def _coordinates(features: Any) -> NDArray[np.float32]:
         f"features have different lengths: {lengths}",
     )
     parts = [_axis(name, values) for name, values in columns]
-    return (np.concatenate(parts, axis=1) / np.sqrt(len(columns))).astype(np.float32)
+    scaled: NDArray[np.float32] = np.concatenate(parts, axis=1, dtype=np.float32)
+    scaled /= np.float32(np.sqrt(len(columns)))
+    return scaled
 
 
 def _axis(name: str, values: NDArray[Any]) -> NDArray[np.float64]:

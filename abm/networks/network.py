@@ -231,7 +231,9 @@ class Network:
         weights = np.ones(targets.size) if self.weights is None else self.weights
         total = np.bincount(sources, weights=weights * x[targets], minlength=self.n)
         mass = np.bincount(sources, weights=weights, minlength=self.n)
-        return np.divide(total, mass, out=np.full(self.n, np.nan), where=mass != 0)
+        means = np.full(self.n, np.nan)
+        np.divide(total, mass, out=means, where=mass != 0)
+        return means
 
     # ------------------------------------------------------------------ making others
 

@@ -14,16 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from abm.errors import PopulationError, require
+from abm.errors import DecisionFailed, PopulationError, require
 from abm.policies.answering import Outcome, Skipped, Ticket
 from abm.population.grouping import group
-from abm.questions import Question, Request, Transform, pick
+from abm.population.recording import log_decisions
+from abm.questions import Question, Request, pick
 from abm.rng import uniforms
 
 if TYPE_CHECKING:
     from abm.population.population import Population
 
 __all__ = ["Asked", "ask_rows"]
+
+_BLOCK = 1 << 18  # rows whose probabilities are laid out at once
 
 
 @dataclass(frozen=True)
@@ -69,24 +72,28 @@ def ask_rows(
     model = population.model
     keys = population.keys[rows]
     counts = population.asked(question.id)
-    occasions = np.zeros_like(rows) if question.draw == "persistent" else counts[rows]
+    persistent = question.draw == "persistent"
+    occasions = np.zeros_like(rows) if persistent else counts[rows]
     if question.text is not None:
         requests, member = _text_requests(population, question, rows, fields, keys, occasions)
     else:
         requests, member = _requests(population, question, rows, fields)
     names = _assign(population, rows, keys, requests, member, policy)
-    counts[rows] += 1
+    if not persistent:
+        counts[rows] += 1
     tickets, ticket = _tickets(requests, member, names)
-    outcomes: list[Outcome] = model.answerer.answer(tickets)
+    outcomes = _settle(population, question, rows, tickets, ticket)
+    chosen = np.full(ticket.size, -1, dtype=np.int64)
+    if question.text is None:
+        chance = uniforms(model.chance_seed, f"decide:{question.id}", keys, occasions)
+        chosen = _draw(model, question, outcomes, ticket, chance)
+    log_decisions(model, question, keys, tickets, outcomes, ticket, chosen)
     skipped = _skipped(question, outcomes, ticket)
-    _record(model, question, outcomes, ticket)
-    policies = np.array([outcome.policy for outcome in outcomes], dtype=object)[ticket]
+    values: Any = chosen
     if question.text is not None:
         texts = [outcomes[t].answer.text for t in ticket.tolist()]
-        values: Any = [skipped.get(i, text) for i, text in enumerate(texts)]
-    else:
-        chance = uniforms(model.chance_seed, f"decide:{question.id}", keys, occasions)
-        values = _draw(_transform(model, question), outcomes, ticket, chance)
+        values = [skipped.get(i, text) for i, text in enumerate(texts)]
+    policies = np.array([*(outcome.policy for outcome in outcomes), ""], dtype=object)[ticket]
     return Asked(values, skipped, policies, len(tickets))
 
 
@@ -169,14 +176,21 @@ def _assign(
 ) -> str | list[str]:
     """The policy of all, or of each row in order (an assignment may have state)."""
     model = population.model
+    redirects = model.desk.redirects
+
+    def final(name: str) -> str:
+        return str(redirects.get(name, redirects.get("*", name)))
+
     assignment = model.assignment if policy is None else policy
-    if isinstance(assignment, str):
-        return assignment
-    own = population._agents
-    ids = population.ids[rows].tolist()
+    if assignment is None and requests:
+        assignment = model.assigned_policy(None, requests[0])  # the only policy, or an error
+    if assignment is None or isinstance(assignment, str):
+        return final(assignment or "")
+    from abm.population.agents import stand_in
+
     return [
-        assignment.policy_for(key, requests[r], model.now, agent=own.get(i))
-        for key, r, i in zip(keys.tolist(), member.tolist(), ids, strict=True)
+        final(assignment.policy_for(key, requests[r], model.now, agent=stand_in(population, row)))
+        for key, r, row in zip(keys.tolist(), member.tolist(), rows.tolist(), strict=True)
     ]
 
 
@@ -192,19 +206,57 @@ def _tickets(
     return [Ticket(name, requests[r]) for name, r in place], np.array(ticket, dtype=np.int64)
 
 
+def _settle(
+    population: Population,
+    question: Question,
+    rows: NDArray[np.int64],
+    tickets: list[Ticket],
+    ticket: NDArray[np.int64],
+) -> list[Outcome]:
+    """One outcome per ticket. A failure that aborts the run names the first agent that has it."""
+    model = population.model
+    times = np.bincount(ticket, minlength=len(tickets)).tolist()
+    for made, n in zip(tickets, times, strict=True):
+        model.decisions.request(made.policy, made.request, n)
+    if population._agents:
+        own = (population._agents.get(i) for i in population.ids[rows].tolist())
+        model.acted.update({type(agent) for agent in own if agent is not None})
+    results = model.answerer.settle(tickets)
+    failed = [t for t, result in enumerate(results) if isinstance(result, DecisionFailed)]
+    if failed:
+        place = int(np.flatnonzero(np.isin(ticket, failed))[0])
+        error = results[int(ticket[place])]
+        error.add_note(f"asked in columns; first in row {int(rows[place])} of the population")
+        status = str(error.values.get("status", ""))
+        model.decisions.record(
+            question.id, tickets[int(ticket[place])].policy, model.now, None, status
+        )
+        raise error
+    return list(results)
+
+
 def _draw(
-    transform: Transform,
+    model: Any,
+    question: Question,
     outcomes: list[Outcome],
     ticket: NDArray[np.int64],
     chance: NDArray[np.float64],
 ) -> NDArray[np.int64]:
+    """Everybody's option by their own uniform; -1 where there is no answer."""
+    options = question.options or ()
+    p = np.zeros((len(outcomes), len(options)))
     good = np.array([outcome.answer.ok for outcome in outcomes], dtype=bool)
+    names = np.array([*(outcome.policy for outcome in outcomes), ""], dtype=object)[:-1]
+    for name in dict.fromkeys(names.tolist()):
+        mine = np.flatnonzero(good & (names == name))
+        if mine.size:
+            scores = [outcomes[t].answer.scores for t in mine.tolist()]
+            p[mine] = model.transform_for(question.id, name).apply(scores)
     drawn = np.full(ticket.size, -1, dtype=np.int64)
-    scores = [outcome.answer.scores for outcome in outcomes if outcome.answer.ok]
     who = np.flatnonzero(good[ticket])
-    if who.size:
-        place = (np.cumsum(good) - 1)[ticket[who]]
-        drawn[who] = pick(transform.apply(scores)[place], chance[who])
+    for first in range(0, who.size, _BLOCK):
+        some = who[first : first + _BLOCK]
+        drawn[some] = pick(p[ticket[some]], chance[some])
     return drawn
 
 
@@ -212,21 +264,10 @@ def _skipped(
     question: Question, outcomes: list[Outcome], ticket: NDArray[np.int64]
 ) -> dict[int, Skipped]:
     failed = {
-        t: Skipped(question.id, outcome.failure or outcome.answer.status, outcome.answer.detail)
+        t: Skipped(question.id, outcome.answer.status, outcome.answer.detail)
         for t, outcome in enumerate(outcomes)
         if not outcome.answer.ok
     }
     if not failed:
         return {}
     return {i: failed[t] for i, t in enumerate(ticket.tolist()) if t in failed}
-
-
-def _transform(model: Any, question: Question) -> Transform:
-    transform: Transform = model.transforms.get(question.id) or Transform()
-    return transform
-
-
-def _record(
-    model: Any, question: Question, outcomes: list[Outcome], ticket: NDArray[np.int64]
-) -> None:
-    """Count the decisions in the model's log."""

@@ -70,6 +70,12 @@ class Population:
     ids: NDArray[np.int64]
     keys: NDArray[np.uint64]
     model: Any
+    _columns: Columns
+    _state: Columns
+    _next_id: int
+    _version: int
+    _agents: dict[int, Any]
+    _cohorts: tuple[Any, ...]
 
     def __init__(
         self,
