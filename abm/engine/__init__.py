@@ -1,8 +1,8 @@
 """The engine: Mesa models and agents on one SimPy clock, with decisions answered on demand."""
 
 from abm.engine.agent import Agent
-from abm.engine.decision_log import DecisionLog
 from abm.engine.decision import Decision
+from abm.engine.decision_log import DecisionLog
 from abm.engine.desk import Desk
 from abm.engine.environment import Environment
 from abm.engine.interventions import Intervention

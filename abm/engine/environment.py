@@ -159,7 +159,7 @@ class Environment(simpy.Environment):
             self.running, self._active_proc = False, None
 
     def _run_until_event(self, until: Event) -> Any:
-        if until.callbacks is None:
+        if until.processed:
             return until.value
         until.callbacks.append(StopSimulation.callback)
         try:

@@ -61,7 +61,7 @@ class View:
     (70, ('More parks!',), True)
     >>> view.model
     Traceback (most recent call last):
-    abm.errors.VisibilityError: Citizen 1: perceive reached for 'model', which is no plain data ...
+    abm.errors.VisibilityError: Citizen 1: perceive reached for 'model', which is no plain data...
     """
 
     __slots__ = ("__agent",)
