@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from abm.engine import Message
-from abm.models.opinion_network.questions import OPINION, POST
+from abm.models.opinion_network.questions import OPINION, POST, statement_of
 from abm.models.opinion_network.scale import opinion_of, stance_of
 from abm.policies.answering import Skipped
 from abm.population import RowAgent
 
 if TYPE_CHECKING:
     from abm.models.opinion_network.model import OpinionNetwork
+    from abm.population import Population
 
 __all__ = ["Citizen"]
 
@@ -39,22 +40,22 @@ class Citizen(RowAgent):
         Share of friends who agree in public, coarsened; -1 where it is not seen.
     """
 
-    def __init__(self, model: OpinionNetwork, *args: Any, time_of_day: float, **kwargs: Any) -> None:
-        self.topic = model.scenario.topic
-        self.statement = model.statement
+    def __init__(self, population: Population, row: int, *, time_of_day: float) -> None:
+        super().__init__(population, row)
+        scenario = self.model.scenario
+        self.topic: str = scenario.topic
+        self.statement = statement_of(scenario.topic, scenario.statement)
         self.time_of_day = time_of_day
-        self.own_view = self.voice = 4
+        self.own_view = self.voice = int(stance_of(self.initial))
         self.feed: tuple[Message, ...] = ()
         self.inbox: tuple[Message, ...] = ()
         self.friends_share = -1.0
-        super().__init__(model, *args, **kwargs)
 
     def life(self) -> Iterator[Any]:
         """Baseline, then one day after another."""
         model: OpinionNetwork = self.model
-        self.own_view = int(stance_of(self.initial))
         self.adopt((yield self.decide(OPINION)))
-        self.baseline = stance_of(self.opinion)
+        self.baseline = int(stance_of(self.opinion))
         day = 0
         while True:
             yield model.at(day + self.time_of_day)

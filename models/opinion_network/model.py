@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ from abm.errors import ScenarioError, require
 from abm.models.opinion_network.citizen import Citizen
 from abm.models.opinion_network.cohort import Citizens, ReadingCohort
 from abm.models.opinion_network.persuaders import campaigns, run_campaign
-from abm.models.opinion_network.questions import OPINION, POST, canned_post, statement_of
+from abm.models.opinion_network.questions import OPINION, POST, canned_post
 from abm.models.opinion_network.scale import stance_of
 from abm.models.opinion_network.scenario import OpinionScenario
 from abm.models.opinion_network.society import columns_of, society
@@ -60,7 +61,7 @@ class OpinionNetwork(abm.Model):
     """
 
     Scenario: ClassVar[type[OpinionScenario]] = OpinionScenario
-    questions: ClassVar[tuple[Question, ...]] = (OPINION, POST)
+    questions: tuple[Question, ...] = (OPINION, POST)
     roles: ClassVar[dict[str, Policy]] = {ROLE: TWIN}
 
     def __init__(
@@ -72,15 +73,17 @@ class OpinionNetwork(abm.Model):
         failures: FailureHandling | str | None = None,
         transforms: Mapping[str, Transform] | None = None,
     ) -> None:
+        asked = scenario.n_asked > 0
         super().__init__(
             seed=seeds.chance,
-            policies={**self.roles, **(policies or {})},
-            assignment=ROLE,
-            failures=failures,
+            policies={**self.roles, **(policies or {})} if asked else {},
+            assignment=ROLE if asked else None,
+            failures=failures if asked else None,
             transforms=transforms,
         )
+        if not asked:
+            self.questions = ()
         self.scenario, self.seeds = scenario, seeds
-        self.statement = statement_of(scenario.topic, scenario.statement)
         self.posts: dict[int, Message] = {}
         self._series: list[dict[str, Any]] = []
         survey, self.network = society(scenario, seeds.population, seeds.network)
@@ -159,7 +162,7 @@ class OpinionNetwork(abm.Model):
         side = (people.stance.astype(np.int64) - 4) * (stance - 4)
         if audience != "anybody":
             reached &= side > 0 if audience == "like_minded" else side < 0
-        rows = np.flatnonzero(reached & ~people.asked)
+        rows = np.flatnonzero(reached & ~people.is_asked)
         words = (luck[rows] * 2**53).astype(np.uint64)
         self.cohort.expose(rows, stance, words)
         post = Message(
@@ -172,38 +175,35 @@ class OpinionNetwork(abm.Model):
 
     # ------------------------------------------------------------------ interventions
 
-    def schedule_interventions(self, interventions: Sequence[Intervention]) -> None:
+    def schedule_interventions(self, planned: Iterable[Intervention]) -> None:
         """Check them all, then put them on the clock."""
-        for intervention in interventions:
-            self._check(intervention)
-        super().schedule_interventions(interventions)
+        chosen = list(planned)
+        for intervention in chosen:
+            for name in intervention.change:
+                require(
+                    name not in START_ONLY,
+                    ScenarioError,
+                    f"intervention {intervention.name!r}: {name} sets up a run and cannot change "
+                    "during it; give it in the scenario or in an arm",
+                    argument=name,
+                )
+            if intervention.inject:
+                _injected(intervention.inject, self.scenario.topic)
+        super().schedule_interventions(chosen)
 
     def apply_intervention(self, intervention: Intervention) -> None:
-        """Change parameters, let a message reach the citizens, or change who answers."""
+        """Change parameters or who answers, then let a message reach the citizens."""
         self.population.catch_up()
+        super().apply_intervention(replace(intervention, inject=None))
         if intervention.change:
-            self.scenario = self.scenario.replaced(**dict(intervention.change))
             self.population["bound"] = self._bounds()
             self.cohort.change(self.scenario, self.now)
         if intervention.inject:
-            self.broadcast(**_injected(intervention, self.scenario.topic))
-        if intervention.assign:
-            super().apply_intervention(
-                Intervention(at=intervention.at, assign=intervention.assign)
-            )
+            self.inject(intervention.inject)
 
-    def _check(self, intervention: Intervention) -> None:
-        for name in intervention.change:
-            require(
-                name not in START_ONLY,
-                ScenarioError,
-                f"intervention at {intervention.at:g}: {name} sets up a run and cannot change "
-                "during it; give it in the scenario or in an arm",
-                argument=name,
-            )
-        self.scenario.replaced(**dict(intervention.change))
-        if intervention.inject:
-            _injected(intervention, self.scenario.topic)
+    def inject(self, content: Mapping[str, Any]) -> None:
+        """Let a message reach citizens now; keys stance, text, share, author, audience."""
+        self.broadcast(**_injected(content, self.scenario.topic), occasion=int(self.now * 1e6))
 
     # ------------------------------------------------------------------ observation
 
@@ -242,7 +242,7 @@ class OpinionNetwork(abm.Model):
                 )
 
     def _groups(self) -> dict[str, NDArray[np.bool_]]:
-        asked = self.population.asked
+        asked = self.population.is_asked
         groups = {"all": np.ones(asked.size, dtype=bool), "asked": asked, "rule": ~asked}
         return {name: rows for name, rows in groups.items() if rows.any()}
 
@@ -257,12 +257,12 @@ class OpinionNetwork(abm.Model):
     def _new_cohort(self) -> ReadingCohort:
         names = "opinion initial stance variant posted n_read bound stubborn".split()
         columns = Citizens(**{name: self.population[name] for name in names})
-        rows = np.flatnonzero(~self.population.asked)
+        rows = np.flatnonzero(~self.population.is_asked)
         return ReadingCohort(columns, self.network, rows, self.scenario, seed=self.chance_seed)
 
     def _new_citizens(self) -> list[Citizen]:
         """Asked citizens with their times of day, early enough to decide and write in one day."""
-        rows = np.flatnonzero(self.population.asked)
+        rows = np.flatnonzero(self.population.is_asked)
         free = 1.0 - 2.0 * self.scenario.deliberation
         luck = uniforms(self.chance_seed, "time of day", self.population.keys[rows])
         return [
@@ -284,26 +284,24 @@ class OpinionNetwork(abm.Model):
         return share if share < 0 else round(min(1.0, round(share / step) * step), 6)
 
 
-def _injected(intervention: Intervention, topic: str) -> dict[str, Any]:
+def _injected(content: Mapping[str, Any], topic: str) -> dict[str, Any]:
     """The arguments of `broadcast` for an injected message; refuses what it does not know."""
-    given = dict(intervention.inject or {})
-    known = {"stance", "text", "share", "author", "audience"}
-    stance, share = given.get("stance"), given.get("share", 1.0)
-    good = isinstance(stance, int) and 1 <= stance <= 7 and 0 <= share <= 1
-    audience = given.get("audience", "anybody")
+    given = dict(content)
+    stance, share = given.pop("stance", None), given.pop("share", 1.0)
+    audience, author = given.pop("audience", "anybody"), given.pop("author", "injected")
+    text = given.pop("text", "")
+    numbers = isinstance(stance, int) and 1 <= stance <= 7 and 0 <= share <= 1
     require(
-        good and not set(given) - known and audience in ("anybody", "like_minded", "opposing"),
+        numbers and not given and audience in ("anybody", "like_minded", "opposing"),
         ScenarioError,
-        f"intervention at {intervention.at:g}: inject = {given}, expected stance (1 to 7), and "
-        "optionally text, share (0 to 1), author, and audience ('anybody', 'like_minded' or "
-        "'opposing')",
+        f"inject = {dict(content)}, expected stance (1 to 7), and optionally text, share (0 to 1), "
+        "author, and audience ('anybody', 'like_minded' or 'opposing')",
         argument="inject",
     )
     return {
-        "author": given.get("author", intervention.label or "injected"),
-        "stance": stance,
-        "text": given.get("text", canned_post(topic, int(stance or 4), 0)),
+        "author": str(author),
+        "stance": int(stance or 4),
+        "text": str(text) or canned_post(topic, int(stance or 4), 0),
         "share": float(share),
         "audience": audience,
-        "occasion": int(intervention.at * 1e6),
     }

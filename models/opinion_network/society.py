@@ -13,8 +13,7 @@ from abm.models.opinion_network.data import CODES, draw_citizens, respondents
 from abm.models.opinion_network.questions import MISSING
 from abm.models.opinion_network.scale import N_STANCES, stance_of
 from abm.models.opinion_network.scenario import OpinionScenario
-from abm.networks import Network
-from abm.networks.generators import homophilous
+from abm.networks import Network, homophilous
 from abm.rng import chance, uniforms
 
 __all__ = ["columns_of", "society"]
@@ -86,7 +85,7 @@ def columns_of(
     return {
         "respondent": citizens["respondent"].to_numpy().astype(np.int64),
         **persona,
-        "asked": asked,
+        "is_asked": asked,
         "opinion": opinion,
         "initial": opinion.copy(),
         "baseline": stance_of(opinion),
