@@ -72,6 +72,7 @@ def _execute_missing(
     begun, tokens, executed, stopped = time.monotonic(), 0, 0, ""
     n = _n_workers(study, workers, len(missing))
     with Answering(missing, folder / "ledger.sqlite") as answering:
+        told.answering_ready(answering.count)
         for run in missing:
             if (folder / run.path).exists():
                 answering.forget_failures(run)
@@ -85,13 +86,12 @@ def _execute_missing(
                 yield run
 
         runner = _serially if n == 1 else in_pool
-        work = Work(answering, folder, made_with, n, told)
+        work = Work(answering, folder, made_with, n)
         for run, partial, manifest in runner(wanted(), work):
             publish(partial, folder / run.path)
             executed += 1
             tokens += _tokens(manifest)
             told.run_finished(run.label, manifest)
-            told.answered(answering.count())
         return {
             "executed": executed,
             "workers": n,

@@ -23,7 +23,6 @@ from abm.ledger import AnsweringService
 from abm.studies.answering import Answering, travelling
 from abm.studies.folder import prepare_run
 from abm.studies.manifest import failed_manifest
-from abm.studies.progress import Progress
 from abm.studies.run import Run
 from abm.studies.travel import pack, places
 
@@ -51,15 +50,12 @@ class Work:
         `environment(...)` of the parent.
     n_workers
         Processes that run.
-    told
-        Who is told about progress.
     """
 
     answering: Answering
     folder: Path
     made_with: dict[str, Any]
     n_workers: int
-    told: Progress
 
 
 def in_pool(runs: Iterable[Run], work: Work) -> Iterator[Done]:
@@ -110,8 +106,7 @@ class _Pool:
             busy = self._busy()
             if not busy:
                 return
-            ready = wait([worker.jobs for worker in busy], timeout=0.5)
-            self.work.told.answered(self.work.answering.count())
+            ready = wait([worker.jobs for worker in busy])
             for worker in busy:
                 if worker.jobs in ready:
                     yield self._take(worker)

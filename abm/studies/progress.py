@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -36,8 +36,8 @@ class Progress(Protocol):
         """A run ended, finished or failed."""
         ...
 
-    def answered(self, count: Count) -> None:
-        """Language models were asked; totals of this execution."""
+    def answering_ready(self, count: Callable[[], Count]) -> None:
+        """Models are loaded; `count` gives the totals of this execution at any moment."""
         ...
 
     def study_finished(self, manifest: Mapping[str, Any]) -> None:
@@ -52,6 +52,6 @@ class Silent:
 
     def run_finished(self, label: str, manifest: Mapping[str, Any]) -> None: ...
 
-    def answered(self, count: Count) -> None: ...
+    def answering_ready(self, count: Callable[[], Count]) -> None: ...
 
     def study_finished(self, manifest: Mapping[str, Any]) -> None: ...

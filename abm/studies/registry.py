@@ -22,7 +22,16 @@ from typing import Any
 from abm.errors import ScenarioError
 from abm.studies.parameters import closest
 
-__all__ = ["Family", "check_class", "code_digest", "families", "reference", "resolve"]
+__all__ = [
+    "Family",
+    "check_class",
+    "code_digest",
+    "families",
+    "reference",
+    "resolve",
+    "studies_of",
+    "study_file",
+]
 
 GROUP = "abm.models"
 
@@ -140,15 +149,16 @@ def _attribute(written: str, place: str) -> Any:
     module_name, _, name = place.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
-        raise ScenarioError(
-            f"model = {written!r}: there is no module {module_name!r}; install it, run from its "
-            "folder, or name the file: 'path/file.py:Class'",
-            argument="model",
-            value=written,
-        ) from error
+    except Exception as error:  # importing runs anybody's code
+        missing = isinstance(error, ModuleNotFoundError) and error.name is not None
+        if missing and f"{module_name}.".startswith(f"{error.name}."):  # type: ignore[attr-defined]
+            raise ScenarioError(
+                f"model = {written!r}: there is no module {module_name!r}; install it, run from "
+                "its folder, or name the file: 'path/file.py:Class'",
+                argument="model",
+                value=written,
+            ) from error
+        raise _import_failed(written, error) from error
     return _named(module, name, written)
 
 
@@ -161,6 +171,38 @@ def _named(module: Any, name: str, written: str) -> Any:
             value=written,
         )
     return getattr(module, name)
+
+
+def studies_of(family: str) -> list[Path]:
+    """Study files in the folder `studies/` of an installed family."""
+    described = families().get(family)
+    if described is None:
+        return []
+    package = importlib.import_module(described.model.partition(":")[0])
+    folder = Path(package.__file__ or "").parent / "studies"
+    return sorted(folder.glob("*.toml"))
+
+
+def study_file(written: str | Path) -> Path:
+    """A study file: the path itself, or FAMILY/STUDY for one that came with a family.
+
+    Examples
+    --------
+    >>> study_file("my_study.toml").name
+    'my_study.toml'
+    """
+    path = Path(written)
+    if path.suffix == ".toml" or path.exists() or len(path.parts) != 2:
+        return path
+    files = {file.stem: file for file in studies_of(path.parts[0])}
+    if path.parts[1] not in files:
+        known = [f"{path.parts[0]}/{name}" for name in files] or list(families())
+        raise ScenarioError(
+            f"there is no study file {path}, nor a study of that name in a family; "
+            f"{closest(str(written), known)}",
+            value=str(written),
+        )
+    return files[path.parts[1]]
 
 
 def load_file(path: Path, written: str = "") -> Any:
@@ -180,10 +222,18 @@ def load_file(path: Path, written: str = "") -> Any:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except Exception as error:  # as above
         del sys.modules[name]
-        raise
+        raise _import_failed(written or str(path), error) from error
     return module
+
+
+def _import_failed(written: str, error: Exception) -> ScenarioError:
+    return ScenarioError(
+        f"model = {written!r}: importing it failed with {type(error).__name__}: {error}",
+        argument="model",
+        value=written,
+    )
 
 
 def check_class(cls: Any) -> type:

@@ -1,0 +1,234 @@
+"""The commands and their options. Each imports what it needs when it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="abm",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder that holds the results.")]
+ModelFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="FILE.gguf",
+        help="Language model that replaces every one that the study names.",
+    ),
+]
+Arm = Annotated[str | None, typer.Option(help="Arm of the study; the first by default.")]
+Answerer = Annotated[
+    str | None,
+    typer.Option(help="Answerer of the study, or rule, truth, embedded or a file.gguf."),
+]
+Replication = Annotated[int, typer.Option("--replication", "-r", min=0, help="Which one.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="NAME=VALUE", help="Set a parameter; may be repeated."),
+]
+
+
+@app.callback()
+def about(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error (works anywhere).")
+    ] = False,
+) -> None:
+    """Agora: agent-based models in which rules and language models share one society.
+
+    A [bold]model[/bold] is run with one set of parameters and one seed; a [bold]study[/bold] is a
+    file that compares arms, answerers and replications of a model. Start with
+
+      abm models                         what there is to run
+
+      abm run opinion_network            one run, by rules
+
+      abm study my_study.toml            a whole study, resumable at any time
+    """
+    del debug
+    if version:
+        import abm
+
+        typer.echo(f"abm {abm.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def study(
+    file: Annotated[Path, typer.Argument(help="The study, a TOML file.", show_default=False)],
+    out: Out = Path("runs"),
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", "-w", min=1, help="Processes that run; 1 is one after another."),
+    ] = None,
+    model: ModelFile = None,
+    replications: Annotated[
+        int | None, typer.Option(min=1, help="Runs per arm and answerer, instead of the file's.")
+    ] = None,
+    fresh: Annotated[
+        bool,
+        typer.Option("--fresh", help="Start anew; earlier results are kept as NAME.previous."),
+    ] = False,
+    report: Annotated[bool, typer.Option(help="Print the model's table, draw its figures.")] = True,
+) -> None:
+    """Execute a study: every arm, answerer and replication that is not there yet.
+
+    Stop it whenever you like, even with kill -9: the same command goes on where it was, and the
+    results are the same. They lie in OUT/<study name>/.
+
+    Example:  abm study models/opinion_network/studies/exposure_arms.toml --workers 2
+    """
+    from abm.cli.study import execute
+
+    execute(file, out, workers, model, replications, fresh, report)
+
+
+@app.command()
+def run(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL_OR_STUDY",
+            help="A model (see `abm models`, module:Class, file.py:Class) or a study file.",
+            show_default=False,
+        ),
+    ],
+    changes: Set = None,
+    arm: Arm = None,
+    answerer: Answerer = None,
+    replication: Replication = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="The one seed.")] = None,
+    model: ModelFile = None,
+    out: Out = Path("runs"),
+) -> None:
+    """Execute one run and show its outcomes: to try things out.
+
+    Example:  abm run opinion_network --set duration=10 --answerer embedded
+    """
+    from abm.cli.run import run_one
+
+    run_one(what, changes or [], arm, answerer, replication, seed, model, out)
+
+
+@app.command()
+def replay(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="RUN", help="A run folder, also a copied one.", show_default=False),
+    ],
+    model_class: Annotated[
+        str | None,
+        typer.Option(help="The model, if it is not found where it was: file.py:Class."),
+    ] = None,
+) -> None:
+    """Repeat a finished run without any language model and compare it to the bit.
+
+    Every answer is read from the run's own ledger; rules are computed again.
+
+    Example:  abm replay runs/exposure_arms/runs/opposing/embedded/r000
+    """
+    from abm.cli.run import replay_one
+
+    replay_one(folder, model_class)
+
+
+@app.command()
+def fork(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A finished run folder.", show_default=False)
+    ],
+    at: Annotated[
+        float, typer.Option("--at", help="Simulated time of the change.", show_default=False)
+    ],
+    changes: Set = None,
+    model: ModelFile = None,
+    model_class: Annotated[
+        str | None,
+        typer.Option(help="The model, if it is not found where it was: file.py:Class."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder of forks; the study's by default.")
+    ] = None,
+) -> None:
+    """Repeat a run with one more change at a time: what would have happened if.
+
+    Both runs are equal to the bit until then; only what is new is asked of a language model.
+
+    Example:  abm fork runs/exposure_arms/runs/ordinary/rule/r000 --at 10 --set exposure=opposing
+    """
+    from abm.cli.run import fork_one
+
+    fork_one(folder, at, changes or [], model, model_class, out)
+
+
+@app.command()
+def prompts(
+    file: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="A study file.", show_default=False)
+    ],
+    agent: Annotated[
+        str, typer.Option("--agent", help="Key of the agent that is asked.", show_default=False)
+    ],
+    at: Annotated[float, typer.Option("--at", min=0, help="Simulated time of asking.")] = 0.0,
+    arm: Arm = None,
+    answerer: Answerer = None,
+    replication: Replication = 0,
+    model: ModelFile = None,
+    question: Annotated[str | None, typer.Option(help="Only the question of this id.")] = None,
+    out: Out = Path("runs"),
+) -> None:
+    """Show what an agent is asked: the prompt exactly as sent, its tokens, the distribution.
+
+    Example:  abm prompts my_study.toml --agent 17 --at 3 --answerer embedded
+    """
+    from abm.cli.prompts import show_prompts
+
+    show_prompts(file, agent, at, arm, answerer, replication, model, question, out)
+
+
+@app.command()
+def models(
+    name: Annotated[
+        str | None, typer.Argument(help="A model: shows its parameters, questions and studies.")
+    ] = None,
+) -> None:
+    """List the model families that are installed, or describe one.
+
+    Example:  abm models opinion_network
+    """
+    from abm.cli.models import describe, list_families
+
+    if name is None:
+        list_families()
+    else:
+        describe(name)
+
+
+@app.command()
+def embedded(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(help="Passed on to the evaluation.", hidden=True)
+    ] = None,
+) -> None:
+    """Measure the embedded model against the rule it was trained towards.
+
+    The embedded model is an instrument check: nothing it answers is evidence about people.
+
+    Example:  abm embedded
+    """
+    from abm.cli.models import evaluate_embedded
+
+    evaluate_embedded(arguments or [])
