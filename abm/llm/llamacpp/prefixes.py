@@ -1,0 +1,84 @@
+"""Prefixes that return stay resident: copies of attention cells, within a memory bound.
+
+A copy holds the very bits that evaluating the prefix gave, so that whether it is used changes
+nothing but time.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+from abm.llm.llamacpp.tokens import Path
+
+__all__ = ["PrefixStore"]
+
+_SEEN = 1 << 16
+
+
+class PrefixStore:
+    """Least recently used prefixes go first.
+
+    Parameters
+    ----------
+    n_bytes
+        Memory bound of all copies together.
+
+    Examples
+    --------
+    >>> store = PrefixStore(4)
+    >>> store.add(((1, 2),), b"abcd")
+    >>> store.deepest(((1, 2), (3,)))
+    1
+    """
+
+    def __init__(self, n_bytes: int) -> None:
+        self.n_bytes = n_bytes
+        self.used = 0
+        self._states: OrderedDict[Path, Any] = OrderedDict()
+        self._seen: OrderedDict[int, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._states)
+
+    def deepest(self, path: Path) -> int:
+        """Number of blocks of the longest stored prefix of a path."""
+        if not self._states:
+            return 0
+        return next((n for n in range(len(path), 0, -1) if path[:n] in self._states), 0)
+
+    def state(self, path: Path) -> Any:
+        """The copy of a prefix, or None."""
+        found = self._states.get(path)
+        if found is not None:
+            self._states.move_to_end(path)
+        return found
+
+    def worth_keeping(self, path: Path, wanted: bool) -> bool:
+        """Whether a prefix that was just evaluated should be kept: wanted, or seen before."""
+        if path in self._states:
+            return False
+        mark = hash(path)
+        before = mark in self._seen
+        self._seen[mark] = None
+        self._seen.move_to_end(mark)
+        if len(self._seen) > _SEEN:
+            self._seen.popitem(last=False)
+        return wanted or before
+
+    def has_room_for(self, size: int) -> bool:
+        """Whether a copy of this size may be kept at all."""
+        return 0 < size <= self.n_bytes
+
+    def add(self, path: Path, state: Any) -> None:
+        """Keep a copy; the least recently used ones make room."""
+        self._states[path] = state
+        self.used += len(state)
+        while self.used > self.n_bytes:
+            _, old = self._states.popitem(last=False)
+            self.used -= len(old)
+
+    def clear(self) -> None:
+        self._states.clear()
+        self._seen.clear()
+        self.used = 0

@@ -1,0 +1,107 @@
+"""Strict scoring: an answer depends on its request and the fingerprint alone, to the bit.
+
+What guarantees it, whatever else is in the batch, resident or already asked, and for any number of
+threads (found by trial, and tested):
+
+- flash attention is off; the sizes of batches are fixed;
+- one prompt at a time: nothing of any other prompt is in the cache, and its cells lie at 0, 1, 2, ...;
+- a prompt is cut at its declared blocks and nowhere else, whether or not a prefix is shared;
+- the last block and the options are evaluated in one call, as a tree whose shape depends on the
+  request alone; the last block is never taken from the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abm.llm.backend import Scored
+from abm.llm.llamacpp.context import Context
+from abm.llm.llamacpp.scoring import ScoreJob, round_scores, scored
+from abm.llm.llamacpp.tokens import Path
+from abm.llm.llamacpp.tree import Round, depth_first
+
+__all__ = ["put_last_block", "score_one", "score_strict", "shared_prefixes"]
+
+
+def score_strict(
+    context: Context, jobs: Sequence[ScoreJob], ends: NDArray[np.int64]
+) -> Iterator[tuple[int, Scored]]:
+    """(index, result) of each job, in an order that walks shared prefixes once."""
+    wanted = shared_prefixes(job.path for job in jobs)
+    for at in depth_first([job.path for job in jobs]):
+        yield jobs[at].index, score_one(context, jobs[at], ends, wanted)
+
+
+def shared_prefixes(paths: Iterable[Path]) -> set[Path]:
+    """Prefixes, last blocks left out, that at least two of the paths have."""
+    once: set[Path] = set()
+    twice: set[Path] = set()
+    for path in paths:
+        for depth in range(len(path) - 1, 0, -1):
+            prefix = path[:depth]
+            if prefix in twice:
+                break
+            (twice if prefix in once else once).add(prefix)
+    return twice
+
+
+def score_one(
+    context: Context, job: ScoreJob, ends: NDArray[np.int64], wanted: set[Path]
+) -> Scored:
+    """Score one job by the layout above."""
+    n_leaves = max(round_.branches.leaves for round_ in job.rounds)
+    context.go_to(job.path[:-1], n_leaves, wanted)
+    depth = len(context.path)
+    first = job.rounds[0]
+    together = put_last_block(context, job.path[-1], n_leaves, first.branches.size)
+    position = job.n_prompt
+    scores = np.empty(len(job.options))
+    root = None
+    for number, round_ in enumerate(job.rounds):
+        if number or not together:
+            root, logits = _apart(context, round_, position, root)
+        else:
+            context.put_branches(round_.branches, position, 0)
+            context.run()
+            logits = context.logits(1 + round_.branches.size)
+            root = logits[0].copy() if len(job.rounds) > 1 else None
+        scores[round_.members] = round_scores(round_, logits, ends)
+    context.rewind(depth)
+    return scored(job, scores.tolist())
+
+
+def put_last_block(context: Context, block: tuple[int, ...], n_sequences: int, extra: int) -> bool:
+    """Put the last block, its last token with output; whether `extra` more tokens fit in the call.
+
+    A block longer than a batch is cut from its start on. If the rest of it does not leave room for
+    the extra tokens, it is evaluated by itself.
+    """
+    start = context.length
+    for at in range(0, len(block), context.n_batch):
+        if context.filled:
+            context.run()
+        context.put(block[at : at + context.n_batch], start + at, 0, n_sequences)
+    context.outputs[context.filled - 1] = 1
+    if context.filled + extra <= context.n_batch:
+        return True
+    context.run()
+    return False
+
+
+def _apart(
+    context: Context, round_: Round, position: int, root: NDArray[np.float32] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Evaluate a round in a call of its own; the row after the prompt, and all rows."""
+    if root is None:
+        root = context.logits(1)[0].copy()
+    else:
+        context.api.llama_memory_seq_rm(context.memory, -1, position, -1)
+    rows = [root[None, :]]
+    size = round_.branches.size
+    context.put_branches(round_.branches, position, 0)
+    context.run()
+    rows.append(context.logits(size))
+    return root, np.concatenate(rows)
