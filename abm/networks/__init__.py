@@ -1,6 +1,7 @@
 """Networks: CSR arrays, generators, files, layers, and ties that change during a run."""
 
 from abm.networks.convert import from_networkx, read_edge_list, to_networkx
+from abm.networks.dynamic import DynamicNetwork
 from abm.networks.generators import (
     barabasi_albert,
     complete,
@@ -11,9 +12,12 @@ from abm.networks.generators import (
     watts_strogatz,
 )
 from abm.networks.homophily import homophilous
+from abm.networks.layers import Layers
 from abm.networks.network import Network
 
 __all__ = [
+    "DynamicNetwork",
+    "Layers",
     "Network",
     "barabasi_albert",
     "complete",

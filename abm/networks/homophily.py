@@ -104,7 +104,7 @@ def _rank(
     for first in range(0, n, step):
         rows = np.arange(first, min(first + step, n))
         others = _meet(rows, circle, met, rng)
-        arrival = np.log(rng.standard_exponential(others.shape, dtype=np.float32))
+        arrival = np.log(rng.standard_exponential(others.shape)).astype(np.float32)
         arrival += np.float32(homophily) * _distance(space, rows, others)
         best = np.argpartition(arrival, depth - 1, axis=1)[:, :depth]
         order = np.argsort(np.take_along_axis(arrival, best, axis=1), axis=1, kind="stable")

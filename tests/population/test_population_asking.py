@@ -38,7 +38,7 @@ class Hashed:
 
     def __init__(self, fails=None):
         self.seen: list[Request] = []
-        self.fails = fails or (lambda request: False)
+        self.fails = fails or (lambda _: False)
 
     def answer(self, requests):
         self.seen += requests
@@ -240,7 +240,7 @@ class Alternating:
     def __init__(self):
         self.n = 0
 
-    def policy_for(self, agent_key, request, time, *, agent=None):
+    def policy_for(self, _key, _request, _time, *, agent=None):
         self.n += 1
         return "even" if agent.age % 2 == 0 and self.n % 2 else "odd"
 
