@@ -52,7 +52,7 @@ def panel_titles(figure: Figure, axes: Sequence[Axes], titles: Sequence[str]) ->
 
 
 def few_ticks(figure: Figure, axes: Sequence[Axes]) -> None:
-    """As many ticks on the x axes of a row as numbers such as -0.025 leave room for, at most six."""
+    """As many ticks on the x axes of a row as numbers such as -0.025 leave room for."""
     wide = (72 * figure.get_figwidth() - 50) / len(axes)
     for axis in axes:
         axis.locator_params(axis="x", nbins=min(max(int(wide / 34), 2), 5))

@@ -1,0 +1,149 @@
+"""Diversity: how many different voices there are, and whether they drift or grow alike.
+
+Texts and profiles come as embeddings, one row per text or person; lengths do not matter, because
+every row is brought to length one first.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from abm.errors import AnalysisError, require
+
+__all__ = ["drift", "effective_channels", "homogenisation", "mean_cosine"]
+
+Array = NDArray[np.float64]
+NAN = float("nan")
+
+
+def effective_channels(embeddings: ArrayLike) -> float:
+    """K*: exp of the entropy of the eigenvalues of the Gram matrix of unit embeddings over n.
+
+    Parameters
+    ----------
+    embeddings
+        Shape (n, n_dimensions).
+
+    Returns
+    -------
+    1 for identical rows, n for n orthogonal rows; nan without rows or with a row of zeros, which
+    has no direction. The smaller of the n x n and the d x d matrix is decomposed: their eigenvalues
+    are the same.
+
+    References
+    ----------
+    Friedman and Dieng (2023), Transactions on Machine Learning Research, "The Vendi score".
+
+    Examples
+    --------
+    >>> round(effective_channels([[1, 0], [1, 0]]), 12)
+    1.0
+    >>> round(effective_channels([[1, 0], [0, 1]]), 12)
+    2.0
+    """
+    unit = _unit(embeddings)
+    if unit is None:
+        return NAN
+    n, d = unit.shape
+    gram = unit @ unit.T if n <= d else unit.T @ unit
+    values = np.clip(np.linalg.eigvalsh(gram / n), 0, None)
+    p = values[values > 1e-15]
+    p = p / p.sum()
+    return float(np.exp(-np.sum(p * np.log(p))))
+
+
+def mean_cosine(embeddings: ArrayLike) -> float:
+    """Mean cosine of all pairs of different rows; nan for fewer than two rows or a row of zeros.
+
+    Computed from the length of the sum of unit rows, so a million rows cost one pass.
+
+    Examples
+    --------
+    >>> mean_cosine([[1.0, 0.0], [0.0, 1.0]])
+    0.0
+    """
+    unit = _unit(embeddings)
+    if unit is None or unit.shape[0] < 2:
+        return NAN
+    n, total = unit.shape[0], unit.sum(axis=0)
+    return float((total @ total - n) / (n * (n - 1)))
+
+
+def drift(now: ArrayLike, start: ArrayLike) -> Array:
+    """1 - cosine between each row now and at the start: 0 unchanged, 1 unrelated, 2 opposite.
+
+    Parameters
+    ----------
+    now, start
+        Shape (n, n_dimensions), or (n_dimensions,) for one text.
+
+    Returns
+    -------
+    Shape (n,); nan where a row is all zeros.
+
+    Examples
+    --------
+    >>> drift([[2.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [1.0, 0.0]]).tolist()
+    [0.0, 1.0]
+    """
+    a, b = (np.atleast_2d(np.asarray(x, dtype=np.float64)) for x in (now, start))
+    require(
+        a.shape == b.shape, AnalysisError, f"shapes {a.shape} and {b.shape}, expected equal ones"
+    )
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = np.einsum("ij,ij->i", a, b) / lengths
+    moved = np.where(np.all(a == b, axis=1), 0.0, 1 - np.clip(cosine, -1, 1))
+    return np.where(lengths > 0, moved, np.nan)
+
+
+def homogenisation(simulated: ArrayLike, surveyed: ArrayLike) -> float:
+    """Share of the variance between persons that a simulation keeps, over all items.
+
+    Parameters
+    ----------
+    simulated, surveyed
+        Answers of persons to the same items, shape (n, n_items) or (n,), both on the same scale;
+        numbers of persons may differ. nan is no answer.
+
+    Returns
+    -------
+    Sum over items of the simulated variance over that of the surveyed one: 0 when all agents answer
+    alike, 1 as diverse as people, above 1 more diverse; nan when people do not differ or fewer than
+    two answered.
+
+    Examples
+    --------
+    >>> homogenisation([3, 3, 3], [1, 3, 5]), homogenisation([1, 3, 5], [1, 3, 5])
+    (0.0, 1.0)
+    """
+    a, b = (np.asarray(x, dtype=np.float64) for x in (simulated, surveyed))
+    a, b = (x.reshape(x.shape[0], -1) for x in (a, b))
+    require(
+        a.shape[1] == b.shape[1],
+        AnalysisError,
+        f"{a.shape[1]} simulated and {b.shape[1]} surveyed items, expected the same items",
+    )
+    kept, given = _variance(a), _variance(b)
+    return kept / given if given > 0 else NAN
+
+
+def _variance(answers: Array) -> float:
+    enough = (~np.isnan(answers)).sum(axis=0) >= 2
+    if not enough.all():
+        return NAN
+    alike = np.nanmax(answers, axis=0) == np.nanmin(answers, axis=0)
+    return float(np.where(alike, 0.0, np.nanvar(answers, axis=0, ddof=1)).sum())
+
+
+def _unit(embeddings: ArrayLike) -> Array | None:
+    rows = np.asarray(embeddings, dtype=np.float64)
+    require(
+        rows.ndim == 2, AnalysisError, f"embeddings of shape {rows.shape}, expected (n, dimensions)"
+    )
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    if rows.shape[0] == 0 or not np.all(lengths > 0):
+        return None
+    result: Array = rows / lengths
+    return result
