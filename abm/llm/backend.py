@@ -28,7 +28,7 @@ class Scored:
     coverage
         Sum of their probabilities: the mass the model gives to the menu at all.
     tokens_in, tokens_out
-        Tokens of the prompt and of all options (their turn ends included), as if nothing was cached.
+        Tokens of the prompt and of all options (turn ends included), as if nothing was cached.
     kind
         `exact`, or `sampled` where a server gave no probabilities.
     """

@@ -117,7 +117,7 @@ class Context:
         self.filled = b
 
     def put_branches(self, branches: Branches, position: int, first: int) -> None:
-        """Add a tree whose root is at `position` - 1, with outputs; leaf k is sequence first + k."""
+        """Add a tree below `position` - 1, with outputs; leaf k is the sequence first + k."""
         a, b = self.filled, self.filled + branches.size
         self.tokens[a:b] = branches.token
         self.positions[a:b] = branches.depth + (position - 1)

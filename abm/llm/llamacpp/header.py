@@ -124,7 +124,7 @@ def _check_magic(path: Path, data: mmap.mmap) -> None:
     if data[:4] != b"GGUF":
         raise ModelFileError(
             f"{path} is not a GGUF file: it starts with {data[:4]!r}, expected b'GGUF'. "
-            "Safetensors and PyTorch files must be converted with llama.cpp's convert_hf_to_gguf.py",
+            "Convert safetensors and PyTorch files with llama.cpp's convert_hf_to_gguf.py",
             path=str(path),
         )
     if len(data) < 24:
@@ -215,7 +215,7 @@ def shards(header: Header) -> list[Path]:
     match = re.fullmatch(r"(.*)-(\d{5})-of-(\d{5})\.gguf", header.path.name)
     if match is None or int(match[2]) != 1:
         raise ModelFileError(
-            f"{header.path} is one of {count} parts; name the first one (…-00001-of-{count:05}.gguf)",
+            f"{header.path} is one of {count} parts; name the first (…-00001-of-{count:05}.gguf)",
             path=str(header.path),
         )
     names = [f"{match[1]}-{i:05}-of-{match[3]}.gguf" for i in range(1, count + 1)]

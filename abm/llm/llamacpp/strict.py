@@ -4,7 +4,7 @@ What guarantees it, whatever else is in the batch, resident or already asked, an
 threads (found by trial, and tested):
 
 - flash attention is off; the sizes of batches are fixed;
-- one prompt at a time: nothing of any other prompt is in the cache, and its cells lie at 0, 1, 2, ...;
+- one prompt at a time: the cache holds nothing of any other, and its cells lie at 0, 1, 2, ...;
 - a prompt is cut at its declared blocks and nowhere else, whether or not a prefix is shared;
 - the last block and the options are evaluated in one call, as a tree whose shape depends on the
   request alone; the last block is never taken from the cache.
