@@ -44,6 +44,8 @@ class Batch:
         Shape (n_choice, vocabulary): the true distribution at that position.
     kinds
         Kind of each choice prompt.
+    n_whole
+        Prompts in the whole batch, of which this may be one process's part.
     """
 
     tokens: Tensor
@@ -55,6 +57,7 @@ class Batch:
     answers: Tensor
     truth: Tensor
     kinds: tuple[str, ...]
+    n_whole: int
 
 
 class Examples:
@@ -79,9 +82,12 @@ class Examples:
         self.pool = pool
         self._pool = lru_cache(maxsize=2)(self._make_pool)
 
-    def batch(self, number: int) -> Batch:
+    def batch(self, number: int, part: int = 0, parts: int = 1) -> Batch:
+        """Batch `number`, or every `parts`-th prompt of it."""
         pool, place = divmod(number, self.pool)
-        return self._assemble(self._pool(pool)[place], Random(f"noise:{self.seed}:{number}"))
+        whole = self._pool(pool)[place]
+        rng = Random(f"noise:{self.seed}:{number}:{part}")
+        return self._assemble(whole[part::parts], rng, len(whole))
 
     def _make_pool(self, number: int) -> list[list[_Example]]:
         rng = Random(f"pool:{self.seed}:{number}")
@@ -117,7 +123,7 @@ class Examples:
         answer = rng.choices(options, truth.tolist())[0]
         return _Example(kind.name, [*prompt, answer, 0], len(prompt), (options, truth))
 
-    def _assemble(self, examples: Sequence[_Example], rng: Random) -> Batch:
+    def _assemble(self, examples: Sequence[_Example], rng: Random, n_whole: int) -> Batch:
         time = max(len(example.ids) for example in examples) - 1
         tokens = np.zeros((len(examples), time), np.int64)
         rows, columns, targets, weights = [], [], [], []
@@ -154,6 +160,7 @@ class Examples:
             torch.tensor(answers, dtype=torch.int64),
             torch.from_numpy(truth),
             tuple(kinds),
+            n_whole,
         )
 
 

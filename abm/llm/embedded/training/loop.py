@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, distributed
 
 from abm.llm.embedded.training import vocabulary
 from abm.llm.embedded.training.examples import Batch, Examples
@@ -71,8 +71,7 @@ def losses(model: Llama, batch: Batch) -> tuple[Tensor, Tensor]:
     answers = model.logits(states[batch.choice_rows, batch.answers]).float().log_softmax(-1)
     choice_loss = -(batch.truth * answers).sum(-1)
     distance = 0.5 * (answers.detach().exp() - batch.truth).abs().sum(-1)
-    n = batch.tokens.shape[0]
-    loss = ((token_loss * batch.weights).sum() + 2.0 * choice_loss.sum()) / n
+    loss = ((token_loss * batch.weights).sum() + 2.0 * choice_loss.sum()) / batch.n_whole
     return loss, distance
 
 
@@ -87,10 +86,15 @@ class Training:
         Where tokenizer and checkpoint live.
     output
         GGUF file to write.
+    part, parts
+        Which share of each batch this process computes; several must have joined one process group.
     """
 
-    def __init__(self, plan: Plan, folder: Path, output: Path) -> None:
+    def __init__(
+        self, plan: Plan, folder: Path, output: Path, part: int = 0, parts: int = 1
+    ) -> None:
         self.plan, self.folder, self.output = plan, folder, output
+        self.part, self.parts = part, parts
         folder.mkdir(parents=True, exist_ok=True)
         self.tokenizer = self._tokenizer()
         self.model = Llama(plan.shape, plan.seed)
@@ -135,7 +139,7 @@ class Training:
 
     def advance(self) -> tuple[Batch, float, Tensor]:
         """One step; returns the batch, its loss and the total variations."""
-        batch = self.examples.batch(self.step)
+        batch = self.examples.batch(self.step, self.part, self.parts)
         factor = rate(self.step, self.plan.steps)
         for optimiser in self.optimisers:
             for group in optimiser.param_groups:
@@ -144,12 +148,25 @@ class Training:
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
             loss, distance = losses(self.model, batch)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._add_gradients()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for optimiser in self.optimisers:
             optimiser.step()
             optimiser.zero_grad(set_to_none=True)
         self.step += 1
         return batch, float(loss.detach()), distance
+
+    def _add_gradients(self) -> None:
+        """Sum the gradients of all processes; a sum of two does not depend on their order."""
+        if self.parts == 1:
+            return
+        gradients = [w.grad for w in self.model.parameters() if w.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients])
+        distributed.all_reduce(flat)
+        for gradient, part in zip(
+            gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True
+        ):
+            gradient.copy_(part.view_as(gradient))
 
     def run(self, until: int | None = None) -> None:
         """Train to the end of the plan, or to step `until`."""
@@ -159,7 +176,11 @@ class Training:
             batch, loss, distance = self.advance()
             meter.add(batch, loss, distance)
             if self.step % 50 == 0 or self.step == end:
-                print(f"step {self.step}/{self.plan.steps} {meter.line()}", flush=True)
+                line = meter.line()
+                if self.part == 0:
+                    print(f"step {self.step}/{self.plan.steps} {line}", flush=True)
+            if self.part > 0:
+                continue
             if self.step % self.plan.checkpoint_every == 0 or self.step == end:
                 self.save()
             if self.step % self.plan.export_every == 0 or self.step == end:
