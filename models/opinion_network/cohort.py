@@ -148,7 +148,7 @@ class ReadingCohort:
         return float((self.citizens.stance[friends] > 4).mean()) if friends.size else -1.0
 
     def voiced(self, row: int, opinion: float) -> float:
-        """What a citizen says in public: the opinion, drawn to what neighbours say by conformity."""
+        """The opinion that a citizen shows: the own one, drawn to what neighbours say."""
         friends = self.indices[self.indptr[row] : self.indptr[row + 1]]
         conformity = self.scenario.conformity
         if conformity == 0.0 or friends.size == 0:

@@ -29,7 +29,8 @@ CODES: Mapping[str, tuple[int, int]] = {
     "tv_news": (0, 7),
 }
 """Column -> smallest and largest code. Party: 0 strong Democrat to 6 strong Republican. Ideology:
-1 extremely liberal to 7 extremely conservative. Education, income: ANES 1996 codes. TV: days a week."""
+1 extremely liberal to 7 extremely conservative. Education and income: ANES 1996 codes. TV news:
+days a week."""
 
 _ANES = {
     "age": "age",
@@ -43,7 +44,7 @@ _ANES = {
 
 @lru_cache(maxsize=1)
 def anes96() -> pl.DataFrame:
-    """The 944 respondents of the American National Election Studies 1996, as statsmodels ships them.
+    """The 944 respondents of the American National Election Studies 1996, from statsmodels.
 
     Returns
     -------
@@ -99,7 +100,10 @@ def read_csv(path: str | Path, columns: Mapping[str, str] | None = None) -> pl.D
         value=str(path),
     )
     raw = pl.read_csv(file, infer_schema_length=None)
-    names = {**{name: name for name in (*CODES, "weight")}, **_checked_map(raw, columns or {}, file)}
+    names = {
+        **{name: name for name in (*CODES, "weight")},
+        **_checked_map(raw, columns or {}, file),
+    }
     present = {ours: theirs for ours, theirs in names.items() if theirs in raw.columns}
     require(
         "ideology" in present or "party" in present,
@@ -167,7 +171,9 @@ def _checked_map(raw: pl.DataFrame, columns: Mapping[str, str], file: Path) -> d
 def _coded(column: pl.Series, name: str, file: Path) -> pl.Series:
     low, high = CODES[name]
     numbers = column.cast(pl.Float64, strict=False)
-    bad = (column.is_not_null() & numbers.is_null()) | ~numbers.is_between(low, high).fill_null(True)
+    bad = (column.is_not_null() & numbers.is_null()) | ~numbers.is_between(low, high).fill_null(
+        True
+    )
     bad |= (numbers != numbers.round()).fill_null(False)
     _refuse(column, bad, file, f"a whole number from {low} to {high} for {name!r}, or nothing")
     require(

@@ -59,9 +59,7 @@ def copy_encounters(states: Floats, readers: Whole, models: Whole) -> None:
 
 
 @njit(cache=True)
-def panel_encounters(
-    states: Floats, readers: Whole, uniforms: Floats, independence: float
-) -> None:
+def panel_encounters(states: Floats, readers: Whole, uniforms: Floats, independence: float) -> None:
     """The q-voter on the complete graph; uniforms has shape (n_updates, q + 2); in place.
 
     The panel is drawn without replacement by a partial shuffle of the other agents that is never
@@ -306,9 +304,7 @@ def advance(
             variant[i] = int(_uniform(word, 0) * 2147483647.0)
             posted[i] = times[event]
         elif not fixed[i]:
-            n = select_feed(
-                i, _stance(x[i]), stance, indptr, indices, exposure, word, feed, pool
-            )
+            n = select_feed(i, _stance(x[i]), stance, indptr, indices, exposure, word, feed, pool)
             for k in range(n):
                 read[k] = (stance[feed[k]] - 4.0) / 3.0
             n_read[i] += n

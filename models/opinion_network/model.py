@@ -37,10 +37,22 @@ from abm.studies import Seeds
 __all__ = ["OpinionNetwork"]
 
 ROLE = "citizen"
-START_ONLY = (
-    "duration data columns n_citizens n_asked opinion_from right_end topic statement mean_degree "
-    "homophily stubborn_share red_budget blue_budget"
-).split()
+START_ONLY = [
+    "duration",
+    "data",
+    "columns",
+    "n_citizens",
+    "n_asked",
+    "opinion_from",
+    "right_end",
+    "topic",
+    "statement",
+    "mean_degree",
+    "homophily",
+    "stubborn_share",
+    "red_budget",
+    "blue_budget",
+]
 """Parameters that set up a run and cannot change during it."""
 
 
@@ -165,9 +177,7 @@ class OpinionNetwork(abm.Model):
         rows = np.flatnonzero(reached & ~people.is_asked)
         words = (luck[rows] * 2**53).astype(np.uint64)
         self.cohort.expose(rows, stance, words)
-        post = Message(
-            f"{author}/{occasion}", author, self.now, text, stance, self.scenario.topic
-        )
+        post = Message(f"{author}/{occasion}", author, self.now, text, stance, self.scenario.topic)
         for citizen in self.citizens:
             if reached[citizen.row]:
                 citizen.inbox = (*citizen.inbox, post)
@@ -255,7 +265,7 @@ class OpinionNetwork(abm.Model):
     # ------------------------------------------------------------------ building
 
     def _new_cohort(self) -> ReadingCohort:
-        names = "opinion initial stance variant posted n_read bound stubborn".split()
+        names = ["opinion", "initial", "stance", "variant", "posted", "n_read", "bound", "stubborn"]
         columns = Citizens(**{name: self.population[name] for name in names})
         rows = np.flatnonzero(~self.population.is_asked)
         return ReadingCohort(columns, self.network, rows, self.scenario, seed=self.chance_seed)

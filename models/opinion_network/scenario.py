@@ -204,10 +204,18 @@ class OpinionScenario(Scenario):
     red_budget: int = parameter(0, ge=0, unit="posts", doc="posts that red can pay for")
     blue_budget: int = parameter(0, ge=0, unit="posts", doc="posts that blue can pay for")
     red_potency: float = parameter(
-        0.5, ge=0, le=1, doc="chance that a citizen reached by red takes the post in", source=ASSUMED
+        0.5,
+        ge=0,
+        le=1,
+        doc="chance that a citizen reached by red takes the post in",
+        source=ASSUMED,
     )
     blue_potency: float = parameter(
-        0.5, ge=0, le=1, doc="chance that a citizen reached by blue takes the post in", source=ASSUMED
+        0.5,
+        ge=0,
+        le=1,
+        doc="chance that a citizen reached by blue takes the post in",
+        source=ASSUMED,
     )
     persuader_rate: float = parameter(
         1.0, gt=0, unit="1/day", doc="posts of each persuader while budget lasts", source=ASSUMED

@@ -28,7 +28,9 @@ SPREAD = 0.1
 """Spread of the ordered logit on the [-1, 1] scale; about two in three stay at the centre."""
 
 
-def opinion_scores(fields: dict[str, NDArray[Any]], options: tuple[str, ...]) -> NDArray[np.float64]:
+def opinion_scores(
+    fields: dict[str, NDArray[Any]], options: tuple[str, ...]
+) -> NDArray[np.float64]:
     """Log-probabilities of the seven answers, shape (n, 7).
 
     The friends count as one more post, at the position 2 share - 1; nothing heard leaves the view.

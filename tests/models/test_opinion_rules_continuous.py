@@ -18,9 +18,7 @@ from abm.models.opinion_network.rules.bounded_confidence import distinct_pairs
 from abm.models.opinion_network.summaries import clusters
 
 KARATE = nx.to_numpy_array(nx.karate_club_graph(), weight=None)
-FACTION = np.array(
-    [float(nx.karate_club_graph().nodes[i]["club"] == "Mr. Hi") for i in range(34)]
-)
+FACTION = np.array([float(nx.karate_club_graph().nodes[i]["club"] == "Mr. Hi") for i in range(34)])
 FJ_WEIGHTS = np.array(
     [
         [0.220, 0.120, 0.360, 0.300],

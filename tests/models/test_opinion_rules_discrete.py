@@ -51,9 +51,7 @@ def mean_after(update, weights, seed):
     start = np.repeat([1.0, -1.0], [1, 9])
     total = 0.0
     for _ in range(20_000):
-        end = rules.voter(
-            start, graph.indptr, graph.indices, n_updates=20, update=update, rng=rng
-        )
+        end = rules.voter(start, graph.indptr, graph.indices, n_updates=20, update=update, rng=rng)
         total += weights @ end
     return total / 20_000
 
@@ -99,7 +97,9 @@ def test_compiled_q_voter_is_the_written_rule_update_by_update(q):
 def test_q_voter_magnetisation_follows_the_closed_form(independence, expected):
     """Seed 5, N = 2000 from all +1, 600 sweeps, second half; tolerance 0.01."""
     rng = np.random.default_rng(5)
-    states = rules.q_voter(np.ones(2000), q=2, independence=independence, n_updates=600_000, rng=rng)
+    states = rules.q_voter(
+        np.ones(2000), q=2, independence=independence, n_updates=600_000, rng=rng
+    )
     found = []
     for _ in range(300):
         states = rules.q_voter(states, q=2, independence=independence, n_updates=2000, rng=rng)

@@ -6,6 +6,11 @@ cohort of `kernel.py`. Functions with sequential semantics (`deffuant`, `voter`,
 encounters one by one in the order in which they are given.
 """
 
+from abm.models.opinion_network.rules.assimilation import (
+    assimilated,
+    biased_assimilation,
+    two_island_limit,
+)
 from abm.models.opinion_network.rules.averaging import (
     anchored,
     averaged,
@@ -14,11 +19,6 @@ from abm.models.opinion_network.rules.averaging import (
     friedkin_johnsen,
     friedkin_johnsen_limit,
     row_stochastic,
-)
-from abm.models.opinion_network.rules.assimilation import (
-    assimilated,
-    biased_assimilation,
-    two_island_limit,
 )
 from abm.models.opinion_network.rules.bounded_confidence import (
     compromise,

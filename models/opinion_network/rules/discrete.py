@@ -45,7 +45,8 @@ def voter(
         Number of updates; n of them are one sweep.
     update
         `node`: a random agent copies a random neighbour, which conserves the degree-weighted mean
-        on average; `link`: one end of a random tie copies the other, which conserves the plain mean.
+        on average; `link`: one end of a random tie copies the other, which conserves the plain
+        mean.
 
     Returns
     -------
