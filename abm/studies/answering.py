@@ -83,7 +83,11 @@ class Answering:
     def totals(self) -> dict[str, Any]:
         """Per policy what this execution asked and inferred, for the study's manifest."""
         return {
-            policy.fingerprint: {"spec": self._specs[name].described(), **policy.counts.to_dict()}
+            name: {
+                "spec": self._specs[name].described(),
+                "fingerprint": policy.fingerprint,
+                **policy.counts.to_dict(),
+            }
             for name, policy in self.recorded.items()
         }
 
@@ -206,5 +210,5 @@ class _Nobody:
 def _identity(spec: Spec) -> str:
     """Specs of one identity are answered by one policy: transforms come after the ledger."""
     if spec.policy is not None:
-        return f"policy {id(spec.policy)}"
+        return json.dumps(["policy", spec.policy.fingerprint, spec.floor])
     return json.dumps([spec.kind, spec.backend, spec.floor], sort_keys=True, default=str)

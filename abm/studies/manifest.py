@@ -75,9 +75,10 @@ def failed_manifest(
 def described_error(error: BaseException) -> dict[str, Any]:
     """Type, message, place and traceback of an error, as plain values."""
     values = getattr(error, "values", {}) if isinstance(error, AbmError) else {}
+    notes = getattr(error, "__notes__", [])  # the engine notes agent and time
     return {
         "type": type(error).__name__,
-        "message": str(error) or type(error).__name__,
+        "message": "; ".join([str(error) or type(error).__name__, *notes]),
         "values": {name: str(value)[:500] for name, value in values.items()},
         "traceback": "".join(traceback.format_exception(error))[-8000:],
     }

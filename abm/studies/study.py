@@ -226,7 +226,7 @@ class Study:
             "arms": {name: dict(changes) for name, changes in self.arms.items()},
             "answerers": roles,
             "failures": {"default": self.failures.default, **self.failures.by_status},
-            "interventions": [plan.to_dict() for plan in self.planned],
+            **({"interventions": [p.to_dict() for p in self.planned]} if self.planned else {}),
         }
 
     def runs(self) -> Iterator[Run]:

@@ -1,16 +1,22 @@
-"""A town that votes: the smallest model with everything a study needs. Used by the tests of studies.
+"""A town that votes: the smallest model with everything that a study needs, for tests.
 
-Each citizen is asked daily whether to ban cars, having read how many of its neighbours said yes, and
-every third day writes a post. `bound` moves the rule's opinion; `fail_at` makes the run fail.
+Each citizen is asked daily whether to ban cars, having read how many neighbours said yes, and every
+third day writes a post. `tone` changes what rule and prompt say; `fail_at` makes the run fail.
 """
 
 from __future__ import annotations
+
+import os
+import time
+from hashlib import sha256
+from typing import ClassVar
 
 import numpy as np
 import polars as pl
 
 import abm
 from abm import Question, RulePolicy, Scenario, Seeds, TextConstraint, parameter
+from abm.llm.backend import Generation, Scored
 
 
 class Town(Scenario):
@@ -57,7 +63,10 @@ def _vote(fields, options):
 
 
 def _write(fields):
-    return [f"I am {age} and {seed % 97}" for age, seed in zip(fields["age"], fields["_seed"])]
+    return [
+        f"I am {age} and {seed % 97}"
+        for age, seed in zip(fields["age"], fields["_seed"], strict=True)
+    ]
 
 
 VOTER = RulePolicy(_vote, "vote", returns="probabilities")
@@ -85,7 +94,7 @@ class Citizen(abm.Agent):
 class TownModel(abm.Model):
     Scenario = Town
     questions = (BAN, POST)
-    roles = {"citizen": VOTER, "writer": WRITER}
+    roles: ClassVar = {"citizen": VOTER, "writer": WRITER}
 
     def __init__(self, scenario, *, seeds: Seeds, policies=None, failures=None, transforms=None):
         policies = {**self.roles, **(policies or {})}
@@ -129,3 +138,62 @@ class TownModel(abm.Model):
 class _ByQuestion:
     def policy_for(self, agent_key, request, time, *, agent=None):
         return "citizen" if request.question.id == "ban" else "writer"
+
+
+class Parrot:
+    """A language model for tests: answers from a hash of the prompt, and counts what it is asked.
+
+    Each computed answer is a line in the file `log`, so that several processes can be counted.
+    """
+
+    def __init__(self, name="parrot", log=None, delay=0.0):
+        self.fingerprint, self.log, self.delay = f"{name}:1", log, delay
+
+    def score(self, prompts, options):
+        return [self._scored(prompt, menu) for prompt, menu in zip(prompts, options, strict=True)]
+
+    def generate(self, prompts, constraints, seeds):
+        return [self._text(p, seed) for p, _, seed in zip(prompts, constraints, seeds, strict=True)]
+
+    def embed(self, texts):
+        return np.ones((len(texts), 1), dtype=np.float32)
+
+    def as_sent(self, prompt):
+        return f"<s>{prompt.text}", tuple(range(len(prompt.text.split())))
+
+    def _scored(self, prompt, menu):
+        digest = self._asked(prompt.text)
+        scores = tuple(-digest[i] / 64 for i in range(len(menu)))
+        return Scored(scores, coverage=0.9, tokens_in=len(prompt.text.split()), tokens_out=2)
+
+    def _text(self, prompt, seed):
+        digest = self._asked(f"{prompt.text}{seed}")
+        return Generation(f"word {digest[0]}", tokens_in=len(prompt.text.split()), tokens_out=2)
+
+    def _asked(self, text):
+        if self.delay:
+            time.sleep(self.delay)
+        digest = sha256(text.encode()).digest()
+        if self.log is not None:
+            with open(self.log, "a", encoding="utf-8") as log:
+                log.write(digest.hex() + "\n")
+        return digest
+
+
+class OffMenu(Parrot):
+    """A language model that gives the menu almost no probability."""
+
+    def __init__(self):
+        super().__init__("off-menu")
+
+    def _scored(self, prompt, menu):
+        return Scored((-9.0,) * len(menu), coverage=0.001, tokens_in=3, tokens_out=2)
+
+
+class MortalTown(TownModel):
+    """A town whose process dies in the middle of a run."""
+
+    def __init__(self, scenario, **given):
+        super().__init__(scenario, **given)
+        if scenario.tone == "deadly":
+            os._exit(7)
