@@ -120,6 +120,7 @@ def means_table(
     outcomes: Names,
     by: Names,
     replication: Names = "replication",
+    within: tuple[float, float] | None = None,
     level: float = 0.95,
     varied: Sequence[str] = VARIED,
     fixed: Sequence[str] = FIXED,
@@ -132,6 +133,9 @@ def means_table(
     ----------
     frame
         One row per cell and replication; undefined outcomes are null or nan.
+    within
+        Range of values that the outcomes can take at all, such as (0, 1) for shares: intervals are
+        cut there, which costs them no coverage.
 
     Returns
     -------
@@ -154,7 +158,10 @@ def means_table(
         pl.lit(", ".join(words)).alias(n) for n, words in (("varied", varied), ("fixed", fixed))
     ]
     order = [*cells, "outcome", "estimate", "low", "high", "level", "n", "sd"]
-    return pl.concat(tables).with_columns(scope).select(*order, "varied", "fixed", "reason")
+    table = pl.concat(tables).with_columns(scope)
+    if within is not None:
+        table = table.with_columns(pl.col("low", "high").clip(*within))
+    return table.select(*order, "varied", "fixed", "reason")
 
 
 def adjusted(table: pl.DataFrame, *, method: str = "holm", family: Names = ()) -> pl.DataFrame:

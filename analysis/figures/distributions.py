@@ -156,6 +156,7 @@ def before_after(
         if low is not None:
             name_uncertainty(figure, table, "bars", "replications")
         bottom_label(figure, axes[-1], xlabel)
+        figure.align_ylabels([row_axes[0] for row_axes in axes])
         handles = [Patch(fc=COLOURS[tone], ec="white") for tone in _TONES[: len(moments)]]
         shared_legend(figure, handles, [shown(m, names) for m in moments])
     return figure

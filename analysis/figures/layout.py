@@ -81,6 +81,10 @@ def name_uncertainty(figure: Figure, table: pl.DataFrame, mark: str, unit: str) 
     if not {"level", "n"} <= set(table.columns):
         return
     counts = table["n"].to_numpy()
+    if counts.size == 0 or counts.max() < 2:
+        _write(figure, _NOTE, f"no interval: fewer than two {unit}")
+        _arrange(figure)
+        return
     levels = " and ".join(f"{100 * level:g} %" for level in table["level"].unique().sort())
     few, many = int(counts.min()), int(counts.max())
     count = f"{few}" if few == many else f"{few} to {many}"

@@ -71,9 +71,10 @@ def stacked_shares(
         figure, axes = grid_figure(
             1, len(columns), width=width, height=tall, sharey=True, sharex=True
         )
+        room = 1200 / ((72 * figure.get_figwidth() - 60) / len(columns))
         for axis, value in zip(axes[0], columns, strict=True):
             here = table if panel is None else part(table, **{panel: value})
-            _bars(axis, _matrix(here, [category, share, y], kinds, bars))
+            _bars(axis, _matrix(here, [category, share, y], kinds, bars), room)
         axes[0][0].set_yticks(range(len(bars)), [shown(bar, names) for bar in bars])
         axes[0][0].set_ylabel(ylabel)
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
@@ -100,14 +101,15 @@ def _matrix(
     return matrix
 
 
-def _bars(axis: Axes, matrix: np.ndarray[Any, np.dtype[np.float64]]) -> None:
+def _bars(axis: Axes, matrix: np.ndarray[Any, np.dtype[np.float64]], room: float) -> None:
+    """Draw the parts; those of at least `room` per cent hold their percentage."""
     starts = np.zeros(matrix.shape[0])
     places = np.arange(matrix.shape[0])
     for i in range(matrix.shape[1]):
         widths = 100 * np.nan_to_num(matrix[:, i])
         axis.barh(places, widths, left=starts, height=0.72, **_fill(i))
         for place, start, wide in zip(places, starts, widths, strict=True):
-            if wide >= 9:
+            if wide >= room:
                 _percentage(axis, start + wide / 2, float(place), wide, i)
         starts = starts + widths
     for place in np.flatnonzero(np.isnan(matrix).any(axis=1)):

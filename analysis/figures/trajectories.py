@@ -96,6 +96,7 @@ def trajectories(
             axes[i][0].set_ylabel(wrapped(ylabel if row is None else shown(r, names), 110, 7))
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
         bottom_label(figure, axes[-1], xlabel)
+        figure.align_ylabels([row_axes[0] for row_axes in axes])
         if low is not None:
             name_uncertainty(figure, table, "bands", "replications")
         if series is not None:

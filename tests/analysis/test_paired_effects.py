@@ -277,3 +277,11 @@ def test_holm_correction_counts_only_defined_tests_within_a_family():
     assert p[:2] == pytest.approx([0.02, 0.02])
     assert math.isnan(p[2])
     assert p[3] == pytest.approx(0.04)
+
+
+def test_the_interval_of_a_share_can_be_cut_to_the_shares_there_are():
+    frame = pl.DataFrame({"arm": ["a"] * 3, "replication": [0, 1, 2], "x": [0.0, 0.0, 0.1]})
+    free = means_table(frame, outcomes="x", by="arm").row(0, named=True)
+    cut = means_table(frame, outcomes="x", by="arm", within=(0, 1)).row(0, named=True)
+    assert free["low"] < 0
+    assert (cut["low"], cut["high"]) == (0, free["high"])
