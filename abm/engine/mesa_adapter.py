@@ -111,9 +111,6 @@ class ScheduledEvent:
 class _Steps:
     """Mesa 3.3 and 3.4: the step is an event that schedules its successor."""
 
-    env: Environment
-    steps: int
-
     def _start_steps(self: Any) -> None:
         self._step_arguments: tuple[Any, ...] = ((), {})
         if has_steps(type(self)):
@@ -162,12 +159,12 @@ class _Steps:
         return ScheduledEvent(self.env, time, function, priority)
 
     @property
-    def time(self) -> float:
+    def time(self: Any) -> float:
         """The clock, under the name that Mesa 3.4 and later give it."""
-        return self.env._now
+        return float(self.env._now)
 
     @time.setter
-    def time(self, value: float) -> None:
+    def time(self: Any, value: float) -> None:
         if value != self.env._now:
             self.env.run_through(value)
 
@@ -177,8 +174,6 @@ class _Steps:
 
 class _Events:
     """Mesa 3.5: its event list and its time are SimPy's."""
-
-    env: Environment
 
     def _start_steps(self: Any) -> None:
         if not has_steps(type(self)):
@@ -206,11 +201,11 @@ class _Events:
         """Mesa's own list stays unused."""
 
     @property
-    def _time(self) -> float:
-        return self.env._now
+    def _time(self: Any) -> float:
+        return float(self.env._now)
 
     @_time.setter
-    def _time(self, value: float) -> None:
+    def _time(self: Any, value: float) -> None:
         if value != self.env._now:
             self.env.run_through(value)
 
@@ -234,10 +229,7 @@ class _Events:
             scenario.model = self
 
 
-_Clock: type = _Events if MESA_HAS_EVENTS else _Steps
-
-
-class ClockedModel(_Clock, mesa.Model):  # type: ignore[misc]
+class ClockedModel(mesa.Model):  # type: ignore[misc]
     """A Mesa model on a SimPy clock, whatever the version of Mesa."""
 
     env: Environment
@@ -263,11 +255,18 @@ class ClockedModel(_Clock, mesa.Model):  # type: ignore[misc]
     def register_agent(self, agent: Any) -> None:
         """Register an agent, ours or a plain Mesa agent."""
         super().register_agent(agent)
+        # Mesa 3.3 numbers agents in a dictionary of all models ever made. An agent that is
+        # registered again keeps its number: it left no entry there.
         ids = getattr(mesa.Agent, "_ids", None)
-        if ids is not None:  # Mesa 3.3: a dictionary of all models ever made
-            ids.pop(self, None)
+        if ids is not None and ids.pop(self, None) is not None:
             self._n_agents += 1
             agent.unique_id = self._n_agents
+
+
+# One base class, and not a mixin: only then can a Mesa model change its base to ours.
+for _name, _member in vars(_Events if MESA_HAS_EVENTS else _Steps).items():
+    if not _name.startswith("__"):
+        setattr(ClockedModel, _name, _member)
 
 
 def has_steps(kind: type) -> bool:

@@ -128,7 +128,7 @@ class Actor(abm.Agent):
         decision = self.decide(MOVE, self.pick(turn, "d", self.model.deliberations))
         limit = self.model.timeout(self.pick(turn, "limit", (0.0, 0.25, 0.5, 1.0)))
         done = yield decision | limit
-        won = done[decision] if decision in done else None
+        won = [event.value for event in done.events if event is decision]
         self.note("hurried", (won, decision.triggered))
         self.state += 2 if decision in done else 1
 
