@@ -17,6 +17,7 @@ import polars as pl
 import abm
 from abm import Question, RulePolicy, Scenario, Seeds, TextConstraint, parameter
 from abm.llm.backend import Generation, Scored
+from abm.questions import Status
 
 
 class Town(Scenario):
@@ -197,3 +198,19 @@ class MortalTown(TownModel):
         super().__init__(scenario, **given)
         if scenario.tone == "deadly":
             os._exit(7)
+
+
+class Bare(abm.Model):
+    """A model that no study can run: it names no scenario."""
+
+
+class Moody(Parrot):
+    """A language model whose server fails for some prompts."""
+
+    def __init__(self):
+        super().__init__("moody")
+
+    def _scored(self, prompt, menu):
+        if sha256(prompt.text.encode()).digest()[0] % 2:
+            return Scored(None, status=Status.BACKEND_ERROR, detail="moody")
+        return super()._scored(prompt, menu)
