@@ -174,14 +174,13 @@ class Answerer:
         return [found[ticket] for ticket in tickets]
 
     def _policy(self, name: str) -> Policy:
-        require(
-            name in self.policies,
-            PolicyError,
+        if name in self.policies:
+            return self.policies[name]
+        raise PolicyError(
             f"no policy is called {name!r}; declared are {sorted(self.policies)}. "
             "Pass policies={...} to the model, or correct the assignment",
             policy=name,
         )
-        return self.policies[name]
 
     def _ask(self, name: str, requests: list[Request]) -> list[Answer]:
         answers = list(self._policy(name).answer(requests))
@@ -241,10 +240,9 @@ def _check(name: str, request: Request, answer: Answer) -> None:
         good = len(scores) == len(options) and not any(map(math.isnan, scores))
         good = good and max(scores) > -math.inf and max(scores) < math.inf
         expected = f"{len(options)} log-scores, none nan, one finite"
-    require(
-        good,
-        PolicyError,
-        f"policy {name!r} answered question {request.question.id!r} with {answer}, "
-        f"expected {expected}",
-        policy=name,
-    )
+    if not good:
+        raise PolicyError(
+            f"policy {name!r} answered question {request.question.id!r} with {answer}, "
+            f"expected {expected}",
+            policy=name,
+        )
