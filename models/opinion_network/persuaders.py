@@ -49,7 +49,7 @@ def campaigns(scenario: OpinionScenario) -> tuple[Campaign, ...]:
 
 
 def run_campaign(model: OpinionNetwork, campaign: Campaign) -> Iterator[Any]:
-    """Post on a Poisson clock until the budget is spent; potency and reach count as they are then."""
+    """Post on a Poisson clock until the budget is spent; potency and reach count as of then."""
     time = 0.0
     for number in range(campaign.budget):
         u = model.uniform(f"clock of {campaign.name}", occasion=number)
