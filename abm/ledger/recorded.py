@@ -12,7 +12,7 @@ from abm.errors import PolicyError, require
 from abm.ledger.schema import Entry, Failure, answer_key, holds_content
 from abm.ledger.store import Ledger
 from abm.policies.base import Policy
-from abm.policies.coverage import as_measured, judged
+from abm.policies.coverage import DEFAULT_FLOOR, as_measured, judged
 from abm.questions import Answer, Request
 
 __all__ = ["Asked", "Counts", "Recorded", "RunPolicy"]
@@ -105,8 +105,8 @@ class Recorded:
     Parameters
     ----------
     policy
-        A policy with `recorded = True`. Its `coverage_floor`, if it has one, judges every answer
-        after the ledger.
+        A policy with `recorded = True`. Its `coverage_floor` (0.05 if it declares none) judges
+        every answer of known coverage after the ledger.
     ledger
         Shared by all runs of a study.
     max_batch
@@ -139,7 +139,7 @@ class Recorded:
         self.max_batch = max_batch
         self.inner, self.ledger, self.counts = policy, ledger, Counts()
         self.fingerprint = policy.fingerprint
-        self.coverage_floor: float | None = getattr(policy, "coverage_floor", None)
+        self.coverage_floor: float = getattr(policy, "coverage_floor", DEFAULT_FLOOR)
         self._memory: dict[str, Answer] = {}
         self._failures: dict[str, dict[tuple[str, int], Answer]] = {}
         self._seen: set[int] = set()
@@ -250,7 +250,7 @@ class Recorded:
         return answers
 
     def _judged(self, answer: Answer) -> Answer:
-        return answer if self.coverage_floor is None else judged(answer, self.coverage_floor)
+        return judged(answer, self.coverage_floor)
 
     def _count(self, keys: list[str], answers: list[Answer]) -> None:
         self._seen.update(int(key[:16], 16) for key in keys)

@@ -15,6 +15,7 @@ import numpy as np
 
 from abm.errors import PolicyError, require
 from abm.policies.base import Policy
+from abm.policies.coverage import DEFAULT_FLOOR
 from abm.questions import Answer, Request, Value, distribution
 
 __all__ = ["PermutationAverage"]
@@ -36,8 +37,9 @@ class PermutationAverage:
 
     Notes
     -----
-    Scores keep the declared order of the options whatever the list shows. An order that fails makes
-    the answer fail with its status. The cost is that of all orders.
+    Scores keep the declared order of the options whatever the list shows. The coverage is the least
+    of all orders, and an order that fails makes the answer fail with its status. The cost is that
+    of all orders.
 
     Examples
     --------
@@ -66,6 +68,7 @@ class PermutationAverage:
             orders if isinstance(orders, str) else tuple(tuple(map(int, o)) for o in orders)
         )
         self.recorded = policy.recorded
+        self.coverage_floor: float = getattr(policy, "coverage_floor", DEFAULT_FLOOR)
 
     @property
     def fingerprint(self) -> str:
@@ -134,19 +137,19 @@ def _with(request: Request, name: str, value: Value) -> tuple[tuple[str, Value],
 
 
 def _mean(answers: Sequence[Answer], source: str) -> Answer:
-    first = next((answer for answer in answers if not answer.ok), answers[0])
     costs: dict[str, Any] = {
         "tokens_in": sum(answer.tokens_in for answer in answers),
         "tokens_out": sum(answer.tokens_out for answer in answers),
         "source": source,
     }
-    if not first.ok or len(answers) == 1:
-        return replace(first, **costs)
-    mean = np.zeros(len(first.scores or ()))
+    lost = next((answer for answer in answers if answer.scores is None), None)
+    if lost is not None or len(answers) == 1:
+        return replace(lost or answers[0], **costs)
+    mean = np.zeros(len(answers[0].scores or ()))
     for answer in answers:
         mean = mean + distribution(answer.scores or ()) / len(answers)
     with np.errstate(divide="ignore"):
         scores = tuple(np.log(mean).tolist())
     known = [answer.coverage for answer in answers if answer.coverage is not None]
-    coverage = sum(known) / len(known) if len(known) == len(answers) else None
-    return replace(first, scores=scores, coverage=coverage, **costs)
+    failed = next((answer for answer in answers if not answer.ok), answers[0])
+    return replace(failed, scores=scores, coverage=min(known, default=None), **costs)

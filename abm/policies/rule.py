@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from abm.errors import PolicyError, require
 from abm.policies.base import Policy
+from abm.policies.coverage import DEFAULT_FLOOR
 from abm.questions import Answer, Question, Request, Value
 
 __all__ = ["ByQuestion", "Columns", "RulePolicy", "column", "stack"]
@@ -206,6 +207,14 @@ class ByQuestion:
             "not; declare the others under a name of their own and assign by question",
         )
         self.recorded = kinds.pop()
+        floors = {getattr(policy, "coverage_floor", DEFAULT_FLOOR) for policy in policies.values()}
+        require(
+            len(floors) == 1,
+            PolicyError,
+            f"ByQuestion({sorted(self.policies)}): the coverage floors {sorted(floors)} differ; "
+            "declare one, or assign by question with PerQuestion",
+        )
+        self.coverage_floor: float = floors.pop()
 
     @property
     def fingerprint(self) -> str:
@@ -225,6 +234,17 @@ class ByQuestion:
             part = self.policy(name).answer([requests[row] for row in rows])
             answers.update(zip(rows, part, strict=True))
         return [answers[row] for row in range(len(requests))]
+
+    def peek(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answers that leave no trace."""
+        policies = [self.policy(request.question.id) for request in requests]
+        pairs = zip(policies, requests, strict=True)
+        return [getattr(policy, "peek", policy.answer)([r])[0] for policy, r in pairs]
+
+    def as_sent(self, request: Request) -> tuple[str, tuple[int, ...]] | None:
+        """The prompt exactly as sent and its token ids, if the policy sends one."""
+        sent = getattr(self.policy(request.question.id), "as_sent", None)
+        return None if sent is None else sent(request)
 
     def policy(self, question_id: str) -> Policy:
         """The policy of a question."""

@@ -129,6 +129,18 @@ def test_averaging_over_orders_removes_the_preference_for_the_first():
     check_policy(policy, [request, LIST.request({"listed": ("blue", "red", "green")})])
 
 
+def test_the_least_coverage_of_all_orders_counts():
+    def score(prompt, menu):
+        return Scored((0.0,) * len(menu), 0.02 if prompt.startswith("Which? green") else 0.9)
+
+    policy = PermutationAverage(LLMPolicy(Backend(score)), "listed")
+    (answer,) = policy.answer([LIST.request({"listed": ("red", "blue", "green")})])
+    assert (answer.status, answer.coverage) == ("off_menu", 0.02)
+    assert distribution(answer.scores) == pytest.approx([1 / 3] * 3)
+    assert judged(answer, 0.01).ok
+    assert judged(judged(answer, 0.01), policy.coverage_floor) == answer
+
+
 def test_an_order_that_fails_makes_the_answer_fail_and_texts_pass_unchanged():
     def score(prompt, menu):
         if prompt.startswith("Which? green"):

@@ -125,3 +125,13 @@ def test_recorded_and_computed_policies_do_not_share_a_name():
 
     with pytest.raises(PolicyError, match="all recorded or all not"):
         ByQuestion({"ban": RulePolicy(softly), "post": LLMPolicy(Backend())})
+
+
+def test_policies_behind_one_name_share_one_floor():
+    class Backend:
+        fingerprint = "m"
+
+    one, other = (LLMPolicy(Backend(), coverage_floor=floor) for floor in (0.1, 0.2))
+    assert ByQuestion({"ban": one, "post": one}).coverage_floor == 0.1
+    with pytest.raises(PolicyError, match=r"floors \[0.1, 0.2\] differ"):
+        ByQuestion({"ban": one, "post": other})
