@@ -84,7 +84,7 @@ class Spec:
     def backend_name(self) -> str:
         """`embedded`, the path of a GGUF, or empty."""
         if isinstance(self.backend, Mapping):
-            return str(self.backend.get("backend", self.backend.get("path", "")))
+            return str(self.backend.get("path", self.backend.get("backend", "")))
         return self.backend or ""
 
     def described(self) -> Any:
@@ -129,7 +129,10 @@ class Spec:
         if not self.is_language_model:
             return self
         if isinstance(self.backend, Mapping):
-            kept = {k: v for k, v in self.backend.items() if k not in ("backend", "path")}
+            dropped = {"backend", "path"}
+            if self.backend.get("backend") == "scripted":
+                dropped = set(self.backend)
+            kept = {k: v for k, v in self.backend.items() if k not in dropped}
             return replace(self, backend={"backend": str(path), **kept})
         return replace(self, backend=str(path))
 
@@ -189,11 +192,13 @@ def _from_table(table: dict[str, Any], folder: Path) -> Spec:
         rest = sorted(set(table) - {"backend"})
         require(not rest, ScenarioError, f"{rest}: options that {named!r} does not have")
         spec = Spec(named)
-    elif named.endswith(".gguf"):
-        key = "backend" if "backend" in table else "path"
-        spec = Spec("backend", backend={**table, key: _file(named, folder)})
     else:
-        spec = Spec("backend", backend=table)
+        files = {
+            key: _file(table[key], folder)
+            for key in ("backend", "path")
+            if str(table.get(key, "")).endswith(".gguf")
+        }
+        spec = Spec("backend", backend={**table, **files})
     floor = after.pop("coverage_floor", None)
     return replace(spec, coverage_floor=_floor(floor), transform=_transform(after))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from abm.errors import BackendError, ModelFileError, ScenarioError
 from abm.ledger import Ledger, Recorded, RunRecorder, export_run
 from abm.policies.base import Policy
 from abm.questions import Answer, Request
@@ -43,6 +44,7 @@ class Answering:
             for spec in run.specs.values():
                 self._enter(spec)
         self.recorded: dict[str, Recorded] = {}
+        self.infos: dict[str, dict[str, Any]] = {}
         self.ledger = Ledger(path) if self._specs else None
         try:
             self._load()
@@ -68,7 +70,7 @@ class Answering:
 
     def for_run(self, run: Run) -> RunAnswers:
         """The policies of one run in this process."""
-        return RunAnswers(run, self.names(run), self.recorded)
+        return RunAnswers(run, self.names(run), self.recorded, self.infos)
 
     def forget_failures(self, run: Run) -> None:
         """Before a failed run is tried anew: it asks again where it failed."""
@@ -86,6 +88,7 @@ class Answering:
             name: {
                 "spec": self._specs[name].described(),
                 "fingerprint": policy.fingerprint,
+                "model": self.infos[name],
                 **policy.counts.to_dict(),
             }
             for name, policy in self.recorded.items()
@@ -101,7 +104,14 @@ class Answering:
         backends: dict[str, Any] = {}
         for name, spec in self._specs.items():
             assert self.ledger is not None
-            self.recorded[name] = Recorded(spec.build(_Nobody(), backends), self.ledger)
+            try:
+                policy = spec.build(_Nobody(), backends)
+            except ModelFileError:
+                raise
+            except BackendError as error:
+                raise ScenarioError(f"answerer {spec.described()!r}: {error}") from error
+            self.recorded[name] = Recorded(policy, self.ledger)
+            self.infos[name] = dict(getattr(getattr(policy, "backend", None), "info", {}))
 
 
 class RunAnswers:
@@ -113,6 +123,8 @@ class RunAnswers:
         Role -> name in `recorded`, for recorded roles.
     recorded
         Name -> recorded policy: the parent's own, or its stand-ins in a worker.
+    infos
+        Name -> what its backend says about itself, for the manifest.
 
     Attributes
     ----------
@@ -120,8 +132,14 @@ class RunAnswers:
         Role -> policy, what the model is given.
     """
 
-    def __init__(self, run: Run, names: Mapping[str, str], recorded: Mapping[str, Policy]) -> None:
-        self.run = run
+    def __init__(
+        self,
+        run: Run,
+        names: Mapping[str, str],
+        recorded: Mapping[str, Policy],
+        infos: Mapping[str, dict[str, Any]],
+    ) -> None:
+        self.run, self.names, self.infos = run, dict(names), infos
         twins: Mapping[str, Policy] = getattr(run.model, "roles", {})
         self.recorders = {
             name: RunRecorder(recorded[name], run.label) for name in sorted(set(names.values()))
@@ -159,6 +177,7 @@ class RunAnswers:
         if isinstance(policy, RunRecorder):
             counts = policy.counts
             made |= {
+                "model": self.infos.get(self.names[role], {}),
                 "asked": counts.asked,
                 "distinct": counts.distinct,
                 "tokens_in": counts.tokens_in,

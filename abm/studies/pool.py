@@ -131,6 +131,7 @@ class _Pool:
             packed,
             places(run.model),
             self.work.answering.names(run),
+            self.work.answering.infos,
             target,
             self.work.made_with,
         )

@@ -32,11 +32,11 @@ def main(jobs_handle: int, answers_handle: int) -> None:
 
 
 def _outcome(job: tuple[Any, ...], recorded: dict[str, Any]) -> tuple[str, Any]:
-    packed, places, names, target, made_with = job
+    packed, places, names, infos, target, made_with = job
     try:
         run = unpack(packed, places)
         partial, manifest = execute_run(
-            run, RunAnswers(run, names, recorded), Path(target), made_with
+            run, RunAnswers(run, names, recorded, infos), Path(target), made_with
         )
     except AbmError as error:
         return "fatal", error
