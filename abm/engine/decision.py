@@ -80,6 +80,12 @@ class Decision(Event):
         priority = cast(EventPriority, NORMAL if deliberation > 0 else DECISION)
         heappush(env._queue, (self.acts_at, priority, next(env._eid), self))
 
+    def postpone(self) -> None:
+        """Put it back to the head of its instant: the answerer broke off, a later run goes on."""
+        self.callbacks = self.waiters
+        env = self.env
+        heappush(env._queue, (env._now, EventPriority(-1), next(env._eid), self))
+
     def _desc(self) -> str:
         return f"Decision({self.raised.ticket.request.question.id!r})"
 

@@ -86,7 +86,11 @@ class Desk:
     ) -> list[str | Skipped]:
         """Ask agents and answer before returning: one batch, perceived from the state as it is."""
         asked = [self._raise(agent, question, fields) for agent in agents]
-        self.flush()
+        try:
+            self.flush()
+        except BaseException:
+            self._forget(asked)
+            raise
         for raised in asked:
             self._settle(raised)
         return [raised.value for raised in asked]
@@ -174,6 +178,12 @@ class Desk:
                 raised.outcome = result
         self._draw(pending)
 
+    def _forget(self, asked: Iterable[Raised]) -> None:
+        for raised in asked:
+            if raised in self._pending:
+                self._pending.remove(raised)
+            self._open.pop(raised, None)
+
     def finish(self) -> None:
         """Ask what nobody waits for any more, and count it."""
         self.flush()
@@ -211,7 +221,11 @@ class Desk:
         decision = cast(Decision, event)
         raised = decision.raised
         if not raised.answered:
-            self.flush()
+            try:
+                self.flush()
+            except BaseException:
+                decision.postpone()
+                raise
         self._depth, self._depth_time = decision.depth, self.env._now
         self._settle(raised)
         decision._ok, decision._value = True, raised.value

@@ -13,7 +13,11 @@ from abm.errors import EngineError
 if TYPE_CHECKING:
     from abm.engine.environment import Environment
 
-__all__ = ["Process"]
+__all__ = ["Ended", "Process"]
+
+
+class Ended(BaseException):
+    """Thrown into a process that is ended from outside, so that its `finally` blocks run."""
 
 
 class Process(simpy.Process):
@@ -99,7 +103,16 @@ class Process(simpy.Process):
         self._close()
 
     def _close(self) -> None:
-        self._generator.close()
+        # Not `generator.close()`: SimPy's resources do not release what is held at GeneratorExit.
+        try:
+            self._generator.throw(Ended())
+        except (Ended, StopIteration):
+            pass
+        except BaseException as error:
+            blame(error, self.agent, self.env._now)
+            raise
+        else:
+            self._generator.close()
         self._finish(True, None)
 
     def _finish(self, ok: bool, value: Any) -> None:
