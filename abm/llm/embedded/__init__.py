@@ -8,8 +8,8 @@ Importing this package needs neither llama-cpp-python nor PyTorch.
 """
 
 from abm.llm.embedded import language
-from abm.llm.embedded.instrument import EmbeddedBackend, backend, model_path, policy
 from abm.llm.embedded.catalogue import Catalogue, Language, questions
+from abm.llm.embedded.instrument import EmbeddedBackend, backend, model_path, policy
 from abm.llm.embedded.label import LABEL
 from abm.llm.embedded.rule_policy import Truth, truth
 

@@ -77,9 +77,7 @@ class EmbeddedBackend:
         inner = dict(getattr(self.inner, "info", {}))
         return {**inner, "backend": "embedded", "language": VERSION, "label": LABEL}
 
-    def score(
-        self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]
-    ) -> list[Scored]:
+    def score(self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]) -> list[Scored]:
         """Score each prompt's own menu; `out_of_language` for prompts the model does not know."""
         known = [
             row

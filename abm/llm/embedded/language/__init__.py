@@ -51,8 +51,8 @@ __all__ = [
     "reason_text",
     "render",
     "scene_text",
-    "statement_text",
     "stance_of",
+    "statement_text",
     "view_text",
     "write_post",
 ]

@@ -158,7 +158,10 @@ def write_post(
     draw: Draw = "fresh",
     perceive: Perceive | None = None,
 ) -> Question:
-    """A one-sentence post. Fields: statement, persona, view (or a brief), posts, friends, reason."""
+    """A one-sentence post.
+
+    Fields: statement, persona, view (or a brief), posts, friends, reason.
+    """
     text = TextConstraint(max_tokens=max_tokens, temperature=temperature)
     return _question("write_post", None, paraphrase, id, version, draw, perceive, text)
 

@@ -84,7 +84,7 @@ def _persona(rng: Random) -> Persona:
         for dimension in rng.sample(range(5), rng.choice((1, 1, 2, 3))):
             traits[dimension] = rng.choice((-1, 1))
     return Persona(
-        age=maybe(AGES),  # type: ignore[arg-type]
+        age=maybe(AGES),
         education=maybe(range(1, 8)),
         income=maybe(range(1, len(INCOMES) + 1)),
         party=maybe(range(7)),

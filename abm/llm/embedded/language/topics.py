@@ -1,4 +1,4 @@
-"""Topics: what the language can talk about, how each topic divides people, and reasons for both sides."""
+"""Topics: what the language can talk about, how each divides people, and reasons for both sides."""
 
 from __future__ import annotations
 
@@ -51,8 +51,9 @@ def _read(table: str, seen: bool) -> dict[str, Topic]:
     found = {}
     for head, pros, cons in zip(lines[::3], lines[1::3], lines[2::3], strict=True):
         name, loadings, statement = (part.strip() for part in head.split("|"))
-        values = [float(value) for value in loadings.split()]
-        found[name] = Topic(name, statement, *values, _split(pros), _split(cons), seen)  # type: ignore[arg-type]
+        left_right, age, education, income = map(float, loadings.split())
+        reasons = _split(pros), _split(cons)
+        found[name] = Topic(name, statement, left_right, age, education, income, *reasons, seen)
     return found
 
 

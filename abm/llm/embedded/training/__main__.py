@@ -15,7 +15,9 @@ from abm.llm.embedded.training.processes import train
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m abm.llm.embedded.training", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m abm.llm.embedded.training", description=__doc__
+    )
     parser.add_argument("--folder", type=Path, default=Path("embedded-training"))
     parser.add_argument("--output", type=Path, default=Path("embedded.gguf"))
     parser.add_argument("--processes", type=int, default=2, help="of one thread each")

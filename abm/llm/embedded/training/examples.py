@@ -5,6 +5,7 @@ A batch is a function of (seed, number), so that training resumes exactly and no
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -99,7 +100,7 @@ class Examples:
             total += len(example.ids)
         examples.sort(key=lambda example: len(example.ids))
         cuts = _cuts([len(example.ids) for example in examples], self.pool)
-        batches = [examples[a:b] for a, b in zip(cuts, cuts[1:], strict=False)]
+        batches = [examples[a:b] for a, b in itertools.pairwise(cuts)]
         rng.shuffle(batches)
         return batches
 

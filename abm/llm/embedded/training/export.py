@@ -1,4 +1,4 @@
-"""From PyTorch to GGUF: architecture `llama`, F16 matrices, byte-level BPE with the gpt-2 splitter."""
+"""From PyTorch to GGUF: architecture `llama`, F16 matrices, byte-level BPE split as gpt-2 does."""
 
 from __future__ import annotations
 

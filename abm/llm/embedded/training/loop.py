@@ -163,14 +163,14 @@ class Training:
         gradients = [w.grad for w in self.model.parameters() if w.grad is not None]
         flat = torch.cat([gradient.flatten() for gradient in gradients])
         distributed.all_reduce(flat)
-        for gradient, part in zip(
-            gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True
-        ):
-            gradient.copy_(part.view_as(gradient))
+        at = 0
+        for gradient in gradients:
+            gradient.copy_(flat[at : at + gradient.numel()].view_as(gradient))
+            at += gradient.numel()
 
     def run(self, until: int | None = None) -> None:
         """Train to the end of the plan, or to step `until`."""
-        meter = _Meter()
+        meter = _Meter(self.parts)
         end = self.plan.steps if until is None else until
         while self.step < end:
             batch, loss, distance = self.advance()
@@ -190,7 +190,8 @@ class Training:
 class _Meter:
     """Progress since the last line. Wall-clock time is printed and never read."""
 
-    def __init__(self) -> None:
+    def __init__(self, parts: int) -> None:
+        self.parts = parts
         self._clear()
 
     def _clear(self) -> None:
@@ -208,11 +209,12 @@ class _Meter:
     def line(self) -> str:
         every = [value for values in self.distances.values() for value in values]
         mean = sum(every) / max(len(every), 1)
-        speed = self.tokens / (time.perf_counter() - self.start)
+        speed = self.parts * self.tokens / (time.perf_counter() - self.start)
         kinds = " ".join(
             f"{kind}={sum(values) / len(values):.3f}"
             for kind, values in sorted(self.distances.items())
         )
-        text = f"loss {self.loss / self.steps:.3f} tv {mean:.4f} {speed:.0f} tokens/s | {kinds}"
+        loss = self.parts * self.loss / self.steps
+        text = f"loss {loss:.3f} tv {mean:.4f} {speed:.0f} tokens/s | {kinds}"
         self._clear()
         return text

@@ -100,6 +100,9 @@ class Layer(nn.Module):
 class Llama(nn.Module):
     """Tied embeddings, `layers` blocks, a final norm."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, shape: Shape, seed: int) -> None:
         super().__init__()
         self.shape = shape

@@ -25,7 +25,8 @@ def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if tall else x).float()
+    found: Tensor = (x.T if tall else x).float()
+    return found
 
 
 class Muon(torch.optim.Optimizer):
@@ -52,7 +53,8 @@ class Muon(torch.optim.Optimizer):
 
 def optimisers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the layers, AdamW for embedding and norms."""
-    matrices, rest = [], []
+    matrices: list[Tensor] = []
+    rest: list[Tensor] = []
     for name, weight in model.named_parameters():
         inner = weight.dim() == 2 and not name.startswith("embedding")
         (matrices if inner else rest).append(weight)

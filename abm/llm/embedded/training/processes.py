@@ -10,7 +10,8 @@ import os
 from pathlib import Path
 
 import torch
-from torch import distributed, multiprocessing
+from torch import distributed
+from torch.multiprocessing.spawn import spawn
 
 from abm.llm.embedded.training.loop import Plan, Training
 
@@ -26,7 +27,7 @@ def train(plan: Plan, folder: Path, output: Path, processes: int) -> None:
     meeting = folder.resolve() / f"meeting-{os.getpid()}"
     arguments = (processes, plan, folder, output, meeting)
     try:
-        multiprocessing.spawn(_part, arguments, nprocs=processes)  # type: ignore[no-untyped-call]
+        spawn(_part, arguments, nprocs=processes)  # type: ignore[no-untyped-call]
     finally:
         meeting.unlink(missing_ok=True)
 

@@ -6,9 +6,9 @@ from random import Random
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from abm.llm.embedded.language.grammar import render
 from abm.llm.embedded.language.kinds import KINDS
 from abm.llm.embedded.language.sampling import sample, written
-from abm.llm.embedded.language.grammar import render
 
 __all__ = ["END", "all_options", "train"]
 

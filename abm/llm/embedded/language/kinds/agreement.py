@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from abm.llm.embedded.language.kind import Kind
@@ -28,7 +29,7 @@ def ordered_logit(place: float, points: int, spread: float = SPREAD) -> list[flo
         cut = (2 * k - points) / points
         below.append(1 / (1 + math.exp(-(cut - place) / spread)))
     below.append(1.0)
-    return [math.log(max(b - a, 1e-12)) for a, b in zip(below, below[1:], strict=False)]
+    return [math.log(max(b - a, 1e-12)) for a, b in itertools.pairwise(below)]
 
 
 def _rule(situation: Situation) -> list[float]:

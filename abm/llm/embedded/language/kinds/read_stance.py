@@ -13,7 +13,8 @@ SHARPNESS = 4.0
 
 def _rule(situation: Situation) -> list[float]:
     post = parse_post(situation.post)
-    assert post is not None and situation.options is not None
+    assert post is not None
+    assert situation.options is not None
     if len(situation.options) == 3:
         places, true = (-1, 0, 1), (post.stance > 0) - (post.stance < 0)
     else:
