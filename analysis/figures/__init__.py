@@ -7,6 +7,7 @@ table it draws and a JSON with its caption facts and provenance.
 from abm.analysis.figures.distributions import before_after, ridgelines
 from abm.analysis.figures.effects import effect_forest
 from abm.analysis.figures.inspect import crowded_text
+from abm.analysis.figures.maps import echo_chambers, space_time
 from abm.analysis.figures.save import Saved, save
 from abm.analysis.figures.shares import stacked_shares
 from abm.analysis.figures.style import COLOURS, INSTRUMENT_CHECK, WIDTHS, figure_style
@@ -19,10 +20,12 @@ __all__ = [
     "Saved",
     "before_after",
     "crowded_text",
+    "echo_chambers",
     "effect_forest",
     "figure_style",
     "ridgelines",
     "save",
+    "space_time",
     "stacked_shares",
     "trajectories",
 ]

@@ -9,15 +9,18 @@ import polars as pl
 import pytest
 from matplotlib import pyplot
 
+from abm.analysis.densities import density_table
 from abm.analysis.effects import effects_table, means_table
 from abm.analysis.figures import (
     INSTRUMENT_CHECK,
     WIDTHS,
     before_after,
     crowded_text,
+    echo_chambers,
     effect_forest,
     ridgelines,
     save,
+    space_time,
     stacked_shares,
     trajectories,
 )
@@ -105,7 +108,39 @@ def ridge_figure(_runs, width):
     return ridgelines(table, panel="arm", width=width, ylabel="time (days)"), table
 
 
-FIGURES = [shares_figure, forest_figure, trajectory_figure, before_after_figure, ridge_figure]
+def space_time_figure(_runs, width):
+    rng = np.random.default_rng(22)
+    parts = [
+        pl.DataFrame({"arm": arm, "time": t, "x": rng.beta(1 + t / 5, 3, 50)})
+        for arm in ARMS[:3]
+        for t in range(0, 31, 3)
+    ]
+    table = density_table(pl.concat(parts), value="x", by=["arm", "time"], bandwidth=0.05)
+    return space_time(table, panel="arm", width=width, xlabel="time (days)"), table
+
+
+def echo_figure(_runs, width):
+    rng = np.random.default_rng(23)
+    own, noise = rng.random(300), rng.random(300)
+    table = pl.DataFrame(
+        {
+            "arm": [ARMS[i % 3] for i in range(300)],
+            "own": own,
+            "neighbours": np.where(np.arange(300) < 3, np.nan, (own + noise) / 2),
+        }
+    )
+    return echo_chambers(table, panel="arm", width=width), table
+
+
+FIGURES = [
+    shares_figure,
+    forest_figure,
+    trajectory_figure,
+    before_after_figure,
+    ridge_figure,
+    space_time_figure,
+    echo_figure,
+]
 
 
 @pytest.mark.parametrize("width", sorted(WIDTHS))
@@ -234,3 +269,17 @@ def test_nested_columns_survive_as_text(tmp_path):
     )
     saved = save(effect_forest(table), tmp_path, "nested", table)
     assert pl.read_csv(saved.csv)["varied"][0] == '["chance"]'
+
+
+def test_a_map_with_a_missing_cell_is_refused():
+    table = pl.DataFrame({"time": [0, 0, 1], "opinion": [0.2, 0.8, 0.2], "density": [1.0, 1, 2]})
+    with pytest.raises(AnalysisError, match="1 cells of the map are missing"):
+        space_time(table)
+
+
+def test_an_echo_chamber_map_counts_every_agent_with_neighbours(runs):
+    figure, table = echo_figure(runs, "double")
+    drawn = [axis.images[0].get_array() for axis in figure.axes[:3]]
+    assert sum(float(np.nansum(cells.filled(np.nan))) for cells in drawn) == 297
+    with pytest.raises(AnalysisError, match="low and high"):
+        echo_chambers(table, high=0.5)
