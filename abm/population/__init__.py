@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from abm.population.microdata import draw, integerise
 from abm.population.population import Population
+from abm.population.raking import Raked, rake
 from abm.population.rows import Rows
 
 if TYPE_CHECKING:
     from abm.population.agents import RowAgent
 
-__all__ = ["Population", "RowAgent", "Rows"]
+__all__ = ["Population", "Raked", "RowAgent", "Rows", "draw", "integerise", "rake"]
 
 
 def __getattr__(name: str) -> Any:

@@ -109,7 +109,7 @@ def _check(
         "ask: the population has no model, hence no policies; make it with Population(model, ...)",
     )
     require(
-        np.unique(rows).size == rows.size,
+        int(np.bincount(rows, minlength=1).max()) <= 1,
         PopulationError,
         f"ask: question {question.id!r} would be put to somebody twice in one go; ask twice",
     )

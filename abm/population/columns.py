@@ -40,6 +40,14 @@ class Columns:
     def __iter__(self) -> Iterator[str]:
         return iter(self._shown)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {"n": self.n, "columns": dict(self._shown)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # Copies have no spare room, and what is shown is what is kept.
+        self.n = state["n"]
+        self._room, self._shown = dict(state["columns"]), dict(state["columns"])
+
     def put(self, name: str, values: NDArray[Any]) -> None:
         """Add or replace a column; `values` is kept, not copied."""
         self._room[name] = self._shown[name] = values

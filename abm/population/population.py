@@ -15,7 +15,8 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import PopulationError, require
-from abm.population.columns import Columns, as_column, is_one, to_series
+from abm.population.columns import Columns, as_column, is_one
+from abm.population.table import Selection, Table
 from abm.rng import agent_key, child_key
 
 if TYPE_CHECKING:
@@ -28,11 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Population"]
 
-_RESERVED = {"ids", "keys", "model", "key", "unique_id", "now"}
-Selection = Any  # None, a mask, row numbers, a slice, or a Polars expression
 
-
-class Population:
+class Population(Table):
     """The state of n agents as columns.
 
     Parameters
@@ -67,11 +65,7 @@ class Population:
     ([0.1, 0.7, 0.9], 3)
     """
 
-    ids: NDArray[np.int64]
-    keys: NDArray[np.uint64]
     model: Any
-    _columns: Columns
-    _state: Columns
     _next_id: int
     _version: int
     _agents: dict[int, Any]
@@ -111,7 +105,8 @@ class Population:
         Parameters
         ----------
         key
-            Column of respondent ids, all different, to be the agents' keys; it stays a column too.
+            Column of respondent ids, all different, to be the agents' keys; it stays a column too
+            (unless it is called `key`, which every agent has anyway).
             `None` takes row numbers.
 
         Examples
@@ -127,160 +122,9 @@ class Population:
         )
         made = cls(model, frame.height, keys=None if key is None else frame[key].to_numpy())
         for name in frame.columns:
-            made[name] = frame[name]
+            if not (name == key == "key"):
+                made[name] = frame[name]
         return made
-
-    # ------------------------------------------------------------------ columns
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns."""
-        return tuple(self._columns)
-
-    @property
-    def n(self) -> int:
-        """Number of agents."""
-        return int(self._columns.n)
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __repr__(self) -> str:
-        return f"Population({self.n} agents, columns {list(self.columns)})"
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._columns
-
-    def __getitem__(self, name: str) -> NDArray[Any]:
-        require(
-            name in self._columns,
-            PopulationError,
-            f"no column {name!r}; the population has {list(self.columns)}",
-            column=name,
-        )
-        self.catch_up()
-        return self._columns[name]
-
-    def __setitem__(self, name: str, values: Any) -> None:
-        """Fill a column in place, or add a new one."""
-        if name in self._columns:
-            self._fill(name, values)
-            return
-        require(
-            name.isidentifier() and name not in _RESERVED and not hasattr(type(self), name),
-            PopulationError,
-            f"column name {name!r} is taken by Population or is no plain name; rename it",
-            column=name,
-        )
-        self._columns.put(name, as_column(name, values, self.n))
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        if name in ("ids", "keys"):
-            return self._state[name]
-        if name in self._columns:
-            self.catch_up()
-            return self._columns[name]
-        raise AttributeError(f"no column {name!r}; the population has {list(self.columns)}")
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in self._columns:
-            self._fill(name, value)
-        elif name == "model":
-            object.__setattr__(self, name, value)
-        else:
-            raise PopulationError(
-                f"no column {name!r}; add one with population[{name!r}] = values. "
-                f"The population has {list(self.columns)}",
-                column=name,
-            )
-
-    def _fill(self, name: str, values: Any) -> None:
-        self.catch_up()
-        column = self._columns[name]
-        given = as_column(name, values, self.n)
-        try:
-            np.copyto(column, given, casting="same_kind")
-        except (TypeError, ValueError) as error:
-            raise PopulationError(
-                f"column {name!r} holds {column.dtype} of shape {column.shape} and cannot take "
-                f"these values: {error}",
-                column=name,
-            ) from error
-
-    def write_rows(self, rows: NDArray[np.int64], name: str, values: Any) -> None:
-        """Write a column in some rows; values of a type that the column cannot hold are refused."""
-        column = self[name]
-        given = np.asarray(values, dtype=object if column.dtype == object else None)
-        try:
-            column[rows] = given.astype(column.dtype, casting="same_kind")
-        except (TypeError, ValueError) as error:
-            raise PopulationError(
-                f"column {name!r} holds {column.dtype} and cannot take these values: {error}",
-                column=name,
-            ) from error
-
-    def write(self, row: int, name: str, value: Any) -> None:
-        """Write one cell; a value that the column's type would change is refused."""
-        self.catch_up()
-        column = self._columns[name]
-        before = column[row].copy() if column.ndim > 1 else column[row]
-        try:
-            column[row] = value
-        except (TypeError, ValueError) as error:
-            raise PopulationError(
-                f"column {name!r} holds {column.dtype} and cannot take {value!r}", column=name
-            ) from error
-        if column.dtype.kind in "iub" and not np.array_equal(column[row], value):
-            column[row] = before
-            raise PopulationError(
-                f"column {name!r} holds {column.dtype} and would turn {value!r} into something "
-                "else; make the column float when the population is made",
-                column=name,
-            )
-
-    def frame(self, *names: str, with_keys: bool = False) -> pl.DataFrame:
-        """The columns as a Polars frame; all, or those named. `with_keys` puts id and key first.
-
-        Examples
-        --------
-        >>> Population(age=[30, 40]).frame(with_keys=True).columns
-        ['id', 'key', 'age']
-        """
-        series = [to_series(name, self[name].copy()) for name in names or self.columns]
-        if with_keys:
-            series = [pl.Series("id", self.ids), pl.Series("key", self.keys), *series]
-        return pl.DataFrame(series)
-
-    # ------------------------------------------------------------------ rows
-
-    def rows(self, selection: Selection = None) -> NDArray[np.int64]:
-        """Row numbers, ascending for masks and expressions, of a selection.
-
-        Parameters
-        ----------
-        selection
-            `None` for all, a truth value per row, row numbers, a slice, or a Polars expression.
-
-        Examples
-        --------
-        >>> Population(age=[30, 40, 50]).rows(pl.col("age") > 35).tolist()
-        [1, 2]
-        """
-        if isinstance(selection, pl.Expr):
-            selection = self.frame(*_roots(self, selection)).select(selection).to_series()
-            require(
-                selection.dtype == pl.Boolean and len(selection) == self.n,
-                PopulationError,
-                "a selecting expression must give one truth value per row",
-            )
-            selection = selection.fill_null(False).to_numpy()
-        if selection is None:
-            return np.arange(self.n)
-        if isinstance(selection, slice):
-            return np.arange(self.n)[selection]
-        return _numbers(np.atleast_1d(np.asarray(selection)), self.n)
 
     def select(self, selection: Selection = None) -> Rows:
         """Some rows, to read, write and ask together; they follow their ids.
@@ -296,28 +140,6 @@ class Population:
 
         return Rows(self, self.ids[self.rows(selection)])
 
-    def rows_of(self, ids: ArrayLike) -> NDArray[np.int64]:
-        """Present rows of these ids.
-
-        Raises
-        ------
-        PopulationError
-            Somebody with one of these ids was removed or never was.
-        """
-        wanted = np.atleast_1d(np.asarray(ids, dtype=np.int64))
-        place = np.searchsorted(self.ids, wanted)
-        found = np.zeros(wanted.size, dtype=bool)
-        inside = place < self.n
-        found[inside] = self.ids[place[inside]] == wanted[inside]
-        require(
-            bool(found.all()),
-            PopulationError,
-            f"{int((~found).sum())} ids are not in the population (removed, or never there), "
-            f"among them {wanted[~found][:5].tolist()}",
-            ids=wanted[~found][:5].tolist(),
-        )
-        return place.astype(np.int64)
-
     def add(
         self,
         n: int | None = None,
@@ -331,7 +153,8 @@ class Population:
         Parameters
         ----------
         n
-            How many; may be left out when `keys`, `parents` or a column tells it.
+            How many; may be left out when `keys`, `parents` or a column tells it, and is 1 if
+            nothing does.
         keys
             Their keys. Without keys, those with `parents` (one row each) get the hash of the
             parent's key and birth number, and others a hash of their id.
@@ -353,7 +176,7 @@ class Population:
         )
         self._free_of_cohorts("add")
         elders = None if parents is None else self.rows(parents)
-        size = _length(n, keys if elders is None else elders, columns)
+        size = _length(n, keys if elders is None else elders, columns, otherwise=1)
         words = self._newborn(elders, size) if keys is None else _words(keys, size)
         _check_distinct(np.concatenate([self.keys, words]))
         values = {name: as_column(name, columns[name], size) for name in self.columns}
@@ -494,16 +317,23 @@ class Population:
         Parameters
         ----------
         cohort
-            Has `advance(until)` and `arrays`, such as `abm.kernels.PairwiseCohort`.
+            Has `advance(until)`, `time` and `arrays`, such as `abm.kernels.PairwiseCohort`. Its
+            clock must stand at now: make it with `start=model.now`.
 
         Raises
         ------
         PopulationError
-            Another cohort moves the same column (their events would be out of order), or there is
-            no model, hence no clock.
+            Another cohort moves the same column (their events would be out of order), its clock is
+            not at now, or there is no model, hence no clock.
         """
         require(
             self.model is not None, PopulationError, "attach: the population has no model, no clock"
+        )
+        require(
+            cohort.time == self.model.now,
+            PopulationError,
+            f"attach: the cohort's clock is at {cohort.time} and the model's at {self.model.now}; "
+            "make the cohort with start=model.now",
         )
         for other in self._cohorts:
             shared = any(np.shares_memory(a, b) for a in other.arrays for b in cohort.arrays)
@@ -535,12 +365,14 @@ class Population:
         )
 
 
-def _length(n: int | None, keys: Any, columns: Mapping[str, Any]) -> int:
+def _length(
+    n: int | None, keys: Any, columns: Mapping[str, Any], otherwise: int | None = None
+) -> int:
     lengths = {name: len(values) for name, values in columns.items() if not is_one(values)}
     if keys is not None:
         lengths["keys"] = len(np.atleast_1d(np.asarray(keys, dtype=object)))
-    if n is not None:
-        lengths["n"] = int(n)
+    if n is not None or (not lengths and otherwise is not None):
+        lengths["n"] = int(otherwise if n is None else n)  # type: ignore[arg-type]
     require(
         len(set(lengths.values())) == 1 and min(lengths.values()) >= 0,
         PopulationError,
@@ -574,32 +406,3 @@ def _check_distinct(words: NDArray[np.uint64]) -> None:
         "key would share their chance. Resampled people need keys of their own: leave keys out to "
         "take row numbers",
     )
-
-
-def _roots(population: Population, expression: pl.Expr) -> list[str]:
-    names = [name for name in expression.meta.root_names() if name in population]
-    return names or list(population.columns)
-
-
-def _numbers(array: NDArray[Any], n: int) -> NDArray[np.int64]:
-    if array.dtype == bool:
-        require(
-            array.shape == (n,),
-            PopulationError,
-            f"rows: a mask of shape {array.shape}, expected ({n},)",
-        )
-        return np.flatnonzero(array)
-    require(
-        array.size == 0 or array.dtype.kind in "iu",
-        PopulationError,
-        f"rows of type {array.dtype}, expected truth values, row numbers or a Polars expression",
-    )
-    numbers = array.astype(np.int64)
-    outside = numbers[(numbers < 0) | (numbers >= n)]
-    require(
-        outside.size == 0,
-        PopulationError,
-        f"rows {outside[:5].tolist()} are outside 0..{n - 1}",
-        rows=outside[:5].tolist(),
-    )
-    return numbers

@@ -1,0 +1,252 @@
+"""A table of agents: columns by name, rows by number, mask or expression, ids that stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from abm.errors import PopulationError, require
+from abm.population.columns import Columns, as_column, to_series
+
+__all__ = ["Selection", "Table", "is_free_name"]
+
+_RESERVED = {"ids", "keys", "model", "key", "unique_id", "now"}
+Selection = Any  # None, a mask, row numbers, a slice, or a Polars expression
+
+
+class Table:
+    """Columns of one length as attributes and items, with ids and keys; the base of `Population`.
+
+    Attributes
+    ----------
+    ids : int64 array, shape (n,)
+        Ascending; an id is never used again.
+    keys : uint64 array, shape (n,)
+        Keys as counter words of `abm.rng.uniform`; texts are hashed.
+    """
+
+    ids: NDArray[np.int64]
+    keys: NDArray[np.uint64]
+    _columns: Columns
+    _state: Columns
+
+    def catch_up(self) -> None:
+        """Bring the columns up to date; called before they are read or written."""
+
+    # ------------------------------------------------------------------ columns
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return tuple(self._columns)
+
+    @property
+    def n(self) -> int:
+        """Number of agents."""
+        return int(self._columns.n)
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __repr__(self) -> str:
+        return f"Population({self.n} agents, columns {list(self.columns)})"
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        require(
+            name in self._columns,
+            PopulationError,
+            f"no column {name!r}; the population has {list(self.columns)}",
+            column=name,
+        )
+        self.catch_up()
+        return self._columns[name]
+
+    def __setitem__(self, name: str, values: Any) -> None:
+        """Fill a column in place, or add a new one."""
+        if name in self._columns:
+            self._fill(name, values)
+            return
+        require(
+            is_free_name(self, name),
+            PopulationError,
+            f"column name {name!r} is taken, empty, or starts with an underscore; rename it",
+            column=name,
+        )
+        self._columns.put(name, as_column(name, values, self.n))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in ("ids", "keys"):
+            return self._state[name]
+        if name in self._columns:
+            self.catch_up()
+            return self._columns[name]
+        raise AttributeError(f"no column {name!r}; the population has {list(self.columns)}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._columns:
+            self._fill(name, value)
+        elif name == "model":
+            object.__setattr__(self, name, value)
+        else:
+            raise PopulationError(
+                f"no column {name!r}; add one with population[{name!r}] = values. "
+                f"The population has {list(self.columns)}",
+                column=name,
+            )
+
+    def _fill(self, name: str, values: Any) -> None:
+        self.catch_up()
+        column = self._columns[name]
+        given = as_column(name, values, self.n)
+        try:
+            np.copyto(column, given, casting="same_kind")
+        except (TypeError, ValueError) as error:
+            raise PopulationError(
+                f"column {name!r} holds {column.dtype} of shape {column.shape} and cannot take "
+                f"these values: {error}",
+                column=name,
+            ) from error
+
+    def write_rows(self, rows: NDArray[np.int64], name: str, values: Any) -> None:
+        """Write a column in some rows; values of a type that the column cannot hold are refused."""
+        column = self[name]
+        given = np.asarray(values, dtype=object if column.dtype == object else None)
+        try:
+            column[rows] = given.astype(column.dtype, casting="same_kind")
+        except (TypeError, ValueError) as error:
+            raise PopulationError(
+                f"column {name!r} holds {column.dtype} and cannot take these values: {error}",
+                column=name,
+            ) from error
+
+    def write(self, row: int, name: str, value: Any) -> None:
+        """Write one cell; a value that the column's type would change is refused."""
+        self.catch_up()
+        column = self._columns[name]
+        before = column[row].copy() if column.ndim > 1 else column[row]
+        try:
+            column[row] = value
+        except (TypeError, ValueError) as error:
+            raise PopulationError(
+                f"column {name!r} holds {column.dtype} and cannot take {value!r}", column=name
+            ) from error
+        if column.dtype.kind in "iub" and not np.array_equal(column[row], value):
+            column[row] = before
+            raise PopulationError(
+                f"column {name!r} holds {column.dtype} and would turn {value!r} into something "
+                "else; make the column float when the population is made",
+                column=name,
+            )
+
+    def frame(self, *names: str, with_keys: bool = False) -> pl.DataFrame:
+        """The columns as a Polars frame; all, or those named. `with_keys` puts id and key first.
+
+        Examples
+        --------
+        >>> from abm.population import Population
+        >>> Population(age=[30, 40]).frame(with_keys=True).columns
+        ['id', 'key', 'age']
+        """
+        series = [to_series(name, self[name].copy()) for name in names or self.columns]
+        if with_keys:
+            series = [pl.Series("id", self.ids), pl.Series("key", self.keys), *series]
+        return pl.DataFrame(series)
+
+    # ------------------------------------------------------------------ rows
+
+    def rows(self, selection: Selection = None) -> NDArray[np.int64]:
+        """Row numbers, ascending for masks and expressions, of a selection.
+
+        Parameters
+        ----------
+        selection
+            `None` for all, a truth value per row, row numbers, a slice, or a Polars expression.
+
+        Examples
+        --------
+        >>> from abm.population import Population
+        >>> Population(age=[30, 40, 50]).rows(pl.col("age") > 35).tolist()
+        [1, 2]
+        """
+        if isinstance(selection, pl.Expr):
+            selection = self._mask(selection)
+        if selection is None:
+            return np.arange(self.n)
+        if isinstance(selection, slice):
+            return np.arange(self.n)[selection]
+        return _numbers(np.atleast_1d(np.asarray(selection)), self.n)
+
+    def _mask(self, expression: pl.Expr) -> NDArray[np.bool_]:
+        roots = [name for name in expression.meta.root_names() if name in self]
+        try:
+            found = self.frame(*dict.fromkeys(roots)).select(expression).to_series()
+        except pl.exceptions.PolarsError as error:
+            raise PopulationError(
+                f"rows: {expression}: {error}; the columns are {list(self.columns)}"
+            ) from error
+        require(
+            found.dtype == pl.Boolean and len(found) == self.n,
+            PopulationError,
+            f"rows: {expression} must give one truth value per row",
+        )
+        return found.fill_null(False).to_numpy()
+
+    def rows_of(self, ids: ArrayLike) -> NDArray[np.int64]:
+        """Present rows of these ids.
+
+        Raises
+        ------
+        PopulationError
+            Somebody with one of these ids was removed or never was.
+        """
+        wanted = np.atleast_1d(np.asarray(ids, dtype=np.int64))
+        place = np.searchsorted(self.ids, wanted)
+        found = np.zeros(wanted.size, dtype=bool)
+        inside = place < self.n
+        found[inside] = self.ids[place[inside]] == wanted[inside]
+        require(
+            bool(found.all()),
+            PopulationError,
+            f"{int((~found).sum())} ids are not in the population (removed, or never there), "
+            f"among them {wanted[~found][:5].tolist()}",
+            ids=wanted[~found][:5].tolist(),
+        )
+        return place.astype(np.int64)
+
+
+def is_free_name(table: Table, name: str) -> bool:
+    """Whether a column may have this name."""
+    taken = name in _RESERVED or hasattr(type(table), name)
+    return bool(name) and not name.startswith("_") and not taken
+
+
+def _numbers(array: NDArray[Any], n: int) -> NDArray[np.int64]:
+    if array.dtype == bool:
+        require(
+            array.shape == (n,),
+            PopulationError,
+            f"rows: a mask of shape {array.shape}, expected ({n},)",
+        )
+        return np.flatnonzero(array)
+    require(
+        array.size == 0 or array.dtype.kind in "iu",
+        PopulationError,
+        f"rows of type {array.dtype}, expected truth values, row numbers or a Polars expression",
+    )
+    numbers = array.astype(np.int64)
+    outside = numbers[(numbers < 0) | (numbers >= n)]
+    require(
+        outside.size == 0,
+        PopulationError,
+        f"rows {outside[:5].tolist()} are outside 0..{n - 1}",
+        rows=outside[:5].tolist(),
+    )
+    return numbers
