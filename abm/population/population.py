@@ -317,8 +317,9 @@ class Population(Table):
         Parameters
         ----------
         cohort
-            Has `advance(until)`, `time` and `arrays`, such as `abm.kernels.PairwiseCohort`. Its
-            clock must stand at now: make it with `start=model.now`.
+            Has `advance(until)` and `arrays` (the columns it moves), such as
+            `abm.kernels.PairwiseCohort`. If it has `time`, that must be now: make it with
+            `start=model.now`.
 
         Raises
         ------
@@ -330,9 +331,9 @@ class Population(Table):
             self.model is not None, PopulationError, "attach: the population has no model, no clock"
         )
         require(
-            cohort.time == self.model.now,
+            getattr(cohort, "time", self.model.now) == self.model.now,
             PopulationError,
-            f"attach: the cohort's clock is at {cohort.time} and the model's at {self.model.now}; "
+            f"attach: the cohort's clock is at {getattr(cohort, 'time', None)} and the model's at {self.model.now}; "
             "make the cohort with start=model.now",
         )
         for other in self._cohorts:
