@@ -220,7 +220,7 @@ def _settle(
         model.decisions.request(made.policy, made.request, n)
     if population._agents:
         own = (population._agents.get(i) for i in population.ids[rows].tolist())
-        model.acted.update({type(agent) for agent in own if agent is not None})
+        model.desk.acted.update({type(agent) for agent in own if agent is not None})
     results = model.answerer.settle(tickets)
     failed = [t for t, result in enumerate(results) if isinstance(result, DecisionFailed)]
     if failed:

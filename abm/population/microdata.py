@@ -86,8 +86,8 @@ def integerise(expected: ArrayLike, *, rng: np.random.Generator) -> NDArray[np.i
 
     Examples
     --------
-    >>> integerise([1.5, 0.5, 2.0], rng=np.random.default_rng(1)).sum()
-    np.int64(4)
+    >>> int(integerise([1.5, 0.5, 2.0], rng=np.random.default_rng(1)).sum())
+    4
     """
     values = np.asarray(expected, dtype=np.float64)
     require(
