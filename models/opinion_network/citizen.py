@@ -45,6 +45,7 @@ class Citizen(RowAgent):
         scenario = self.model.scenario
         self.topic: str = scenario.topic
         self.statement = statement_of(scenario.topic, scenario.statement)
+        self.writes_with_feed: bool = scenario.write_with_feed
         self.time_of_day = time_of_day
         self.own_view = self.voice = int(stance_of(self.initial))
         self.feed: tuple[Message, ...] = ()

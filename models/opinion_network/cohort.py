@@ -79,6 +79,11 @@ class ReadingCohort:
         Exposure, rule and rates.
     seed
         Seed of the clocks and of what is read.
+
+    Attributes
+    ----------
+    time
+        Time up to which all events have been applied.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class ReadingCohort:
         self.indices = np.asarray(network.indices, dtype=np.int64)
         self._restarts = 0
         self._pool = np.empty(int(np.diff(self.indptr).max(initial=0)) + 1, dtype=np.int64)
-        self._start = self._end = 0.0
+        self.time = 0.0
         self._configure(scenario)
         self._draw(0.0)
 
@@ -107,6 +112,7 @@ class ReadingCohort:
 
     def advance(self, until: float) -> None:
         """Apply all events up to and including `until`."""
+        self.time = max(self.time, until)
         while True:
             if self._event < self._times.size and self._times[self._event] <= until:
                 self._apply(until)
@@ -187,7 +193,7 @@ class ReadingCohort:
     def _draw(self, start: float) -> None:
         """Draw the events from `start` to the end of its block."""
         block = int(np.floor(start / BLOCK))
-        self._start, self._end = start, (block + 1) * BLOCK
+        self._end = (block + 1) * BLOCK
         times, rows, writes, words = [], [], [], []
         for kind, rate in (
             ("reading", self.scenario.reading_rate),

@@ -126,10 +126,11 @@ class OpinionNetwork(abm.Model):
         """The latest public post of a citizen."""
         if row in self.posts:
             return self.posts[row]
-        people = self.population
-        stance, variant = int(people.stance[row]), int(people.variant[row])
+        self.population.catch_up()
+        columns = self.cohort.citizens
+        stance, variant = int(columns.stance[row]), int(columns.variant[row])
         text = canned_post(self.scenario.topic, stance, variant)
-        name, time = f"{row}/{variant}", float(people.posted[row])
+        name, time = f"{row}/{variant}", float(columns.posted[row])
         return Message(name, row, time, text, stance, self.scenario.topic)
 
     def writes_today(self, citizen: Citizen, day: int) -> bool:

@@ -12,6 +12,7 @@ The fields beyond those that the prompt shows (`own_view`, `n_read`, `read_mean`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from abm.llm.embedded import language
@@ -45,15 +46,17 @@ def perceive_opinion(me: Any) -> Mapping[str, Value]:
 
 
 def perceive_post(me: Any) -> Mapping[str, Value]:
-    """What a citizen who writes knows: itself, the stance to voice, the posts read, its friends."""
+    """What a citizen who writes knows: itself and the stance to voice; what it read, if told so."""
+    feed = me.feed if me.writes_with_feed else ()
+    share = _known(me.friends_share) if me.writes_with_feed else None
     return {
         "statement": me.statement,
         "topic": me.topic,
         **_who(me),
         "view": language.view_text(me.voice, points=7),
         "voice": me.voice,
-        "posts": language.posts_text([message.text for message in me.feed]),
-        "friends": language.friends_text(_known(me.friends_share), kind="write"),
+        "posts": language.posts_text([message.text for message in feed]),
+        "friends": language.friends_text(share, kind="write"),
         "reason": "",
     }
 
@@ -72,6 +75,7 @@ def statement_of(topic: str, statement: str = "") -> str:
     return statement or language.statement_text(topic)
 
 
+@lru_cache(maxsize=65536)
 def canned_post(topic: str, stance: int, variant: int) -> str:
     """The post of a rule citizen: a sentence of the language, or a plain one on other topics.
 
@@ -96,8 +100,14 @@ def canned_post(topic: str, stance: int, variant: int) -> str:
 
 
 def _who(me: Any) -> dict[str, Value]:
-    known = {name: _known(getattr(me, name)) for name in _PERSONA}
-    return {"persona": language.persona_text(**known)}
+    return {"persona": _persona(*(getattr(me, name) for name in _PERSONA))}
+
+
+@lru_cache(maxsize=65536)
+def _persona(*codes: int) -> str:
+    """The persona of these survey codes; pure, so it is written once."""
+    known = {name: _known(code) for name, code in zip(_PERSONA, codes, strict=True)}
+    return language.persona_text(**known)
 
 
 def _known(value: Any) -> Any:

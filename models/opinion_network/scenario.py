@@ -120,6 +120,12 @@ class OpinionScenario(Scenario):
         doc="chance that an asked citizen writes a post after a daily decision",
         source="study design: every fifth day on average",
     )
+    write_with_feed: bool = parameter(
+        False,
+        doc="whether an asked citizen who writes is shown again what it read; otherwise a post "
+        "depends on who writes and on the stance to voice",
+        source=ASSUMED,
+    )
     conformity: float = parameter(
         0.0,
         ge=0,

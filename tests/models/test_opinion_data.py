@@ -18,7 +18,9 @@ def test_anes_has_the_published_counts():
     ideology = np.bincount(survey["ideology"].to_numpy(), minlength=8)[1:]
     assert party.tolist() == [200, 180, 108, 37, 94, 150, 175]
     assert ideology.tolist() == [16, 103, 147, 256, 170, 218, 34]
-    assert np.corrcoef(survey["party"], survey["ideology"])[0, 1] == pytest.approx(0.618570, abs=1e-6)
+    assert np.corrcoef(survey["party"], survey["ideology"])[0, 1] == pytest.approx(
+        0.618570, abs=1e-6
+    )
 
 
 def test_a_csv_with_a_column_map_becomes_respondents(tmp_path):
