@@ -162,7 +162,7 @@ def test_the_check_for_collisions_sees_one():
     assert "'beyond the edge' leaves the page" in crowded_text(figure)
 
 
-@pytest.mark.parametrize("make", FIGURES)
+@pytest.mark.parametrize("make", [shares_figure, trajectory_figure, space_time_figure])
 def test_saved_figures_embed_truetype_fonts_and_lie_beside_their_table(make, runs, tmp_path):
     figure, table = make(runs, "double")
     saved = save(figure, tmp_path, "figure", table, {"replications": 5}, label=INSTRUMENT_CHECK)
@@ -179,7 +179,7 @@ def test_saved_figures_embed_truetype_fonts_and_lie_beside_their_table(make, run
 
 def test_equal_input_gives_equal_files(runs, tmp_path):
     for name in ("one", "two"):
-        figure, table = forest_figure(runs, "double")
+        figure, table = forest_figure(runs, "single")
         save(figure, tmp_path / name, "forest", table, {"n": np.int64(5), "x": float("nan")})
     for ending in ("pdf", "png", "csv", "json"):
         one, two = (tmp_path / n / f"forest.{ending}" for n in ("one", "two"))
@@ -187,7 +187,7 @@ def test_equal_input_gives_equal_files(runs, tmp_path):
 
 
 def test_the_label_is_in_the_page_itself(runs, tmp_path):
-    figure, table = shares_figure(runs, "double")
+    figure, table = shares_figure(runs, "single")
     plain = save(figure, tmp_path, "plain", table)
     labelled = save(figure, tmp_path, "labelled", table, label="instrument check")
     assert len(page_glyphs(labelled.pdf)) > len(page_glyphs(plain.pdf))

@@ -1,0 +1,65 @@
+"""Null networks keep degrees, are simple, and are drawn evenly."""
+
+from collections import Counter
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from abm.analysis.networks import assortativity
+from abm.analysis.nulls import against_null, rewired
+from abm.errors import AnalysisError
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=30, deadline=None)
+def test_every_node_keeps_its_degree_and_no_loop_or_double_edge_appears(seed):
+    edges = np.array(nx.gnp_random_graph(20, 0.2, seed=seed).edges).reshape(-1, 2)
+    new = rewired(edges, rng=np.random.default_rng(seed))
+    assert np.bincount(new.ravel(), minlength=20).tolist() == (
+        np.bincount(edges.ravel(), minlength=20).tolist()
+    )
+    assert len({frozenset(edge) for edge in new.tolist()}) == len(edges)
+    assert all(a != b for a, b in new.tolist())
+
+
+def test_all_networks_with_the_same_degrees_are_equally_likely():
+    # Six nodes of degree one: 15 perfect matchings. Seed 61, 3000 draws; false alarm 1 in 1000.
+    rng = np.random.default_rng(61)
+    found = Counter(
+        frozenset(map(frozenset, rewired([(0, 1), (2, 3), (4, 5)], rng=rng).tolist()))
+        for _ in range(3000)
+    )
+    assert len(found) == 15
+    assert stats.chisquare(list(found.values())).pvalue > 0.001
+
+
+def test_planted_homophily_stands_out_and_a_random_network_does_not():
+    graph = nx.random_partition_graph([30, 30], 0.2, 0.05, seed=1)
+    sides = np.repeat([0, 1], 30)
+    rng = np.random.default_rng(62)
+
+    def measure(edges):
+        return assortativity(edges, sides)
+
+    planted = against_null(measure, np.array(graph.edges), rng=rng, n_networks=99)
+    assert planted.p_value == 0.01
+    assert planted.value > planted.null_high
+    chance = against_null(
+        measure, np.array(nx.gnp_random_graph(60, 0.1, seed=2).edges), rng=rng, n_networks=99
+    )
+    assert chance.null_low <= chance.value <= chance.null_high
+
+
+def test_a_double_edge_is_refused():
+    with pytest.raises(AnalysisError, match="simple network"):
+        rewired([(0, 1), (1, 0)], rng=np.random.default_rng(1))
+
+
+def test_equal_seeds_give_equal_null_networks():
+    edges = np.array(nx.gnp_random_graph(20, 0.2, seed=1).edges)
+    one, other = (rewired(edges, rng=np.random.default_rng(7)) for _ in range(2))
+    assert (one == other).all()
