@@ -11,6 +11,7 @@ import mesa
 import numpy as np
 from simpy.events import Event, ProcessGenerator, Timeout
 
+from abm.engine.mesa_adapter import ClockedModel
 from abm.engine.process import Process
 from abm.engine.view import View
 from abm.errors import EngineError, require
@@ -88,12 +89,18 @@ class Agent(mesa.Agent):  # type: ignore[misc]
     def __init__(
         self, model: Model, *args: Any, key: int | str | None = None, **kwargs: Any
     ) -> None:
+        require(
+            isinstance(model, ClockedModel),
+            EngineError,
+            f"{type(self).__name__} needs an abm.Model, got {model!r}",
+            argument="model",
+        )
         super().__init__(model, *args, **kwargs)
         self.births = 0
         parent = getattr(model.env.active_process, "agent", None)
         if key is None and isinstance(parent, Agent):
             key = parent._next_child_key()
-        self.key = model.keys.claim(self, key)
+        self.key = model._agent_keys.claim(self, key)
         if type(self).life is not Agent.life:
             self._life = model.process(self.life(), agent=self)
 
@@ -131,7 +138,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
             return
         self._removed = True
         super().remove()
-        self.model.keys.release(self)
+        self.model._agent_keys.release(self)
         for process in (self._life, *(self._others or ())):
             if process is not None:
                 process.end()
@@ -236,7 +243,7 @@ def _noted(step: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(step)
     def noted(self: Agent, *args: Any, **kwargs: Any) -> Any:
-        self.model.acted.add(type(self))
+        self.model.desk.acted.add(type(self))
         return step(self, *args, **kwargs)
 
     return noted

@@ -46,11 +46,21 @@ class Desk:
         Gives the clock, the answerer, the assignment, the transforms and the decision log.
     max_rounds
         Rounds of decisions within one instant after which the run is stopped.
+
+    Attributes
+    ----------
+    redirects
+        Policy -> policy that answers in its place since an intervention; `"*"` is any.
+    acted
+        Agent classes of which somebody acted.
+    occasions
+        (agent word, question id) -> how often that agent was asked that question.
     """
 
     def __init__(self, model: Model, max_rounds: int = 10_000) -> None:
         self.model, self.env, self.max_rounds = model, model.env, max_rounds
         self.redirects: dict[str, str] = {}
+        self.acted: set[type] = set()
         self.occasions: dict[tuple[int, str], int] = {}
         self._pending: list[Raised] = []
         self._open: dict[Raised, None] = {}
@@ -144,7 +154,7 @@ class Desk:
             agent, self.ticket(agent, question, occasion, fields), occasion, self.env._now
         )
         self._count(agent, question)
-        self.model.acted.add(type(agent))
+        self.acted.add(type(agent))
         self.model.decisions.request(*raised.ticket)
         self._pending.append(raised)
         self._open[raised] = None

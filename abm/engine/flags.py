@@ -35,9 +35,9 @@ def _policies(model: Model) -> list[str]:
 
 
 def _agent_classes(model: Model) -> list[str]:
-    acted = model.acted
-    expected = [kind for kind in model.seen_classes if kind not in acted and _acts(kind)]
-    expected += [kind for kind in model.activated if kind not in acted and kind not in expected]
+    acted = model.desk.acted
+    expected = [kind for kind in model._seen_classes if kind not in acted and _acts(kind)]
+    expected += [kind for kind in model._activated if kind not in acted and kind not in expected]
     names = sorted({kind.__name__ for kind in expected})
     return [f"agent class {name} never acted" for name in names]
 
@@ -68,6 +68,6 @@ def _questions(model: Model) -> list[str]:
 def _interventions(model: Model) -> list[str]:
     return [
         f"intervention {intervention.name!r} never acted: the run ended at {model.now:g}"
-        for intervention in model.interventions
-        if intervention not in model.interventions_done
+        for intervention in model._interventions
+        if intervention not in model._interventions_done
     ]

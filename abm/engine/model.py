@@ -102,24 +102,24 @@ class Model(ClockedModel):
         **kwargs: Any,
     ) -> None:
         check_agent_class(type(self))
-        self.acted: set[type] = set()
-        self.activated: dict[type, None] = {}
-        self.seen_classes: dict[type, None] = {}
-        self.decisions = DecisionLog()
-        self.interventions: list[Intervention] = []
-        self.interventions_done: list[Intervention] = []
-        self.observed_times: dict[int, list[float]] = {}
-        self.arrivals: list[Callable[[Any], None]] = []
-        self.keys = Keys()
+        # Names without underscore are few: the others belong to the model's author.
+        self._activated: dict[type, None] = {}
+        self._seen_classes: dict[type, None] = {}
+        self._interventions: list[Intervention] = []
+        self._interventions_done: list[Intervention] = []
+        self._observed_times: dict[int, list[float]] = {}
+        self._arrivals: list[Callable[[Any], None]] = []
+        self._agent_keys = Keys()
         super().__init__(*args, seed=seed, rng=rng, **kwargs)
         self.chance_seed = _chance_seed(self)
         handling = FailureHandling(failures) if isinstance(failures, str) else failures
+        self.decisions = DecisionLog()
         self.answerer = Answerer(policies or {}, handling)
         self.assignment = assignment
         if isinstance(assignment, str):
             self._check_policy(assignment)
         self.transforms = dict(transforms or {})
-        self.desk = Desk(self, self.max_rounds)
+        self._desk = Desk(self, self.max_rounds)
 
     # Time
 
@@ -161,7 +161,7 @@ class Model(ClockedModel):
     def process(self, generator: ProcessGenerator, agent: Any = None) -> Process:
         """Start a process; give the agent whose it is, so that failures can name it."""
         if agent is not None:
-            self.acted.add(type(agent))
+            self.desk.acted.add(type(agent))
         return Process(self.env, generator, agent)
 
     def observe(self, what: Any, *args: Any, every: float = 1.0, start: float = 0.0) -> None:
@@ -192,6 +192,19 @@ class Model(ClockedModel):
         return _rng.uniform(self.chance_seed, purpose, key, occasion)
 
     # Decisions
+
+    @property
+    def desk(self) -> Desk:
+        """Where decisions are raised and answered."""
+        return self._desk
+
+    @desk.setter
+    def desk(self, value: Any) -> None:
+        raise EngineError(
+            f"{type(self).__name__}.desk is where decisions are answered and cannot be set to "
+            f"{value!r}; give your attribute another name",
+            argument="desk",
+        )
 
     @property
     def policies(self) -> dict[str, Policy]:
@@ -237,13 +250,13 @@ class Model(ClockedModel):
         for intervention in chosen:
             interventions.check(self, intervention)
         for intervention in chosen:
-            self.interventions.append(intervention)
+            self._interventions.append(intervention)
             self.env.call_at(float(intervention.at), self._intervene(intervention), INTERVENTION)
 
     def _intervene(self, intervention: Intervention) -> Callable[[Event], None]:
         def intervene(_: Event) -> None:
             self.apply_intervention(intervention)
-            self.interventions_done.append(intervention)
+            self._interventions_done.append(intervention)
 
         return intervene
 
@@ -256,16 +269,16 @@ class Model(ClockedModel):
     def register_agent(self, agent: Any) -> None:
         """Register an agent, ours or a plain Mesa agent. Called by the agent itself."""
         kind = type(agent)
-        if kind not in self.seen_classes:
+        if kind not in self._seen_classes:
             check_agent_class(kind)
-            self.seen_classes[kind] = None
+            self._seen_classes[kind] = None
         super().register_agent(agent)
-        for arrived in self.arrivals:
+        for arrived in self._arrivals:
             arrived(agent)
 
     def find(self, key: int | str) -> Agent:
         """The agent with this key, given as it is or as text."""
-        return self.keys.find(key)
+        return self._agent_keys.find(key)
 
     # Tables of a run
 

@@ -42,7 +42,7 @@ def observe(model: Model, what: Any, every: float, start: float) -> None:
 
 
 def _collection(model: Model, collector: Any) -> Callable[[], None]:
-    times = model.observed_times.setdefault(id(collector), [])
+    times = model._observed_times.setdefault(id(collector), [])
 
     def collect() -> None:
         collector.collect(model)

@@ -46,7 +46,7 @@ class Activation:
         self._kind = agents if isinstance(agents, type) else None
         self._listed = [] if isinstance(agents, type) else list(agents)
         kinds = [agents] if isinstance(agents, type) else [type(agent) for agent in self._listed]
-        model.activated.update(dict.fromkeys(kinds))
+        model._activated.update(dict.fromkeys(kinds))
 
     def stop(self) -> None:
         """Nobody is activated by this regime any more."""
@@ -60,7 +60,7 @@ class Activation:
 
     def perform(self, agent: Any) -> Any:
         """Let an agent act."""
-        self.model.acted.add(type(agent))
+        self.model.desk.acted.add(type(agent))
         action = self.action
         done = getattr(agent, action)() if isinstance(action, str) else action(agent)
         if hasattr(done, "throw"):
@@ -75,7 +75,7 @@ class Activation:
             if self._kind is not None and isinstance(agent, self._kind) and not self.stopped:
                 self.model.env.call_at(self.model.now, lambda _: add(agent), URGENT)
 
-        self.model.arrivals.append(arrived)
+        self.model._arrivals.append(arrived)
 
 
 class FixedStep(Activation):

@@ -97,7 +97,7 @@ def _variables(model: Model) -> dict[str, list[Any]]:
 
 
 def _times(model: Model, n: int) -> list[float]:
-    observed = model.observed_times.get(id(getattr(model, "datacollector", None)), [])
+    observed = model._observed_times.get(id(getattr(model, "datacollector", None)), [])
     if len(observed) == n:
         return observed
     known = list(getattr(model.datacollector, "_collection_steps", ()))

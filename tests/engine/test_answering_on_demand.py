@@ -179,7 +179,7 @@ class Society(abm.Model):
             assignment=router,
             failures=FailureHandling(handling),
         )
-        self.desk = desk(self)
+        self._desk = desk(self)
         self.decisions.by_agent = True
         self.log, self.bias = [], 0
         self.deliberations = DELIBERATIONS[script.choice(sorted(DELIBERATIONS))]

@@ -167,7 +167,7 @@ def test_a_generator_step_is_refused_when_the_class_is_created():
             def step(self):
                 yield self.wait(1)
 
-    with pytest.raises(EngineError, match="Idle.life must be a generator"):
+    with pytest.raises(EngineError, match=r"Idle\.life must be a generator"):
 
         class Idle(abm.Agent):
             def life(self):
