@@ -125,7 +125,21 @@ def study_flags(study: Study, manifests: dict[str, dict[str, Any]]) -> list[str]
             "finished runs were made with other code of the model than is there now; "
             "--fresh executes them again"
         )
-    return flags
+    return [*flags, *_mixed_models(manifests)]
+
+
+def _mixed_models(manifests: dict[str, dict[str, Any]]) -> list[str]:
+    """Answerers whose runs were not all answered by one model: a file was replaced in between."""
+    seen: dict[tuple[str, str], set[str]] = {}
+    for manifest in manifests.values():
+        for role, used in manifest["answers"].items():
+            seen.setdefault((manifest["answerer"], role), set()).add(used["fingerprint"])
+    return [
+        f"runs of answerer {answerer!r} were answered by {len(models)} different models in role "
+        f"{role!r}: a model file or rule changed between them; --fresh executes them again"
+        for (answerer, role), models in seen.items()
+        if len(models) > 1
+    ]
 
 
 def _where(labels: list[str], n: int) -> str:

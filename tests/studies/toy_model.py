@@ -17,6 +17,7 @@ import polars as pl
 import abm
 from abm import Question, RulePolicy, Scenario, Seeds, TextConstraint, parameter
 from abm.llm.backend import Generation, Scored
+from abm.policies.answering import FailureHandling
 from abm.questions import Status
 
 
@@ -89,7 +90,8 @@ class Citizen(abm.Agent):
             choice = yield self.decide(BAN)
             self.said = int(choice == "yes")
             if day % 3 == 0:
-                self.post = yield self.decide(POST)
+                post = yield self.decide(POST)
+                self.post = post if isinstance(post, str) else f"skipped: {post.status}"
 
 
 class TownModel(abm.Model):
@@ -131,7 +133,7 @@ class TownModel(abm.Model):
                 "key": [c.key for c in self.citizens],
                 "age": [c.age for c in self.citizens],
                 "said": [c.said for c in self.citizens],
-                "post": [str(c.post) for c in self.citizens],
+                "post": [c.post for c in self.citizens],
             }
         )
 
@@ -214,3 +216,6 @@ class Moody(Parrot):
         if sha256(prompt.text.encode()).digest()[0] % 2:
             return Scored(None, status=Status.BACKEND_ERROR, detail="moody")
         return super()._scored(prompt, menu)
+
+
+SKIP = FailureHandling("skip")
