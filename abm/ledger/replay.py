@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from abm.errors import LedgerError, ReplayMiss, require
 from abm.ledger.recorded import Asked, Counts, RunPolicy
@@ -12,6 +13,9 @@ from abm.ledger.store import Ledger, write_ledger
 from abm.policies.base import Policy
 from abm.policies.coverage import DEFAULT_FLOOR, as_measured, check_floor, judged
 from abm.questions import Answer, Request
+
+if TYPE_CHECKING:
+    import polars as pl
 
 __all__ = ["Replayed", "RunRecorder", "export_run"]
 
@@ -90,8 +94,19 @@ class RunRecorder:
             self.failures.append(Failure(self.run, one.occurrence, entry))
 
 
-def export_run(path: str | os.PathLike[str], recorders: Iterable[RunRecorder]) -> None:
+def export_run(
+    path: str | os.PathLike[str],
+    recorders: Iterable[RunRecorder],
+    *,
+    tables: Mapping[str, pl.DataFrame] | None = None,
+) -> None:
     """Write all that the recorders of one run collected to a ledger that replays alone.
+
+    Parameters
+    ----------
+    tables
+        Tables to put beside the answers, such as `{"decisions": model.decisions.frame()}`; read
+        them back with `abm.ledger.read_table`.
 
     Examples
     --------
@@ -104,7 +119,7 @@ def export_run(path: str | os.PathLike[str], recorders: Iterable[RunRecorder]) -
     together = list(recorders)
     entries = [entry for recorder in together for entry in recorder.entries.values()]
     failures = [failure for recorder in together for failure in recorder.failures]
-    write_ledger(path, sorted(entries, key=lambda entry: entry.key), failures)
+    write_ledger(path, sorted(entries, key=lambda entry: entry.key), failures, tables=tables)
 
 
 class Replayed:

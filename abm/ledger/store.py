@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from abm.errors import AbmError, LedgerError, require
+from abm.errors import LedgerError, require
 from abm.ledger import schema
+from abm.ledger.damage import inspect, own_errors
 from abm.ledger.lock import LockFile
 from abm.ledger.schema import Entry, Failure, holds_content
 from abm.questions import Answer, Question
 
-__all__ = ["Ledger"]
+if TYPE_CHECKING:
+    import polars as pl
+
+__all__ = ["Ledger", "write_ledger"]
 
 _CHUNK = 500
 
@@ -62,7 +66,7 @@ class Ledger:
         self._lock = None if read_only else LockFile(self._companion(".lock"), str(self))
         try:
             if exists:
-                _inspect(self.path)
+                inspect(self.path)
             self._base = self._connect(new=not exists)
         except BaseException:
             if self._lock is not None:
@@ -80,7 +84,7 @@ class Ledger:
 
     def __len__(self) -> int:
         """Number of distinct answers."""
-        return int(self._rows("SELECT count(*) FROM answers")[0][0])
+        return int(self.rows("SELECT count(*) FROM answers")[0][0])
 
     def close(self) -> None:
         """Fold everything into the one file and give the lock back."""
@@ -108,7 +112,7 @@ class Ledger:
             part = list(keys[start : start + _CHUNK])
             marks = ",".join("?" * len(part))
             columns = schema.ANSWER_COLUMNS
-            rows = self._rows(f"SELECT key, {columns} FROM answers WHERE key IN ({marks})", part)
+            rows = self.rows(f"SELECT key, {columns} FROM answers WHERE key IN ({marks})", part)
             found.update((row[0], schema.read_answer(row[0], row[1:], self.path)) for row in rows)
         return found
 
@@ -118,7 +122,7 @@ class Ledger:
         An answer that is already there stays as it is. Failures without content go to the run that
         met them and are shared with no other.
         """
-        with self._transaction() as base:
+        with self.transaction() as base:
             for entry in entries:
                 require(
                     holds_content(entry.answer),
@@ -154,7 +158,7 @@ class Ledger:
             f"a.{c}" for c in (schema.REQUEST_COLUMNS + ", " + schema.ANSWER_COLUMNS).split(", ")
         )
         wanted = "(? IS NULL OR p.fingerprint = ?) AND (? IS NULL OR q.question = ?)"
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT a.key, p.fingerprint, {columns} FROM answers a "
             "JOIN policies p ON p.id = a.policy JOIN questions q ON q.id = a.question "
             f"WHERE {wanted} ORDER BY a.key",
@@ -165,13 +169,13 @@ class Ledger:
 
     def fingerprints(self) -> list[str]:
         """Fingerprints of all policies that answered."""
-        return [row[0] for row in self._rows("SELECT fingerprint FROM policies ORDER BY id")]
+        return [row[0] for row in self.rows("SELECT fingerprint FROM policies ORDER BY id")]
 
     # Failures of runs
 
     def runs_with_failures(self) -> list[str]:
         """Names of the runs that met failures without content."""
-        return [row[0] for row in self._rows("SELECT DISTINCT run FROM failures ORDER BY run")]
+        return [row[0] for row in self.rows("SELECT DISTINCT run FROM failures ORDER BY run")]
 
     def failures(self, run: str) -> dict[tuple[str, int], Answer]:
         """(key, occurrence) -> failure, for one run."""
@@ -182,7 +186,7 @@ class Ledger:
 
     def failure_entries(self, run: str) -> list[Failure]:
         """The failures of one run, with their requests."""
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT f.key, f.occurrence, p.fingerprint, {schema.REQUEST_COLUMNS}, "
             f"{schema.ANSWER_COLUMNS} FROM failures f JOIN policies p ON p.id = f.policy "
             "WHERE run = ? ORDER BY f.key, f.occurrence",
@@ -195,7 +199,7 @@ class Ledger:
 
     def forget_failures(self, run: str) -> None:
         """Before a failed run is tried anew: its failures no longer belong to it."""
-        with self._transaction() as base:
+        with self.transaction() as base:
             base.execute("DELETE FROM failures WHERE run = ?", (run,))
 
     # Export
@@ -228,7 +232,7 @@ class Ledger:
 
     def _connect(self, *, new: bool) -> sqlite3.Connection | None:
         mode = "ro" if self.read_only else "rwc"
-        with _own_errors(self.path):
+        with own_errors(self.path):
             base = sqlite3.connect(
                 f"{self.path.as_uri()}?mode={mode}",
                 uri=True,
@@ -263,14 +267,16 @@ class Ledger:
         assert self._base is not None
         return self._base
 
-    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._guard, _own_errors(self.path):
+    def rows(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a query, for whoever wants to look inside."""
+        with self._guard, own_errors(self.path):
             return self._opened().execute(query, values).fetchall()
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All or nothing: commits at the end, rolls back on any error."""
         require(not self.read_only, LedgerError, f"{self} is open for reading only")
-        with self._guard, _own_errors(self.path):
+        with self._guard, own_errors(self.path):
             base = self._opened()
             base.execute("BEGIN IMMEDIATE")
             try:
@@ -315,12 +321,12 @@ class Ledger:
 
     def _question(self, number: int) -> Question:
         if number not in self._questions:
-            row = self._rows("SELECT definition FROM questions WHERE id = ?", (number,))[0]
+            row = self.rows("SELECT definition FROM questions WHERE id = ?", (number,))[0]
             self._questions[number] = schema.read_question(row[0])
         return self._questions[number]
 
     def _get_entry(self, key: str) -> Entry:
-        rows = self._rows(
+        rows = self.rows(
             f"SELECT p.fingerprint, {schema.REQUEST_COLUMNS}, {schema.ANSWER_COLUMNS} "
             "FROM answers a JOIN policies p ON p.id = a.policy WHERE key = ?",
             (key,),
@@ -331,81 +337,26 @@ class Ledger:
 
 
 def write_ledger(
-    path: str | os.PathLike[str], entries: Iterable[Entry], failures: Iterable[Failure] = ()
+    path: str | os.PathLike[str],
+    entries: Iterable[Entry],
+    failures: Iterable[Failure] = (),
+    *,
+    tables: Mapping[str, pl.DataFrame] | None = None,
 ) -> None:
-    """Write a complete ledger file that replaces whatever is at `path`, in one step."""
+    """Write a complete ledger file that replaces whatever is at `path`, in one step.
+
+    `tables` go beside the answers; see `abm.ledger.tables`.
+    """
+    from abm.ledger.tables import write_tables
+
     final = Path(path).absolute()
     draft = final.with_name(f".{final.name}.{os.getpid()}.part")
     draft.unlink(missing_ok=True)
     try:
         with Ledger(draft) as ledger:
             ledger.put_batch(entries, failures)
+            write_tables(ledger, tables or {})
         os.replace(draft, final)
     finally:
         for ending in ("", "-wal", "-shm", "-journal"):
             draft.with_name(draft.name + ending).unlink(missing_ok=True)
-
-
-@contextmanager
-def _own_errors(path: Path) -> Iterator[None]:
-    """Errors of SQLite as errors of the ledger, which say what to do."""
-    try:
-        yield
-    except AbmError:
-        raise
-    except sqlite3.Error as error:
-        raise LedgerError(_explain(path, error), path=path) from error
-
-
-def _explain(path: Path, error: sqlite3.Error) -> str:
-    name, code = str(error), getattr(error, "sqlite_errorname", "")
-    if code.startswith("SQLITE_FULL") or "full" in name:
-        return (
-            f"ledger {path}: the disk is full. Whole batches up to now are safe and the batch in "
-            "flight was not stored; free some space and start the study again to resume"
-        )
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return _damaged(path, name)
-    return (
-        f"ledger {path}: {name} ({code or 'no code'}). Whole batches up to now are safe; check "
-        "that the disk is local, writable and has space, then start the study again to resume"
-    )
-
-
-def _damaged(path: Path, cause: str) -> str:
-    return (
-        f"ledger {path} is damaged: {cause}. The file was left as it is. Move it away and restore "
-        "a copy, or run the study again to ask anew"
-    )
-
-
-def _inspect(path: Path) -> None:
-    """Refuse a file that is no ledger, is damaged or has another version; touch nothing."""
-    with open(path, "rb") as file:
-        head = file.read(16)
-    if head != b"SQLite format 3\x00":
-        raise LedgerError(_damaged(path, "it is no SQLite file"), path=path)
-    with _own_errors(path):
-        base = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=30.0)
-        try:
-            problems = [row[0] for row in base.execute("PRAGMA quick_check(3)")]
-            application = base.execute("PRAGMA application_id").fetchone()[0]
-            version = base.execute("PRAGMA user_version").fetchone()[0]
-        finally:
-            base.close()
-    if problems != ["ok"]:
-        raise LedgerError(_damaged(path, " ".join("; ".join(problems).split())), path=path)
-    require(
-        application == schema.APPLICATION_ID,
-        LedgerError,
-        f"{path} is an SQLite file but no ledger; give another path",
-        path=path,
-    )
-    require(
-        version == schema.SCHEMA_VERSION,
-        LedgerError,
-        f"ledger {path} has schema version {version}, and this release reads version "
-        f"{schema.SCHEMA_VERSION}; use the release that wrote it (see the run's manifest)",
-        path=path,
-        version=version,
-    )

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from abm.errors import PolicyError, require
 from abm.policies.features import Features
+from abm.policies.logit import fit_weights, held_out, logit_scores
 from abm.questions import Answer, Request, Status, distribution
 
 __all__ = ["FitReport", "SurrogatePolicy"]
@@ -214,7 +215,7 @@ class _Logit:
     report: FitReport
 
     def scores(self, requests: Sequence[Request]) -> _Array:
-        return _scores(self.features.matrix(requests), self.weights)
+        return logit_scores(self.features.matrix(requests), self.weights)
 
     def plain(self) -> dict[str, Any]:
         return {
@@ -233,14 +234,6 @@ class _Logit:
             np.array(made["weights"], dtype=np.float64),
             FitReport(**report),
         )
-
-
-def _scores(x: _Array, weights: _Array) -> _Array:
-    """Feature by feature and not as a matrix product, which may round differently per batch."""
-    scores = np.repeat(weights[:1], len(x), axis=0)
-    for j in range(x.shape[1]):
-        scores = scores + x[:, j : j + 1] * weights[j + 1]
-    return scores
 
 
 def _fit(
@@ -263,7 +256,7 @@ def _fit(
     features = Features.learn(requests, interactions=interactions)
     x = features.matrix(requests)
     part = np.arange(len(requests)) % folds  # the order of request keys is as good as random
-    distances = {ridge: _held_out(x, target, part, ridge) for ridge in ridges}
+    distances = {ridge: held_out(x, target, part, ridge) for ridge in ridges}
     ridge = min(ridges, key=lambda value: float(distances[value].mean()))
     report = FitReport(
         question=question,
@@ -271,49 +264,8 @@ def _fit(
         n_skipped=n_skipped,
         total_variation=float(distances[ridge].mean()),
         worst=float(distances[ridge].max()),
-        baseline=float(_held_out(x[:, :0], target, part, ridge).mean()),
+        baseline=float(held_out(x[:, :0], target, part, ridge).mean()),
         ridge=float(ridge),
         ignored=features.ignored,
     )
-    return _Logit(digest, features, _weights(x, target, ridge), report)
-
-
-def _held_out(x: _Array, target: _Array, part: NDArray[np.int64], ridge: float) -> _Array:
-    """Total variation of every answer to a fit without its part, shape (n,)."""
-    distances = np.empty(len(x))
-    for fold in np.unique(part):
-        out = part == fold
-        weights = _weights(x[~out], target[~out], ridge)
-        distances[out] = np.abs(distribution(_scores(x[out], weights)) - target[out]).sum(axis=1)
-    return distances / 2.0
-
-
-def _weights(x: _Array, target: _Array, ridge: float) -> _Array:
-    """Minimise mean cross-entropy + ridge / 2 x squared weights; the intercept is free."""
-    from scipy.optimize import minimize
-
-    n, k = target.shape
-    design = np.column_stack([np.ones(n), x])
-    penalty = np.full((design.shape[1], 1), ridge)
-    penalty[0] = 1e-9
-
-    def loss(flat: _Array) -> tuple[float, _Array]:
-        weights = flat.reshape(-1, k)
-        scores = design @ weights
-        log_p = scores - _log_sum(scores)
-        value = -(target * log_p).sum() / n + 0.5 * float((penalty * weights**2).sum())
-        slope = design.T @ (np.exp(log_p) - target) / n + penalty * weights
-        return value, slope.ravel()
-
-    start = np.zeros((design.shape[1], k))
-    start[0] = np.log(np.maximum(target.mean(axis=0), 1e-12))
-    found = minimize(
-        loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 2000, "gtol": 1e-7}
-    )
-    return np.asarray(found.x, dtype=np.float64).reshape(-1, k)
-
-
-def _log_sum(scores: _Array) -> _Array:
-    top: _Array = scores.max(axis=1, keepdims=True)
-    total: _Array = top + np.log(np.exp(scores - top).sum(axis=1, keepdims=True))
-    return total
+    return _Logit(digest, features, fit_weights(x, target, ridge), report)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import polars as pl
 import pytest
 
 from abm.errors import DecisionFailed, LedgerError, ReplayMiss
@@ -15,6 +16,8 @@ from abm.ledger import (
     RunRecorder,
     answer_key,
     export_run,
+    read_table,
+    write_tables,
 )
 from abm.policies import Answerer, ByQuestion, FailureHandling, LLMPolicy, RulePolicy, Ticket
 from abm.questions import Answer, Question, Status, TextConstraint
@@ -279,5 +282,33 @@ assert not {{"llama_cpp", "torch", "abm.llm"}} & set(sys.modules)
 def test_a_cached_answer_costs_no_query(ledger, monkeypatch):
     policy = Recorded(Model(), ledger)
     policy.answer(ages(1, 2))
-    monkeypatch.setattr(ledger, "_rows", lambda *_: pytest.fail("asked the disk"))
+    monkeypatch.setattr(ledger, "rows", lambda *_: pytest.fail("asked the disk"))
     assert len(policy.answer(ages(2, 1, 2))) == 3
+
+
+def test_decisions_lie_beside_the_answers_of_a_run(tmp_path):
+    table = pl.DataFrame(
+        {
+            "question": ["ban", "ban"],
+            "time": [0, 1],
+            "choice": ["yes", None],
+            "share": [0.1 + 0.2, None],
+            "ok": [True, False],
+        }
+    )
+    with Ledger(tmp_path / "study.sqlite") as ledger:
+        recorder = RunRecorder(Recorded(Model(), ledger), "run")
+        recorder.answer(ages(1))
+        export_run(
+            tmp_path / "run.sqlite", [recorder], tables={"decisions": table, "none": table[:0]}
+        )
+        with pytest.raises(LedgerError, match="cannot be called 'answers'"):
+            write_tables(ledger, {"answers": table})
+        with pytest.raises(LedgerError, match=r"column 'x' of type List"):
+            write_tables(ledger, {"lists": pl.DataFrame({"x": [[1]]})})
+    assert read_table(tmp_path / "run.sqlite", "decisions").equals(table)
+    assert read_table(tmp_path / "run.sqlite", "none").schema == table.schema
+    with Ledger(tmp_path / "run.sqlite", read_only=True) as ledger:
+        assert Replayed(ledger, "model").answer(ages(1))[0].ok
+    with pytest.raises(LedgerError, match="no table 'others'"):
+        read_table(tmp_path / "run.sqlite", "others")
