@@ -43,15 +43,15 @@ class Plan:
     """
 
     seed: int = 1
-    steps: int = 9000
+    steps: int = 8500
     tokens: int = 4096
     learning_rate: float = 4e-3
     vocabulary: int = 1536
-    width: int = 192
+    width: int = 160
     layers: int = 4
-    heads: int = 6
-    key_heads: int = 2
-    hidden: int = 512
+    heads: int = 5
+    key_heads: int = 5
+    hidden: int = 432
     half_until: float = 0.8
     checkpoint_every: int = 200
     export_every: int = 400

@@ -64,15 +64,17 @@ def optimisers(model: nn.Module, lr: float) -> list[torch.optim.Optimizer]:
     ]
 
 
-def rate(step: int, steps: int, warm_up: int = 100, decay: float = 0.3) -> float:
-    """Relative learning rate: linear warm-up, flat, then linear to zero over the last part.
+def rate(step: int, steps: int, decay: float = 0.8) -> float:
+    """Relative learning rate: linear warm-up over at most 100 steps, flat, then linear to zero.
 
-    The flat part lets a run be lengthened or shortened when it resumes before the decay begins.
+    The flat part is the first 1 - `decay` of the run; a run may be made longer or shorter when it
+    resumes within it.
 
     Examples
     --------
     >>> rate(99, 1000), rate(500, 1000), rate(1000, 1000)
-    (1.0, 1.0, 0.0)
+    (1.0, 0.625, 0.0)
     """
+    warm_up = min(100, max(1, steps // 10))
     falling = (steps - step) / (decay * steps)
     return max(0.0, min(1.0, (step + 1) / warm_up, falling))
