@@ -19,6 +19,7 @@ from abm.studies.answering import Answering, RunAnswers
 from abm.studies.folder import (
     clear_leftovers,
     finished,
+    make_folder,
     prepare_run,
     publish,
     set_aside,
@@ -47,7 +48,7 @@ def execute(
     told = progress or Silent()
     runs = list(study.check().runs())
     folder = out / study.name
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     lock = LockFile(folder / "lock", f"study folder {folder}")
     try:
         clear_leftovers(folder)

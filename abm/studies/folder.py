@@ -19,6 +19,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,11 @@ from abm.studies.run import Result, Run
 __all__ = [
     "clear_leftovers",
     "finished",
+    "make_folder",
     "prepare_run",
     "publish",
     "read_manifest",
+    "read_table",
     "set_aside",
     "write_frame",
     "write_text",
@@ -76,9 +79,9 @@ def prepare_run(
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         if result is not None:
-            result.series.write_parquet(partial / "series.parquet")
+            _write_table(partial / "series.parquet", result.series)
             if result.agents is not None:
-                result.agents.write_parquet(partial / "agents.parquet")
+                _write_table(partial / "agents.parquet", result.agents)
         if export is not None:
             export(partial / "ledger.sqlite")
         (partial / MANIFEST).write_text(to_json(manifest), encoding="utf-8")
@@ -107,7 +110,49 @@ def write_text(path: Path, text: str) -> None:
 
 def write_frame(path: Path, frame: pl.DataFrame) -> None:
     """Write a table so that it appears whole or not at all."""
-    _replace(path, lambda partial: frame.write_parquet(partial))
+    _replace(path, lambda partial: _write_table(partial, frame))
+
+
+def _write_table(path: Path, frame: pl.DataFrame) -> None:
+    """Parquet by way of memory: a full disk is then an OSError that says so."""
+    content = BytesIO()
+    frame.write_parquet(content)
+    path.write_bytes(content.getvalue())
+
+
+def read_table(path: Path) -> pl.DataFrame:
+    """A stored table.
+
+    Raises
+    ------
+    ScenarioError
+        The file is damaged.
+    """
+    try:
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise ScenarioError(
+            f"{path} is damaged: {error}. Remove the folder {path.parent} and give the study's "
+            "command again: only this run is repeated",
+            path=str(path),
+        ) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results.
+
+    Raises
+    ------
+    ScenarioError
+        Something else is in the way, or nobody may write there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (NotADirectoryError, FileExistsError, PermissionError) as error:
+        raise ScenarioError(
+            f"{path} cannot hold results: {error.strerror}. Choose another folder with --out",
+            path=str(path),
+        ) from error
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

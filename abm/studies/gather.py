@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from abm.studies.folder import MANIFEST, read_manifest, write_frame, write_text
+from abm.studies.folder import MANIFEST, read_manifest, read_table, write_frame, write_text
 from abm.studies.manifest import FORMAT, to_json
 from abm.studies.registry import code_digest, reference
 from abm.studies.run import Run
@@ -44,7 +44,7 @@ def concatenated(folders: Sequence[Path], table: str) -> pl.DataFrame:
     for folder in folders:
         path = folder / f"{table}.parquet"
         if path.exists():
-            frames.append(keyed(read_manifest(folder), pl.read_parquet(path)))
+            frames.append(keyed(read_manifest(folder), read_table(path)))
     return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
 
 

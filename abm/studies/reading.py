@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from abm.errors import ScenarioError
-from abm.studies.folder import read_manifest
+from abm.studies.folder import read_manifest, read_table
 from abm.studies.gather import concatenated, outcomes_table
 
 __all__ = ["RunFolder", "StudyFolder", "load"]
@@ -60,7 +60,7 @@ class RunFolder:
         path = self.folder / f"{table}.parquet"
         if not path.exists():
             raise _no_table(self.folder, table)
-        return pl.read_parquet(path)
+        return read_table(path)
 
     def _refuse_failed(self) -> None:
         if not self.finished:
@@ -107,7 +107,7 @@ class StudyFolder:
             return self.outcomes()
         path = self.folder / f"{table}.parquet"
         if path.exists():
-            return pl.read_parquet(path)
+            return read_table(path)
         frame = concatenated([run.folder for run in self.runs() if run.finished], table)
         if not frame.width:
             raise _no_table(self.folder, table)

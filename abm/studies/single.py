@@ -16,7 +16,7 @@ from abm.ledger.lock import LockFile
 from abm.studies.answerers import parse_spec
 from abm.studies.answering import Answering
 from abm.studies.execute import execute_run
-from abm.studies.folder import clear_leftovers, publish, read_manifest
+from abm.studies.folder import clear_leftovers, make_folder, publish, read_manifest
 from abm.studies.interventions import Planned
 from abm.studies.manifest import environment
 from abm.studies.reading import RunFolder, load_run
@@ -61,7 +61,7 @@ def run_single(run: Run, folder: Path, *, name: str | None = None) -> RunFolder:
     ScenarioError
         The run failed; carries `folder`, where its manifest tells the cause.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     target = folder / (name or f"{run.label.replace('/', '-')}-{run.digest[:8]}")
     lock = LockFile(folder / "lock", f"folder {folder}")
     try:
@@ -167,7 +167,7 @@ def _seed_ledger(base: RunFolder, folder: Path) -> None:
     source = base.folder / "ledger.sqlite"
     if not source.exists():
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with Ledger(source, read_only=True) as old, Ledger(folder / "ledger.sqlite") as new:
         failures = [f for run in old.runs_with_failures() for f in old.failure_entries(run)]
         new.put_batch((entry for _, entry in old.entries()), failures)
