@@ -174,7 +174,8 @@ def _between(
     frame: pl.DataFrame, y: np.ndarray[Any, np.dtype[np.float64]], names: list[str]
 ) -> tuple[float, int]:
     """Sum of squares between the cells of some factors, and its degrees of freedom."""
-    cell = frame.select(pl.struct(names).rank("dense")).to_series().to_numpy() - 1
+    codes = [np.unique(frame[name].to_numpy(), return_inverse=True)[1].ravel() for name in names]
+    cell = np.unique(np.stack(codes, axis=1), axis=0, return_inverse=True)[1].ravel()
     size = np.bincount(cell)
     means = np.bincount(cell, weights=y) / size
     return float((size * (means - y.mean()) ** 2).sum()), int(size.size - 1)

@@ -58,4 +58,6 @@ def shown(value: Any, names: Mapping[Any, str] | None) -> str:
     """How a value is written in the figure: a given name, or its own text with spaces."""
     if names is not None and value in names:
         return names[value]
+    if isinstance(value, float):
+        return f"{value:g}"
     return str(value).replace("_", " ")

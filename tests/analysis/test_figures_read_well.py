@@ -3,6 +3,7 @@
 import json
 import re
 import zlib
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -283,3 +284,18 @@ def test_an_echo_chamber_map_counts_every_agent_with_neighbours(runs):
     assert sum(float(np.nansum(cells.filled(np.nan))) for cells in drawn) == 297
     with pytest.raises(AnalysisError, match="low and high"):
         echo_chambers(table, high=0.5)
+
+
+def test_the_gallery_shows_every_figure():
+    page = (Path(__file__).parents[2] / "docs" / "figures_gallery.md").read_text()
+    makers = [make.__name__ for make in (trajectories, effect_forest, stacked_shares)]
+    makers += [make.__name__ for make in (before_after, ridgelines, space_time, echo_chambers)]
+    for name in makers:
+        assert f"## `{name}`" in page
+        assert (Path(__file__).parents[2] / "docs" / "figures" / f"{name}.png").is_file()
+
+
+def test_whole_numbers_are_written_without_decimals():
+    table = pl.DataFrame({"category": [1.0, 2.0], "when": ["before"] * 2, "estimate": [0.5, 0.5]})
+    axis = before_after(table, low=None, high=None).axes[0]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "2"]
