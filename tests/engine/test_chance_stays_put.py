@@ -14,7 +14,7 @@ from abm.engine.activation import RandomSequential
 
 sys.path.insert(0, str(Path(__file__).parent))  # also for the processes of the pool
 
-from town import Citizen, Stranger, Town, notes  # noqa: E402
+from town import Citizen, Stranger, Town, notes
 
 CHANGES = (
     "an extra agent first",

@@ -62,7 +62,7 @@ class Town(abm.Model):
         if change == "an extra agent last":
             Citizen(self, 0)
         if change == "an extra birth":
-            extra = list(self.agents)[0]
+            extra = next(iter(self.agents))
             self.env.call_at(1.0, lambda _: Stranger(self, 0, key=f"extra of {extra.key}"))
         if change == "extra draws":
             self.env.call_at(0.5, lambda _: [self.uniform("extra", i) for i in range(9)])
