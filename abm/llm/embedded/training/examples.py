@@ -24,8 +24,11 @@ from abm.questions import distribution
 
 __all__ = ["Batch", "Examples"]
 
-PROMPT_WEIGHT = 0.1
+# Weights of single tokens against 2 for the true distribution at an answer. Text is random in itself
+# and its gradients stay noisy, so prompts weigh little; a sample of their positions is enough.
+PROMPT_WEIGHT = 0.004
 PROMPT_SHARE = 0.15
+POST_WEIGHT = 0.1
 END_WEIGHT = 1.0
 
 
@@ -134,11 +137,11 @@ class Examples:
             ids, start = example.ids, example.start
             tokens[row, : len(ids) - 1] = ids[:-1]
             chosen = [c for c in range(start - 1) if rng.random() < PROMPT_SHARE]
-            weight = [PROMPT_WEIGHT / PROMPT_SHARE / 50] * len(chosen)
+            weight = [PROMPT_WEIGHT] * len(chosen)
             first = start if example.truth is not None else start - 1
             own = list(range(first, len(ids) - 1))
             chosen += own
-            weight += [END_WEIGHT if example.truth is not None else 0.15] * len(own)
+            weight += [END_WEIGHT if example.truth is not None else POST_WEIGHT] * len(own)
             rows += [row] * len(chosen)
             columns += chosen
             targets += [ids[c + 1] for c in chosen]

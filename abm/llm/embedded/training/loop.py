@@ -43,9 +43,9 @@ class Plan:
     """
 
     seed: int = 1
-    steps: int = 8500
+    steps: int = 7200
     tokens: int = 4096
-    learning_rate: float = 4e-3
+    learning_rate: float = 3e-3
     vocabulary: int = 1536
     width: int = 160
     layers: int = 4
