@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,19 +23,24 @@ def logit_scores(x: _Array, weights: _Array) -> _Array:
     return scores
 
 
-def held_out(x: _Array, target: _Array, part: NDArray[np.int64], ridge: float) -> _Array:
-    """Total variation of every answer to a fit without its part, shape (n,)."""
-    distances = np.empty(len(x))
+def held_out(
+    x: _Array, target: _Array, part: NDArray[np.int64], ridges: Sequence[float]
+) -> dict[float, _Array]:
+    """Ridge -> total variation of every answer to a fit without its part, shape (n,).
+
+    Fits go from the stiffest to the loosest penalty, each from where the last one ended.
+    """
+    distances = {ridge: np.empty(len(x)) for ridge in ridges}
     for fold in np.unique(part):
-        out = part == fold
-        weights = fit_weights(x[~out], target[~out], ridge)
-        distances[out] = np.abs(distribution(logit_scores(x[out], weights)) - target[out]).sum(
-            axis=1
-        )
-    return distances / 2.0
+        out, weights = part == fold, None
+        for ridge in sorted(ridges, reverse=True):
+            weights = fit_weights(x[~out], target[~out], ridge, start=weights)
+            gap = distribution(logit_scores(x[out], weights)) - target[out]
+            distances[ridge][out] = np.abs(gap).sum(axis=1) / 2.0
+    return distances
 
 
-def fit_weights(x: _Array, target: _Array, ridge: float) -> _Array:
+def fit_weights(x: _Array, target: _Array, ridge: float, *, start: _Array | None = None) -> _Array:
     """Minimise mean cross-entropy + ridge / 2 x squared weights; the intercept is free."""
     from scipy.optimize import minimize
 
@@ -49,11 +57,11 @@ def fit_weights(x: _Array, target: _Array, ridge: float) -> _Array:
         slope = design.T @ (np.exp(log_p) - target) / n + penalty * weights
         return value, slope.ravel()
 
-    start = np.zeros((design.shape[1], k))
-    start[0] = np.log(np.maximum(target.mean(axis=0), 1e-12))
-    found = minimize(
-        loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 2000, "gtol": 1e-7}
-    )
+    if start is None:
+        start = np.zeros((design.shape[1], k))
+        start[0] = np.log(np.maximum(target.mean(axis=0), 1e-12))
+    options: Any = {"maxiter": 500, "gtol": 1e-5, "maxcor": 20}
+    found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
     return np.asarray(found.x, dtype=np.float64).reshape(-1, k)
 
 

@@ -26,7 +26,7 @@ from abm.questions import Answer, Request, Status, distribution
 
 __all__ = ["FitReport", "SurrogatePolicy"]
 
-_RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+_RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
 _Array = NDArray[np.float64]
 
 
@@ -256,7 +256,7 @@ def _fit(
     features = Features.learn(requests, interactions=interactions)
     x = features.matrix(requests)
     part = np.arange(len(requests)) % folds  # the order of request keys is as good as random
-    distances = {ridge: held_out(x, target, part, ridge) for ridge in ridges}
+    distances = held_out(x, target, part, ridges)
     ridge = min(ridges, key=lambda value: float(distances[value].mean()))
     report = FitReport(
         question=question,
@@ -264,7 +264,7 @@ def _fit(
         n_skipped=n_skipped,
         total_variation=float(distances[ridge].mean()),
         worst=float(distances[ridge].max()),
-        baseline=float(held_out(x[:, :0], target, part, ridge).mean()),
+        baseline=float(held_out(x[:, :0], target, part, [ridge])[ridge].mean()),
         ridge=float(ridge),
         ignored=features.ignored,
     )
