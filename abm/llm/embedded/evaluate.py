@@ -319,7 +319,7 @@ def _further(report: Report) -> list[tuple[str, float]]:
     ]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Command line: measure, print, and write JSON or the model card when asked."""
     import argparse
 
@@ -335,7 +335,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--json", type=Path, help="write the numbers here")
     parser.add_argument("--card", type=Path, help="write a model card here")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     from abm.llm.embedded.instrument import model_path
     from abm.llm.llamacpp import LlamaCpp
 
