@@ -70,7 +70,8 @@ def effects_table(
     -------
     One row per cell, arm, control and outcome: `estimate, low, high, level, n, correlation,
     sd_paired, sd_unpaired, p_value, unmatched, varied, fixed, reason`. `unmatched` counts runs
-    without a partner in the other arm, which are left out.
+    without a partner in the other arm, which are left out; a cell without control runs has an
+    undefined effect.
 
     Raises
     ------
@@ -101,10 +102,11 @@ def effects_table(
         arms = part.partition_by(arm, as_dict=True, maintain_order=True)
         for base in controls:
             for (name,), treated in arms.items():
-                if name == base or (base,) not in arms:
+                if name == base:
                     continue
-                both = treated.join(arms[(base,)], on=pairs, suffix="\x00").sort(pairs)
-                unmatched = treated.height + arms[(base,)].height - 2 * both.height
+                other = arms.get((base,), part.clear())
+                both = treated.join(other, on=pairs, suffix="\x00").sort(pairs)
+                unmatched = treated.height + other.height - 2 * both.height
                 for outcome in measures:
                     effect = _effect(both, outcome, level, varied, fixed)
                     head = {**cell, arm: name, "control": base, "outcome": outcome}

@@ -285,3 +285,11 @@ def test_the_interval_of_a_share_can_be_cut_to_the_shares_there_are():
     cut = means_table(frame, outcomes="x", by="arm", within=(0, 1)).row(0, named=True)
     assert free["low"] < 0
     assert (cut["low"], cut["high"]) == (0, free["high"])
+
+
+def test_a_cell_without_control_runs_has_an_undefined_effect_and_does_not_vanish():
+    frame = runs().filter((pl.col("arm") != "placebo") | (pl.col("answerer") == "llm"))
+    table = effects_table(frame, outcomes="share", control="placebo", by="answerer")
+    row = table.filter(arm="opposing", answerer="rule").row(0, named=True)
+    assert np.isnan([row["estimate"], row["low"]]).all()
+    assert row["reason"] == "no pair; 6 runs without a partner left out"
