@@ -88,11 +88,10 @@ class Population(Table):
         put(self, "_version", 0)
         put(self, "_agents", {})
         put(self, "_cohorts", ())
-        self._state.put("ids", np.arange(size, dtype=np.int64))
-        words = np.arange(size, dtype=np.uint64) if keys is None else _words(keys, size)
-        self._state.put("keys", words)
-        self._state.put("births", np.zeros(size, dtype=np.int64))
-        _check_distinct(words)
+        if keys is not None:
+            words = _words(keys, size)
+            _check_distinct(words)
+            self._state.put("keys", words)
         for name, values in columns.items():
             self[name] = values
 
@@ -175,6 +174,7 @@ class Population(Table):
             "newcomers need a value in every column",
         )
         self._free_of_cohorts("add")
+        self._name_rows()
         elders = None if parents is None else self.rows(parents)
         size = _length(n, keys if elders is None else elders, columns, otherwise=1)
         words = self._newborn(elders, size) if keys is None else _words(keys, size)
@@ -196,6 +196,11 @@ class Population(Table):
         object.__setattr__(self, "_version", self._version + 1)
         return np.arange(first, first + size)
 
+    def _name_rows(self) -> None:
+        """Write ids and keys down, before rows come, go or move."""
+        self._hidden("ids")
+        self._hidden("keys")
+
     def _newborn(self, parents: NDArray[np.int64] | None, size: int) -> NDArray[np.uint64]:
         if parents is None:
             names = range(self._next_id, self._next_id + size)
@@ -205,7 +210,7 @@ class Population(Table):
 
     def next_birth(self, row: int) -> int:
         """Count a birth of the agent in this row; returns its number, from 1."""
-        births = self._state["births"]
+        births = self._hidden("births")
         births[row] += 1
         return int(births[row])
 
@@ -222,6 +227,7 @@ class Population(Table):
         ([0, 2], [0, 2])
         """
         self._free_of_cohorts("remove")
+        self._name_rows()
         rows = self.rows(selection)
         gone = set(self.ids[rows].tolist())
         stays = np.ones(self.n, dtype=bool)
@@ -254,10 +260,7 @@ class Population(Table):
 
     def asked(self, question_id: str) -> NDArray[np.int64]:
         """How often each agent was asked this question, shape (n,); shared with the handles."""
-        name = f"asked {question_id}"
-        if name not in self._state:
-            self._state.put(name, np.zeros(self.n, dtype=np.int64))
-        return self._state[name]
+        return self._hidden(f"asked {question_id}")
 
     def ask(
         self,
@@ -330,11 +333,12 @@ class Population(Table):
         require(
             self.model is not None, PopulationError, "attach: the population has no model, no clock"
         )
+        begun, now = getattr(cohort, "time", self.model.now), self.model.now
         require(
-            getattr(cohort, "time", self.model.now) == self.model.now,
+            begun == now,
             PopulationError,
-            f"attach: the cohort's clock is at {getattr(cohort, 'time', None)} and the model's at {self.model.now}; "
-            "make the cohort with start=model.now",
+            f"attach: the cohort's clock is at {begun} and the model's at {now}; make the cohort "
+            "with start=model.now",
         )
         for other in self._cohorts:
             shared = any(np.shares_memory(a, b) for a in other.arrays for b in cohort.arrays)

@@ -84,7 +84,7 @@ class Table:
         if name.startswith("_"):
             raise AttributeError(name)
         if name in ("ids", "keys"):
-            return self._state[name]
+            return self._hidden(name)
         if name in self._columns:
             self.catch_up()
             return self._columns[name]
@@ -101,6 +101,15 @@ class Table:
                 f"The population has {list(self.columns)}",
                 column=name,
             )
+
+    def _hidden(self, name: str) -> NDArray[Any]:
+        """What belongs to rows and is no column of the user; made when first needed."""
+        if name not in self._state:
+            made: NDArray[Any] = np.zeros(self.n, dtype=np.int64)
+            if name in ("ids", "keys"):
+                made = np.arange(self.n, dtype=np.int64 if name == "ids" else np.uint64)
+            self._state.put(name, made)
+        return self._state[name]
 
     def _fill(self, name: str, values: Any) -> None:
         self.catch_up()

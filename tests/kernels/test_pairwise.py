@@ -290,6 +290,14 @@ def test_a_change_of_rate_acts_from_now_on():
     assert quick == pytest.approx(60_000, abs=4 * np.sqrt(60_000))
 
 
+def test_a_new_rate_stretches_the_time_left_in_proportion():
+    cohort = PairwiseCohort(copy, np.zeros(9), rate=1.0, rng=seeded(24), compiled=False)
+    cohort.advance(1.0)
+    left = cohort.next_time - 1.0
+    cohort.change(rate=4.0)
+    assert cohort.next_time - 1.0 == pytest.approx(left / 4)
+
+
 def test_changed_parameters_and_ties_act_from_now_on():
     x = np.array([0.0, 1.0, 5.0])
     ties = DynamicNetwork(3, directed=False)

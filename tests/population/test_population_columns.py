@@ -190,6 +190,14 @@ def test_columns_with_names_that_are_no_identifiers_are_items_only():
     assert people.rows(pl.col("TV news") > 3).tolist() == [1]
 
 
+def test_a_population_that_only_moves_columns_holds_nothing_else():
+    people = Population(wealth=np.zeros(1000, dtype=np.float32))
+    people.wealth += 1
+    people.frame()
+    assert list(people._state) == []
+    assert people.wealth.nbytes == 4000
+
+
 # ---------------------------------------------------------------------- handles
 
 
