@@ -3,6 +3,8 @@
 import doctest
 import importlib
 import pkgutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,3 +28,13 @@ def test_the_page_on_analysis_prints_what_it_says():
     result = doctest.testfile(str(PAGE), module_relative=False)
     assert result.attempted > 20
     assert result.failed == 0
+
+
+def test_analysis_loads_no_model_engine_or_language_model():
+    code = (
+        "import sys, abm.analysis.figures, abm.analysis.effects, abm.analysis.opinions\n"
+        "others = ('abm.models', 'abm.engine', 'abm.llm', 'abm.policies', 'abm.studies')\n"
+        "print([name for name in sys.modules if name.startswith(others)])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
