@@ -63,7 +63,7 @@ class Preview:
         count = "" if self.tokens is None else f", {len(self.tokens)} tokens"
         prompt = [f"  | {line}" for line in self.prompt.split("\n")]
         parts = [head, "", "fields", *fields, "", f"prompt{count}", *prompt, "", *self._title()]
-        return "\n".join([*parts, *told])
+        return _printable("\n".join([*parts, *told]))
 
     def _repr_html_(self) -> str:
         fields = "".join(
@@ -72,7 +72,7 @@ class Preview:
         )
         count = "" if self.tokens is None else f" ({len(self.tokens)} tokens)"
         told = "<br>".join(escape(line) for line in self._outcome())
-        return (
+        return _printable(
             f"<p><b>{escape(self.question.id)}</b> version {self.question.version}, agent "
             f"{escape(str(self.agent))}, time {self.time:g}, policy {escape(self.policy)}</p>"
             f"<table>{fields}</table><p>Prompt{count}</p><pre>{escape(self.prompt)}</pre>"
@@ -96,6 +96,11 @@ class Preview:
         if self.answer is not None and self.answer.coverage is not None:
             lines.append(f"coverage {self.answer.coverage:.4f}")
         return lines
+
+
+def _printable(text: str) -> str:
+    """Lone surrogates, which no terminal can write, as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def preview(question: Question, agent: Any) -> Preview:

@@ -89,6 +89,15 @@ def test_a_text_is_previewed_by_its_constraint_and_not_written():
     assert 0 <= shown.request.seed < 2**32
 
 
+def test_hostile_text_can_be_printed():
+    _, (citizen, _) = town({"llm": LLMPolicy(Backend())})
+    citizen.age = "old \ud800<b>"
+    shown = BAN.preview(citizen)
+    assert "old \\ud800<b>" in str(shown)
+    assert "old \\ud800&lt;b&gt;" in shown._repr_html_()
+    (str(shown) + shown._repr_html_()).encode()
+
+
 def test_a_rule_is_shown_with_the_text_that_a_model_would_get():
     _, (citizen, _) = town({"rule": RulePolicy(lambda f, o: np.zeros((f.n, 2)))})
     shown = BAN.preview(citizen)
