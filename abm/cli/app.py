@@ -40,9 +40,22 @@ Set = Annotated[
 ]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import abm
+
+        typer.echo(f"abm {abm.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def about(
-    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Show the version and leave."
+        ),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error (works anywhere).")
     ] = False,
@@ -58,12 +71,7 @@ def about(
 
       abm study my_study.toml            a whole study, resumable at any time
     """
-    del debug
-    if version:
-        import abm
-
-        typer.echo(f"abm {abm.__version__}")
-        raise typer.Exit
+    del version, debug
 
 
 @app.command()

@@ -35,31 +35,33 @@ class RunsFailed(AbmError):
 
 def guarded(arguments: list[str]) -> int:
     """Run the application; returns its exit code. `--debug` anywhere shows tracebacks."""
-    import click
+    import typer
 
     from abm.cli.app import app
 
     debug = "--debug" in arguments
     rest = [argument for argument in arguments if argument != "--debug"]
     try:
-        return int(app(rest, prog_name="abm", standalone_mode=False) or 0)
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.ClickException as error:
-        error.show()
-        return REFUSED
-    except (KeyboardInterrupt, click.Abort):
-        _say("stopped. What was finished is kept: give the same command again to go on")
-        return STOPPED
+        code = int(app(rest, prog_name="abm", standalone_mode=False) or 0)
+    except typer.Exit as end:
+        code = end.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        code = STOPPED
     except RunsFailed:
         return FAILED
     except Exception as error:  # the last border: nobody above could say more
         return _told(error, debug)
+    if code == STOPPED:
+        _say("stopped. What was finished is kept: give the same command again to go on")
+    return code
 
 
 def _told(error: Exception, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
+    elif _is_usage(error):
+        error.show()  # type: ignore[attr-defined]
+        return REFUSED
     elif isinstance(error, AbmError):
         _say(f"{type(error).__name__}: {error}")
     else:
@@ -69,6 +71,11 @@ def _told(error: Exception, debug: bool) -> int:
         )
     refused = isinstance(error, _INPUT) and not isinstance(error, LedgerError)
     return REFUSED if refused else FAILED
+
+
+def _is_usage(error: Exception) -> bool:
+    """Whether the command line itself was wrong; the class is typer's or click's, by version."""
+    return callable(getattr(error, "show", None)) and hasattr(error, "exit_code")
 
 
 def _say(text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from abm.errors import ScenarioError, require
+from abm.errors import AbmError, ScenarioError, require
 from abm.ledger import Ledger
 from abm.ledger.lock import LockFile
 from abm.studies.answerers import parse_spec
@@ -23,7 +23,11 @@ from abm.studies.reading import RunFolder, load_run
 from abm.studies.replaying import first_difference, run_from
 from abm.studies.run import Run
 
-__all__ = ["Fork", "fork", "run_single"]
+__all__ = ["Fork", "RunFailed", "fork", "run_single"]
+
+
+class RunFailed(AbmError):
+    """A single run that failed. Carries `folder`, where its manifest tells the cause."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,8 @@ def run_single(run: Run, folder: Path, *, name: str | None = None) -> RunFolder:
 
     Raises
     ------
-    ScenarioError
-        The run failed; carries `folder`, where its manifest tells the cause.
+    RunFailed
+        Carries `folder`, where its manifest tells the cause.
     """
     make_folder(folder)
     target = folder / (name or f"{run.label.replace('/', '-')}-{run.digest[:8]}")
@@ -76,7 +80,7 @@ def run_single(run: Run, folder: Path, *, name: str | None = None) -> RunFolder:
         lock.release()
     if manifest["status"] != "finished":
         error = manifest["error"]
-        raise ScenarioError(
+        raise RunFailed(
             f"the run failed with {error['type']}: {error['message']} (the whole story is in "
             f"{target / 'manifest.json'})",
             folder=str(target),
