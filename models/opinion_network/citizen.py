@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
+
+from simpy.events import Event
 
 from abm.engine import Message
 from abm.models.opinion_network.questions import OPINION, POST, statement_of
@@ -52,7 +54,7 @@ class Citizen(RowAgent):
         self.inbox: tuple[Message, ...] = ()
         self.friends_share = -1.0
 
-    def life(self) -> Iterator[Any]:
+    def life(self) -> Generator[Event, Any, Any]:
         """Baseline, then one day after another."""
         model: OpinionNetwork = self.model
         self.adopt((yield self.decide(OPINION)))

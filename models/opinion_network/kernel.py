@@ -11,6 +11,8 @@ and words event by event.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -29,10 +31,10 @@ __all__ = [
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
-_averaged = njit(cache=True)(rules.averaged)
-_anchored = njit(cache=True)(rules.anchored)
-_compromise = njit(cache=True)(rules.compromise)
-_assimilated = njit(cache=True)(rules.assimilated)
+_averaged: Callable[..., float] = njit(cache=True)(rules.averaged)
+_anchored: Callable[..., float] = njit(cache=True)(rules.anchored)
+_compromise: Callable[..., float] = njit(cache=True)(rules.compromise)
+_assimilated: Callable[..., float] = njit(cache=True)(rules.assimilated)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -161,7 +163,7 @@ def select_feed(
         if _fits(own, stance[indices[slot]], exposure):
             pool[found] = indices[slot]
             found += 1
-    n = min(found, out.shape[0])
+    n: int = min(found, out.shape[0])
     for k in range(n):
         other = k + int(_uniform(word, k) * (found - k))
         out[k] = pool[other]

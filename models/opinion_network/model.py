@@ -99,7 +99,7 @@ class OpinionNetwork(abm.Model):
         self.posts: dict[int, Message] = {}
         self._series: list[dict[str, Any]] = []
         survey, self.network = society(scenario, seeds.population, seeds.network)
-        columns = columns_of(scenario, survey, seeds.population)
+        columns: dict[str, Any] = dict(columns_of(scenario, survey, seeds.population))
         self.population = Population(self, **columns)
         self._link = (self.network.indptr, self.network.indices)
         self.cohort = self._new_cohort()
@@ -136,7 +136,7 @@ class OpinionNetwork(abm.Model):
     def writes_today(self, citizen: Citizen, day: int) -> bool:
         """Whether the citizen writes a post on this day."""
         chance = self.uniform("write", key=citizen.key, occasion=day)
-        return chance < self.scenario.writing_probability
+        return bool(chance < self.scenario.writing_probability)
 
     def voice_of(self, citizen: Citizen) -> int:
         """The stance that the citizen will take in public."""
@@ -285,7 +285,10 @@ class OpinionNetwork(abm.Model):
         keys = np.arange(self.population.n)
         spread = 2.0 * uniforms(self.seeds.population, "confidence", keys) - 1.0
         scenario = self.scenario
-        return np.maximum(scenario.confidence_bound + scenario.confidence_spread * spread, 0.0)
+        bounds: NDArray[np.float64] = np.maximum(
+            scenario.confidence_bound + scenario.confidence_spread * spread, 0.0
+        )
+        return bounds
 
     def _friends_share(self, row: int) -> float:
         if self.scenario.exposure == "none":

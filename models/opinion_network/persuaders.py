@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from simpy.events import Event
 
 from abm.models.opinion_network.questions import canned_post
 
@@ -48,7 +50,7 @@ def campaigns(scenario: OpinionScenario) -> tuple[Campaign, ...]:
     return tuple(campaign for campaign in both if campaign.budget > 0)
 
 
-def run_campaign(model: OpinionNetwork, campaign: Campaign) -> Iterator[Any]:
+def run_campaign(model: OpinionNetwork, campaign: Campaign) -> Generator[Event, Any, Any]:
     """Post on a Poisson clock until the budget is spent; potency and reach count as of then."""
     time = 0.0
     for number in range(campaign.budget):

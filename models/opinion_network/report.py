@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -150,13 +151,15 @@ def _print_counts(out: Console, counts: pl.DataFrame) -> None:
 
 def _say_how(out: Console, runs: pl.DataFrame, varies: Sequence[str]) -> None:
     n = runs["replication"].n_unique()
+    runs_word = "replication" if n == 1 else "replications"
     out.print(
-        f"Intervals: Student's t over {n} replications, paired by replication in differences. "
+        f"Intervals: Student's t over {n} {runs_word}, paired by replication in differences. "
         f"Varied between replications: {', '.join(varies)}. "
         f"Held fixed: {', '.join(results.FIXED)}."
     )
     out.print(
-        "Without brackets: the same in all replications. r is undefined where an arm does not vary."
+        "Without brackets: the same in all replications, or a single one. r is undefined (-) where "
+        "an arm does not vary."
     )
 
 
@@ -171,15 +174,15 @@ def _draw(
     label, facts = "; ".join(study.manifest["labels"]), _facts(study)
     for group in groups:
         mine = shares.filter(pl.col("group") == group)
-        note = f"Means over {mine['n'].max()} replications."
+        note = f"Means over {int(mine['n'].to_numpy().max())} replications."
         figure = shares_figure(shares, group, arms)
         save(figure, folder, f"shares_{group}", mine, facts, label=label, notes=[note])
         daily = results.trajectory(study, tuple(AXES), group, study.manifest["varies"])
         figure = trajectories_figure(daily, arms)
         save(figure, folder, f"trajectories_{group}", daily, facts, label=label)
-        if differences is None:
-            continue
-        for control in differences["control"].unique(maintain_order=True):
+        if differences is not None:
+            # Differences to a placebo in which nobody changes are the shares themselves.
+            control = differences["control"][-1]
             drawn = differences.filter((pl.col("group") == group) & (pl.col("control") == control))
             figure = differences_figure(differences, group, control, arms)
             name = f"differences_to_{control}_{group}"
@@ -216,10 +219,12 @@ def _named(value: str) -> str:
 
 
 def _percent(part: pl.DataFrame, kind: str) -> str:
-    """Estimate and interval in per cent; the estimate alone where all replications agree."""
+    """Estimate and interval in per cent; the estimate alone where there is nothing to add."""
     row = part.filter(pl.col("outcome") == kind).row(0, named=True)
     middle, low, high = (100.0 * row[name] + 0.0 for name in ("estimate", "low", "high"))
-    if low == high:
+    if math.isnan(middle):
+        return "undefined"
+    if low == high or math.isnan(low):
         return f"{middle:.1f}"
     return f"{middle:.1f} [{low:.1f}, {high:.1f}]"
 

@@ -132,7 +132,7 @@ def answer_counts(study: StudyFolder) -> pl.DataFrame:
     An answerer that is code (a rule, the truth) infers nothing: its answers are computed.
     """
     manifests = [run.manifest for run in study.runs() if run.finished]
-    inferred = _inferred(study.folder)
+    inferred = _inferred(study.folder / "ledger.sqlite")
     rows: list[dict[str, Any]] = []
     for name in study.manifest["answerers"]:
         mine = [m for m in manifests if m["answerer"] == name]
@@ -157,9 +157,8 @@ def answer_counts(study: StudyFolder) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-def _inferred(folder: Path) -> dict[str, int]:
+def _inferred(path: Path) -> dict[str, int]:
     """Fingerprint -> distinct answers in the study's ledger."""
-    path = folder / "ledger.sqlite"
     if not path.exists():
         return {}
     counts: dict[str, int] = {}

@@ -115,9 +115,12 @@ def _spread(
     u = uniforms(seed, "place within stance", keys)
     if scenario.binary:
         coin = np.where(u < 0.5, -1.0, 1.0)
-        return np.where(middle == 0.0, coin, np.sign(middle))
+        side: NDArray[np.float64] = np.where(middle == 0.0, coin, np.sign(middle))
+        return side
     width = 2.0 / (N_STANCES - 1)
     low = np.maximum(middle - width / 2, -1.0)
     high = np.minimum(middle + width / 2, 1.0)
     # The upper border belongs to the next stance; stay just below it.
-    return np.minimum(low + u * (high - low), np.where(high < 1.0, high - 1e-9, 1.0))
+    below = np.where(high < 1.0, high - 1e-9, 1.0)
+    place: NDArray[np.float64] = np.minimum(low + u * (high - low), below)
+    return place

@@ -49,7 +49,8 @@ def assimilated(own: Opinion, heard: Opinion, bias: float, self_weight: float) -
     """
     support = own**bias * heard
     against = (1.0 - own) ** bias * (1.0 - heard)
-    return (self_weight * own + support) / (self_weight + support + against)
+    moved: Opinion = (self_weight * own + support) / (self_weight + support + against)
+    return moved
 
 
 def biased_assimilation(

@@ -127,8 +127,7 @@ def degroot_influence(weights: ArrayLike) -> Floats:
     )
     right = np.zeros(n + 1)
     right[-1] = 1.0
-    result: Floats = np.linalg.lstsq(system, right, rcond=None)[0]
-    return result
+    return np.asarray(np.linalg.lstsq(system, right, rcond=None)[0], dtype=np.float64)
 
 
 def friedkin_johnsen(
@@ -189,7 +188,8 @@ def friedkin_johnsen_limit(
         "I - A W is singular: a closed group has susceptibility 1 throughout; "
         "give one of its members an anchor (susceptibility < 1) or use degroot_influence",
     )
-    result: Floats = np.linalg.solve(left, (1.0 - a) * np.asarray(initial, dtype=np.float64))
+    right = (1.0 - a) * np.asarray(initial, dtype=np.float64)
+    result: Floats = np.linalg.solve(left, right).astype(np.float64)
     return result
 
 

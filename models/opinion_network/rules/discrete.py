@@ -6,6 +6,8 @@ Probability 3. q-voter with independence: Nyczka, Sznajd-Weron & Cislo (2012), P
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import solve_banded
@@ -176,7 +178,7 @@ def q_voter_critical(q: int) -> float:
     >>> q_voter_critical(2), q_voter_critical(3)
     (0.3333333333333333, 0.3333333333333333)
     """
-    return (q - 1.0) / (q - 1.0 + 2.0 ** (q - 1.0))
+    return (q - 1.0) / float(q - 1.0 + 2.0 ** (q - 1.0))
 
 
 def q_voter_magnetisation(independence: float) -> float:
@@ -187,4 +189,4 @@ def q_voter_magnetisation(independence: float) -> float:
     >>> round(q_voter_magnetisation(0.1), 4)
     0.8819
     """
-    return max(0.0, (1.0 - 3.0 * independence) / (1.0 - independence)) ** 0.5
+    return math.sqrt(max(0.0, (1.0 - 3.0 * independence) / (1.0 - independence)))
