@@ -123,8 +123,12 @@ class Mixture:
         return self._names[bisect_right(self._bounds, drawn)]
 
     def names_for(self, keys: Sequence[int | str]) -> list[str]:
-        """Names of the policies of many agents, in order."""
-        return [self.policy_for(key) for key in keys]
+        """Names of the policies of many agents, in order: `policy_for` of each, as a column."""
+        words = np.array([as_word(key) for key in keys], dtype=np.uint64)
+        drawn = uniforms(self.seed, self.purpose, words)
+        places = np.searchsorted(self._bounds, drawn, side="right").tolist()
+        pairs = zip(words.tolist(), places, strict=True)
+        return [self._exact.get(word) or self._names[place] for word, place in pairs]
 
     peek = policy_for
 

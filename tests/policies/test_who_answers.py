@@ -63,6 +63,16 @@ def test_a_larger_share_only_adds_agents():
     assert all(b == "llm" for a, b in zip(small, large, strict=True) if a == "llm")
 
 
+@pytest.mark.parametrize("keys", [None, range(0, 300, 2)])
+def test_the_column_of_names_is_the_name_of_each(keys):
+    mixture = Mixture({"a": 0.2, "b": 0.0, "c": 0.8}, seed=9, keys=keys)
+    everybody = [*range(300), "newborn", 2**63 + 5]
+    assert mixture.names_for(everybody) == [
+        mixture.policy_for(key, ask(), 0.0) for key in everybody
+    ]
+    assert mixture.names_for([]) == []
+
+
 def test_names_of_respondents_serve_as_keys():
     keys = [f"respondent {n}" for n in range(10)]
     names = Mixture({"llm": 0.3, "rule": 0.7}, seed=1, keys=keys).names_for(keys)
