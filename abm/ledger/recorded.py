@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 from abm.errors import PolicyError, require
 from abm.ledger.schema import Entry, Failure, answer_key, holds_content
 from abm.ledger.store import Ledger
+from abm.policies.answering import check_answer
 from abm.policies.base import Policy
 from abm.policies.coverage import DEFAULT_FLOOR, as_measured, judged
 from abm.questions import Answer, Request
@@ -224,6 +225,7 @@ class Recorded:
         entries, failures = [], []
         for (key, row), answer in zip(first.items(), answers, strict=True):
             one, measured = asked[row], as_measured(answer)
+            check_answer(repr(self.inner), one.request, measured)
             entry = Entry(self.fingerprint, one.request, measured)
             if holds_content(measured):
                 entries.append(entry)

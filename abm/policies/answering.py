@@ -16,7 +16,7 @@ from abm.errors import DecisionFailed, PolicyError, ScenarioError, require
 from abm.policies.base import Policy
 from abm.questions import Answer, Request, Status
 
-__all__ = ["Answerer", "FailureHandling", "Outcome", "Skipped", "Ticket"]
+__all__ = ["Answerer", "FailureHandling", "Outcome", "Skipped", "Ticket", "check_answer"]
 
 
 class Ticket(NamedTuple):
@@ -191,7 +191,7 @@ class Answerer:
             policy=name,
         )
         for request, answer in zip(requests, answers, strict=True):
-            _check(name, request, answer)
+            check_answer(name, request, answer)
         return answers
 
     def _handle(self, ticket: Ticket, answer: Answer) -> Outcome:
@@ -229,7 +229,8 @@ class Answerer:
         )
 
 
-def _check(name: str, request: Request, answer: Answer) -> None:
+def check_answer(name: str, request: Request, answer: Answer) -> None:
+    """Refuse an answer that says `ok` and is no answer to this request."""
     if not answer.ok:
         return
     options = request.question.options

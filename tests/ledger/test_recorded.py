@@ -6,7 +6,7 @@ import sys
 import polars as pl
 import pytest
 
-from abm.errors import DecisionFailed, LedgerError, ReplayMiss
+from abm.errors import DecisionFailed, LedgerError, PolicyError, ReplayMiss
 from abm.ledger import (
     Asked,
     Entry,
@@ -102,6 +102,18 @@ def test_an_answer_is_on_disk_before_it_is_seen(tmp_path, monkeypatch):
         assert policy.counts.inferred == 1
         assert policy.inner.asked == [[1], [1]]
         assert len(ledger) == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Answer(scores=(0.0,)), Answer(scores=(0.0, float("nan"))), Answer(), Answer(text="yes")],
+)
+def test_what_is_no_answer_is_not_stored(ledger, answer):
+    policy = Recorded(Model({1: [answer]}), ledger)
+    with pytest.raises(PolicyError, match="expected 2 log-scores"):
+        policy.answer(ages(1))
+    assert len(ledger) == 0
+    assert policy.answer(ages(1))[0].ok
 
 
 def test_large_batches_are_committed_in_parts_and_answers_do_not_depend_on_it(tmp_path):
