@@ -183,7 +183,7 @@ def neighbour_correlation(opinions: ArrayLike, indptr: ArrayLike, indices: Array
 
     Examples
     --------
-    >>> neighbour_correlation([0.0, 1.0], [0, 1, 2], [1, 0])
+    >>> round(neighbour_correlation([0.0, 1.0], [0, 1, 2], [1, 0]), 6)
     -1.0
     """
     x = np.asarray(opinions, dtype=np.float64)

@@ -113,8 +113,8 @@ def degroot_influence(weights: ArrayLike) -> Floats:
 
     Examples
     --------
-    >>> degroot_influence([[0.5, 0.5], [0.5, 0.5]]).tolist()
-    [0.5, 0.5]
+    >>> degroot_influence([[0.5, 0.5], [1.0, 0.0]]).round(6).tolist()
+    [0.666667, 0.333333]
     """
     w = _stochastic(weights)
     n = w.shape[0]
