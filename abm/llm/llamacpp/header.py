@@ -9,6 +9,7 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 an
 
 from __future__ import annotations
 
+import math
 import mmap
 import re
 import struct
@@ -35,6 +36,7 @@ _SCALARS = {
     12: "d",
 }
 _STRING, _ARRAY = 8, 9
+_MOST_DIMENSIONS = 4
 
 # ggml type -> (elements per block, bytes per block). A type that is not here is checked only for
 # where it starts.
@@ -171,10 +173,9 @@ class _Reader:
             self.skip(count * struct.calcsize("<" + _SCALARS[kind]))
             return int(count)
         for _ in range(count):
-            if kind == _STRING:
-                self.skip(self.take("Q"))
-            else:
-                self.array()
+            if kind != _STRING:
+                raise KeyError(f"array of type {kind}")
+            self.skip(self.take("Q"))
         return int(count)
 
 
@@ -194,9 +195,10 @@ def _parse(path: Path, data: mmap.mmap) -> Header:
 def _tensor_ends(reader: _Reader, n_tensors: int) -> Iterator[int]:
     for _ in range(n_tensors):
         reader.text()
-        count = 1
-        for _ in range(reader.take("I")):
-            count *= reader.take("Q")
+        n_dimensions = reader.take("I")
+        if n_dimensions > _MOST_DIMENSIONS:
+            raise OverflowError(f"a tensor of {n_dimensions} dimensions")
+        count = math.prod(reader.take("Q") for _ in range(n_dimensions))
         block, size = _TYPES.get(reader.take("I"), (1, 0))
         yield int(reader.take("Q")) + count // block * size
 

@@ -17,7 +17,7 @@ from abm.errors import BackendError, MissingExtra
 __all__ = ["build", "hardware", "last_words", "library"]
 
 _WORDS: deque[str] = deque(maxlen=20)
-_ERROR, _WARNING = 3, 2
+_WARNING, _ERROR = 3, 4
 _KEEP: list[Any] = []  # the C side holds the callback; Python must not collect it
 
 

@@ -1,0 +1,104 @@
+"""`fast` answers differ from `strict` ones by rounding only."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from backend_contract import total_variation
+
+from abm.llm import LlamaCpp
+from abm.questions import Prompt, TextConstraint
+
+pytestmark = pytest.mark.llama
+
+WORDS = ["you", "are", "the", "friends", "read", "your", "post", "and", "park", "age", "topic"]
+
+
+def test_total_variation_to_strict_is_below_two_in_a_thousand(gguf_files):
+    """99th percentile over 120 prompts of an F16 model with random weights (seed 11)."""
+    draw = random.Random(11)
+    shared = [" ".join(draw.choices(WORDS, k=60)) + "\n" for _ in range(3)]
+    prompts = [
+        Prompt.plain(draw.choice(shared), " ".join(draw.choices(WORDS, k=draw.randint(5, 50))))
+        for _ in range(120)
+    ]
+    menus = [[*"1234567"] if k % 2 else ["yes", "no"] for k in range(120)]
+    with (
+        LlamaCpp(gguf_files["F16"], n_threads=1) as strict,
+        LlamaCpp(gguf_files["F16"], n_threads=1, mode="fast") as fast,
+    ):
+        pairs = zip(strict.score(prompts, menus), fast.score(prompts, menus), strict=True)
+        distances = [_within_menu(a, b) for a, b in pairs]
+    assert np.quantile(distances, 0.99) < 2e-3
+    assert max(distances) > 0
+
+
+def _within_menu(a, b) -> float:
+    """Total variation of the normalised distributions; the menus of a random model have no mass."""
+    p, q = (np.exp(np.array(x.scores) - np.logaddexp.reduce(x.scores)) for x in (a, b))
+    return float(np.abs(p - q).sum() / 2)
+
+
+@pytest.mark.slow
+def test_total_variation_of_the_embedded_model_over_a_thousand_prompts():
+    """Situations of all its kinds (seed 12); within the menu and with the rest of the mass."""
+    pytest.importorskip("llama_cpp", reason="needs the extra `llama`")
+    from abm.llm import embedded
+    from abm.llm.embedded.language.kinds import KINDS
+    from abm.llm.embedded.language.sampling import sample
+
+    draw = random.Random(12)
+    kinds = [kind for kind in KINDS.values() if kind.menus]
+    prompts, menus = [], []
+    for k in range(1000):
+        situation = sample(draw, kinds[k % len(kinds)])
+        prompts.append(_prompt(situation))
+        menus.append(situation.options)
+    with (
+        embedded.backend(n_threads=1) as strict,
+        embedded.backend(n_threads=1, mode="fast") as fast,
+    ):
+        exact, free = strict.score(prompts, menus), fast.score(prompts, menus)
+    assert all(a.status == b.status == "ok" for a, b in zip(exact, free, strict=True))
+    for distance in (_within_menu, total_variation):
+        found = [distance(a, b) for a, b in zip(exact, free, strict=True)]
+        assert np.quantile(found, 0.99) < 2e-3
+
+
+def _prompt(situation) -> Prompt:
+    from abm.llm.embedded.language.grammar import blocks, field_texts
+    from abm.llm.embedded.language.kinds import KINDS
+    from abm.questions import Template
+
+    kind = KINDS[situation.kind]
+    template = Template(blocks(kind, situation.options, situation.paraphrase))
+    return template.render(field_texts(situation))
+
+
+def test_windows_of_any_size_give_the_same_answers_up_to_rounding(gguf_files):
+    draw = random.Random(13)
+    prompts = [
+        Prompt.plain(*("park " * draw.randint(1, 9) for _ in range(draw.randint(1, 4))), "answer:")
+        for _ in range(24)
+    ]
+    menus = [["yes", "no"], [*"1234567"], [f"{k} park" for k in range(50)]] * 8
+    found = []
+    for n_parallel in (1, 3, 32):
+        with LlamaCpp(gguf_files["F16"], n_threads=1, mode="fast", n_parallel=n_parallel) as model:
+            found.append(model.score(prompts, menus))
+    for one, other in zip(found[0] * 2, found[1] + found[2], strict=True):
+        assert _within_menu(one, other) < 2e-3
+
+
+def test_texts_written_together_are_those_written_alone_but_for_rounding(gguf_files):
+    """Draws differ only where rounding crosses one; at most one text in eight (seed 14)."""
+    prompts = [Prompt.plain("topic: parks\n", f"you are {k} ") for k in range(24)]
+    bound = [TextConstraint(12)] * 24
+    found = []
+    for n_parallel in (1, 8):
+        with LlamaCpp(gguf_files["F16"], n_threads=1, mode="fast", n_parallel=n_parallel) as model:
+            found.append(model.generate(prompts, bound, range(24)))
+    same = sum(a.text == b.text for a, b in zip(*found, strict=True))
+    assert same >= 21
