@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
+from heapq import heappush
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import mesa
 import numpy as np
 from simpy.events import Event, ProcessGenerator, Timeout
 
+from abm.engine.environment import NORMAL
 from abm.engine.mesa_adapter import ClockedModel
 from abm.engine.process import Process
 from abm.engine.view import View
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Agent", "check_agent_class"]
 
+_new = Timeout.__new__
 _Child = TypeVar("_Child", bound="Agent")
 _ENGINE_NAMES = frozenset({"model", "births", "_life", "_others", "_removed"})
 
@@ -123,7 +126,16 @@ class Agent(mesa.Agent):  # type: ignore[misc]
             raise EngineError(
                 f"wait({delay!r}), expected a duration >= 0", argument="delay", value=delay
             )
-        return Timeout(self.model.env, delay, value)
+        # `Timeout(env, delay, value)` without its two function calls: agents mostly wait.
+        env = self.model.env
+        event = _new(Timeout)
+        event.env = env
+        event.callbacks = []
+        event._value = value
+        event._delay = delay
+        event._ok = True
+        heappush(env._queue, (env._now + delay, NORMAL, next(env._eid), event))  # type: ignore[misc]
+        return event
 
     def bear(self, kind: type[_Child], *args: Any, **kwargs: Any) -> _Child:
         """Create a child of class `kind`: its key is the hash of this key and the birth number."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import simpy
-from simpy.events import PENDING, Initialize, ProcessGenerator
+from simpy.events import PENDING, URGENT, Event, Initialize, ProcessGenerator
 
 from abm.engine.failures import blame
 from abm.errors import EngineError
@@ -72,10 +72,6 @@ class Process(simpy.Process):
                 blame(error, self.agent, env._now)
                 self._finish(False, error)
                 break
-            if self._ending:
-                event = None
-                self._close()
-                break
             try:
                 if event.callbacks is not None:
                     event.callbacks.append(self._resume)
@@ -96,6 +92,16 @@ class Process(simpy.Process):
             return
         self._ending = True
         if self is self.env._active_proc:
+            # It is running: it ends where an interrupt would reach it, after its next `yield`.
+            soon = Event(self.env)
+            soon._ok, soon._value = True, None
+            soon.callbacks.append(self._detach)
+            self.env.schedule(soon, URGENT)
+            return
+        self._detach()
+
+    def _detach(self, _: Any = None) -> None:
+        if self._value is not PENDING:
             return
         target = self._target
         if target is not None and target.callbacks is not None and self._resume in target.callbacks:
