@@ -82,9 +82,12 @@ class LLMPolicy:
     def _choices(self, requests: list[Request]) -> list[Answer]:
         if not requests:
             return []
-        prompts = [request.prompt for request in requests]
-        menus = [request.question.options or () for request in requests]
-        return [self._from_scored(scored) for scored in self.backend.score(prompts, menus)]
+        asked = [(request.prompt, request.question.options or ()) for request in requests]
+        distinct = list(dict.fromkeys(asked))  # fields that the template does not show
+        prompts, menus = zip(*distinct, strict=True)
+        scored = map(self._from_scored, self.backend.score(prompts, menus))
+        found = dict(zip(distinct, scored, strict=True))
+        return [found[one] for one in asked]
 
     def _texts(self, requests: list[Request]) -> list[Answer]:
         if not requests:

@@ -57,6 +57,13 @@ def test_choices_and_texts_are_one_batch_each_and_come_back_in_order():
     check_policy(policy, requests)
 
 
+def test_requests_that_differ_in_what_the_prompt_does_not_show_cost_one_inference():
+    backend = Backend()
+    requests = [BAN.request({"age": n // 3, "unseen": n}) for n in range(6)]
+    assert len(set(LLMPolicy(backend).answer(requests))) == 1
+    assert backend.sent == [2]
+
+
 def test_a_menu_without_mass_is_off_menu_and_keeps_its_scores():
     policy = LLMPolicy(Backend(lambda *_: Scored((-4.0, -5.0), 0.02)), coverage_floor=0.05)
     (answer,) = policy.answer([BAN.request({"age": 1})])
