@@ -227,16 +227,21 @@ def models(
 
 @app.command()
 def embedded(
-    arguments: Annotated[
-        list[str] | None, typer.Argument(help="Passed on to the evaluation.", hidden=True)
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model", "-m", metavar="FILE.gguf", help="Another training of it; the package's own."
+        ),
     ] = None,
+    per_kind: Annotated[int, typer.Option(min=1, help="Situations per kind of question.")] = 300,
+    posts: Annotated[int, typer.Option(min=1, help="Posts that are written and read.")] = 2000,
 ) -> None:
     """Measure the embedded model against the rule it was trained towards.
 
     The embedded model is an instrument check: nothing it answers is evidence about people.
 
-    Example:  abm embedded
+    Example:  abm embedded --per-kind 100 --posts 200
     """
     from abm.cli.models import evaluate_embedded
 
-    evaluate_embedded(arguments or [])
+    evaluate_embedded(model, per_kind, posts)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from rich.padding import Padding
 from rich.text import Text
 
 from abm.cli import show
@@ -31,23 +32,29 @@ def describe(name: str) -> None:
         for text in (family.description, f"source: {family.source}" if family.source else ""):
             if text:
                 show.console.print(Text(text))
-    columns = ("parameter", "default", "range", "unit", "meaning", "source of the default")
     show.console.print()
-    show.table("", columns, [_row(p) for p in cls.Scenario.parameters()])
+    show.console.print(Text("parameters", style="bold"))
+    for p in cls.Scenario.parameters():
+        _show_parameter(p)
     _show_questions(cls)
     for file in studies_of(name):
         show.console.print(f"study: {name}/{file.stem}   (abm study {name}/{file.stem})")
 
 
-def _row(p: Parameter) -> tuple[str, ...]:
-    default = "required" if p.default is ... else _plain(p.default)
-    return (p.name, default, p.range, p.unit, p.doc, p.source)
+def _show_parameter(p: Parameter) -> None:
+    """`name = default [unit]   range`, and below it what it means and where the default is from."""
+    default = "(required)" if p.default is ... else _plain(p.default)
+    unit = f" {p.unit}" if p.unit else ""
+    show.console.print(Text.assemble((f"  {p.name}", "bold"), f" = {default}{unit}   {p.range}"))
+    if p.doc or p.source:
+        source = f" (default: {p.source})" if p.source else ""
+        show.console.print(Padding(Text(f"{p.doc}{source}", style="dim"), (0, 0, 0, 6)))
 
 
 def _plain(value: Any) -> str:
     if value is None:
         return "none"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
 def _show_questions(cls: Any) -> None:
@@ -65,8 +72,9 @@ def _show_questions(cls: Any) -> None:
         show.table("", ("role", "rule twin"), [(r, repr(twin)) for r, twin in roles.items()])
 
 
-def evaluate_embedded(arguments: Sequence[str]) -> None:
+def evaluate_embedded(model: Path | None, per_kind: int, posts: int) -> None:
     """Print the evaluation of the embedded model."""
     from abm.llm.embedded import evaluate
 
-    evaluate.main(list(arguments))
+    arguments = ["--per-kind", str(per_kind), "--posts", str(posts)]
+    evaluate.main([*arguments, *(["--model", str(model)] if model else [])])
