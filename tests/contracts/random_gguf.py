@@ -65,19 +65,7 @@ def write_random_gguf(
     """An F16 model of `n_layers` layers; about 0.2 million parameters as it stands."""
     tokens, types, merges = vocabulary()
     rng = np.random.default_rng(seed)
-    n_heads, n_heads_kv, n_hidden = 4, 2, 2 * width
     writer = gguf.GGUFWriter(str(path), "llama")
-    writer.add_name("random")
-    writer.add_context_length(n_ctx)
-    writer.add_embedding_length(width)
-    writer.add_block_count(n_layers)
-    writer.add_feed_forward_length(n_hidden)
-    writer.add_head_count(n_heads)
-    writer.add_head_count_kv(n_heads_kv)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_dimension_count(width // n_heads)
-    writer.add_vocab_size(len(tokens))
-    writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_F16))
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")
     writer.add_token_list(tokens)
@@ -88,6 +76,32 @@ def write_random_gguf(
     writer.add_add_bos_token(True)
     if template is not None:
         writer.add_chat_template(template)
+    _write_body(writer, rng, len(tokens), n_layers, width, n_ctx, scale)
+    return path
+
+
+def _write_body(
+    writer: gguf.GGUFWriter,
+    rng: np.random.Generator,
+    n_tokens: int,
+    n_layers: int,
+    width: int,
+    n_ctx: int,
+    scale: float,
+) -> None:
+    """Everything but the vocabulary: four heads, two of keys and values."""
+    n_heads, n_heads_kv, n_hidden, head = 4, 2, 2 * width, width // 4
+    writer.add_name("random")
+    writer.add_context_length(n_ctx)
+    writer.add_embedding_length(width)
+    writer.add_block_count(n_layers)
+    writer.add_feed_forward_length(n_hidden)
+    writer.add_head_count(n_heads)
+    writer.add_head_count_kv(n_heads_kv)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_dimension_count(head)
+    writer.add_vocab_size(n_tokens)
+    writer.add_file_type(int(gguf.LlamaFileType.MOSTLY_F16))
 
     def matrix(name: str, rows: int, columns: int, size: float = 1.0) -> None:
         values = rng.normal(0.0, size * scale / np.sqrt(columns), (rows, columns))
@@ -96,8 +110,7 @@ def write_random_gguf(
     def ones(name: str) -> None:
         writer.add_tensor(name, np.ones(width, dtype=np.float32))
 
-    head = width // n_heads
-    matrix("token_embd.weight", len(tokens), width, np.sqrt(width))
+    matrix("token_embd.weight", n_tokens, width, np.sqrt(width))
     for layer in range(n_layers):
         block = f"blk.{layer}."
         ones(block + "attn_norm.weight")
@@ -110,12 +123,11 @@ def write_random_gguf(
         matrix(block + "ffn_up.weight", n_hidden, width)
         matrix(block + "ffn_down.weight", width, n_hidden)
     ones("output_norm.weight")
-    matrix("output.weight", len(tokens), width, 3.0)
+    matrix("output.weight", n_tokens, width, 3.0)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return path
 
 
 def quantise(source: Path, target: Path) -> Path:
@@ -131,3 +143,25 @@ def quantise(source: Path, target: Path) -> Path:
     )
     assert code == 0, f"llama_model_quantize gave {code}"
     return target
+
+
+def write_spm_gguf(path: Path, *, seed: int = 3) -> Path:
+    """A one-layer model with a SentencePiece vocabulary (as of Llama 2) that could spell `</s>`."""
+    pieces = ["\N{LOWER ONE EIGHTH BLOCK}", "</", "</s", "s>", *map(chr, range(33, 127))]
+    words = ["ye", "yes", "no", "pa", "par", "park", "an", "ans", "answ"]
+    pieces += [text for word in words for text in (word, "\N{LOWER ONE EIGHTH BLOCK}" + word)]
+    tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *pieces]
+    kinds = gguf.TokenType
+    types = [kinds.UNKNOWN, kinds.CONTROL, kinds.CONTROL]
+    types += [kinds.BYTE] * 256 + [kinds.NORMAL] * len(pieces)
+    writer = gguf.GGUFWriter(str(path), "llama")
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(tokens)
+    writer.add_token_scores([0.0] * 259 + [float(len(piece)) for piece in pieces])
+    writer.add_token_types([int(kind) for kind in types])
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    writer.add_add_bos_token(True)
+    _write_body(writer, np.random.default_rng(seed), len(tokens), 1, 64, 256, 1.0)
+    return path

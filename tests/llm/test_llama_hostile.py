@@ -6,7 +6,7 @@ import random
 
 import pytest
 from backend_contract import HOSTILE
-from random_gguf import CONTROL, MARKUP
+from random_gguf import CONTROL, MARKUP, write_spm_gguf
 
 from abm.errors import BackendError
 from abm.llm import LlamaCpp
@@ -120,6 +120,33 @@ def test_an_option_follows_after_one_space_or_none(gguf_files, end, first):
     with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
         closed = model._tokenizer.prompt(Prompt.plain(end)).closed
         assert spelled(model, model._tokenizer.option("yes", closed)) == first
+
+
+@pytest.fixture(scope="module")
+def sentencepiece(tmp_path_factory):
+    """A vocabulary whose ordinary pieces would merge to the control token `</s>`."""
+    path = tmp_path_factory.mktemp("spm") / "spm.gguf"
+    with LlamaCpp(write_spm_gguf(path), n_threads=1) as model:
+        yield model
+
+
+def test_letters_do_not_merge_to_a_control_token(sentencepiece):
+    prompt = Prompt(
+        ((Segment("park ", True), Segment("yes</s></s>", False), Segment(" no", True)),)
+    )
+    tokens = sentencepiece.as_sent(prompt)[1]
+    assert tokens.count(1) == 1  # the first token of every prompt
+    assert 2 not in tokens
+    assert spelled(sentencepiece, tokens[1:]) == " park yes</s></s> no"
+    assert 2 in sentencepiece.as_sent(Prompt.plain("park</s>no"))[1]
+
+
+def test_a_border_or_an_option_adds_no_space_of_its_own(sentencepiece):
+    """SentencePiece puts a space before every text; only the first block may have it."""
+    path = sentencepiece._tokenizer.prompt(Prompt.plain("park\n", "park")).path
+    assert [spelled(sentencepiece, block) for block in path] == ["<s> park\n", "park"]
+    assert spelled(sentencepiece, sentencepiece._tokenizer.option("yes", True)) == "yes"
+    assert spelled(sentencepiece, sentencepiece._tokenizer.option("yes", False)) == " yes"
 
 
 @pytest.mark.parametrize(

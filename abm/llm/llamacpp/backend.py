@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -37,6 +39,7 @@ LAYOUT = 1  # raise it whenever the layout of calls changes, because the last bi
 N_BATCH = 512
 MAX_LEAVES = 32
 MAX_NODES = 192
+_MENUS = 4096  # menus whose trees are remembered
 
 
 class LlamaCpp:
@@ -104,6 +107,7 @@ class LlamaCpp:
         self._contexts: dict[str, Any] = {}
         self._close = weakref.finalize(self, _free, self._model, self._contexts, os.getpid())
         self._process = os.getpid()
+        self._lock = threading.RLock()
         self.n_ctx = min(n_ctx, self._model.n_training_context or n_ctx)
         self.n_threads = n_threads or _default_threads()
         self.n_parallel = n_parallel
@@ -164,7 +168,8 @@ class LlamaCpp:
                 results[index] = job
         if jobs:
             scorer = score_strict if self.mode == "strict" else self._score_fast
-            results.update(scorer(self._context(self.mode), jobs, self._ends))
+            with self._using(self.mode) as context:
+                results.update(scorer(context, jobs, self._ends))
         return [results[index] for index in range(len(prompts))]
 
     def _score_fast(self, context: Context, jobs: list[ScoreJob], ends: NDArray[np.int64]) -> Any:
@@ -182,6 +187,8 @@ class LlamaCpp:
             return Scored(None, None, n_prompt, n_out, Status.CONTEXT_OVERFLOW, self._over(needed))
         found = self._menus.get(options)
         if found is None:
+            if len(self._menus) >= _MENUS:
+                self._menus.clear()
             found = self._menus[options] = rounds(options, MAX_LEAVES, MAX_NODES)
         return ScoreJob(index, path, options, found)
 
@@ -210,8 +217,8 @@ class LlamaCpp:
                 jobs.append(TextJob(index, path, constraint, int(seeds[index])))
         if jobs:
             together = 1 if self.mode == "strict" else self.n_parallel
-            context = self._context(self.mode)
-            results.update(write_texts(context, self._tokenizer, jobs, self._ends, together))
+            with self._using(self.mode) as context:
+                results.update(write_texts(context, self._tokenizer, jobs, self._ends, together))
         return [results[index] for index in range(len(prompts))]
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -223,9 +230,11 @@ class LlamaCpp:
             A text is empty or longer than the context; names its index.
         """
         self._open()
-        if "embed" not in self._contexts:
-            self._contexts["embed"] = Embedder(self._model, self._tokenizer, self.n_threads)
-        return self._contexts["embed"].embed(texts, self.n_ctx)  # type: ignore[no-any-return]
+        with self._lock:
+            if "embed" not in self._contexts:
+                self._contexts["embed"] = Embedder(self._model, self._tokenizer, self.n_threads)
+            embedder: Embedder = self._contexts["embed"]
+            return embedder.embed(texts, self.n_ctx)
 
     def as_sent(self, prompt: Prompt) -> tuple[str, tuple[int, ...]]:
         """The prompt exactly as sent (chat template applied) and its token ids."""
@@ -274,6 +283,18 @@ class LlamaCpp:
             f"{self.path.name} was closed; make a new LlamaCpp to go on",
         )
         return self._model
+
+    @contextmanager
+    def _using(self, mode: str) -> Iterator[Context]:
+        """The context of a mode, for one thread at a time; emptied if the work is interrupted."""
+        with self._lock:
+            context, done = self._context(mode), False
+            try:
+                yield context
+                done = True
+            finally:
+                if not done:
+                    context.clear()
 
     def _context(self, mode: str) -> Context:
         if mode not in self._contexts:
