@@ -28,7 +28,7 @@ __all__ = ["Agent", "check_agent_class"]
 
 _new = Timeout.__new__
 _Child = TypeVar("_Child", bound="Agent")
-_ENGINE_NAMES = frozenset({"model", "births", "_life", "_others", "_removed"})
+_ENGINE_NAMES = frozenset({"model", "births", "_life", "_removed", "_word"})
 
 
 class Agent(mesa.Agent):  # type: ignore[misc]
@@ -78,8 +78,8 @@ class Agent(mesa.Agent):  # type: ignore[misc]
     unique_id: int
     key: int | str
     births: int
+    _word: int
     _life: Process | None = None
-    _others: list[Process] | None = None
     _removed = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -104,8 +104,10 @@ class Agent(mesa.Agent):  # type: ignore[misc]
         if key is None and isinstance(parent, Agent):
             key = parent._next_child_key()
         self.key = model._agent_keys.claim(self, key)
+        self._word = agent_key(self.key)
         if type(self).life is not Agent.life:
-            self._life = model.process(self.life(), agent=self)
+            self._life = Process(model.env, self.life(), self)
+            model.desk.acted.add(type(self))
 
     # Life
 
@@ -115,10 +117,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
 
     def process(self, generator: ProcessGenerator) -> Process:
         """Start another process of this agent; it ends when the agent is removed."""
-        process = self.model.process(generator, agent=self)
-        self._others = [other for other in self._others or () if other.is_alive]
-        self._others.append(process)
-        return process
+        return self.model.process(generator, agent=self)
 
     def wait(self, delay: float, value: Any = None) -> Timeout:
         """Let time pass: `yield self.wait(1.5)`."""
@@ -151,9 +150,8 @@ class Agent(mesa.Agent):  # type: ignore[misc]
         self._removed = True
         super().remove()
         self.model._agent_keys.release(self)
-        for process in (self._life, *(self._others or ())):
-            if process is not None:
-                process.end()
+        if self._life is not None:
+            self._life.end()
 
     # Deciding
 
@@ -206,12 +204,12 @@ class Agent(mesa.Agent):  # type: ignore[misc]
         """How often it was asked this question before; 0 for a persistent question."""
         if question.draw == "persistent":
             return 0
-        return self.model.desk.occasions.get((agent_key(self.key), question.id), 0)
+        return self.model.desk.occasions.get((self._word, question.id), 0)
 
     def count_occasion(self, question: Question) -> None:
         """Remember that it was asked once more."""
         if question.draw != "persistent":
-            place = (agent_key(self.key), question.id)
+            place = (self._word, question.id)
             counts = self.model.desk.occasions
             counts[place] = counts.get(place, 0) + 1
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from abm.engine.decision import key_of
+from abm.engine.decision import word_of
 from abm.engine.rounds import Action, Activation
 from abm.errors import EngineError, require
-from abm.rng import agent_key, uniform, uniforms
+from abm.rng import uniform, uniforms
 
 if TYPE_CHECKING:
     from abm.engine.model import Model
@@ -63,7 +63,7 @@ class PoissonClocks(Activation):
         self.rate = rate
         self._drawn: dict[Any, int] = {}
         members = self.members()
-        words = np.array([agent_key(key_of(agent)) for agent in members], dtype=np.uint64)
+        words = np.array([word_of(agent) for agent in members], dtype=np.uint64)
         first = uniforms(model.chance_seed, self._purpose, words).tolist()
         for agent, draw in zip(members, first, strict=True):
             self._schedule(agent, draw)
@@ -75,7 +75,7 @@ class PoissonClocks(Activation):
 
     def _next(self, agent: Any) -> None:
         number = self._drawn.get(agent, 0)
-        draw = uniform(self.model.chance_seed, self._purpose, key_of(agent), number)
+        draw = uniform(self.model.chance_seed, self._purpose, word_of(agent), number)
         self._schedule(agent, draw)
 
     def _schedule(self, agent: Any, draw: float) -> None:

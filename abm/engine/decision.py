@@ -11,8 +11,9 @@ from simpy.events import Event, EventPriority
 from abm.engine.environment import DECISION, NORMAL, Environment
 from abm.errors import DecisionFailed, EngineError
 from abm.policies.answering import Outcome, Skipped, Ticket
+from abm.rng import agent_key
 
-__all__ = ["Decision", "Raised", "key_of"]
+__all__ = ["Decision", "Raised", "key_of", "word_of"]
 
 
 class Raised:
@@ -28,11 +29,13 @@ class Raised:
         "ticket",
         "time",
         "value",
+        "word",
     )
 
     def __init__(self, agent: Any, ticket: Ticket, occasion: int, time: float) -> None:
         self.agent, self.ticket, self.occasion, self.time = agent, ticket, occasion, time
         self.key: int | str = key_of(agent)
+        self.word = word_of(agent)
         self.outcome: Outcome | None = None
         self.error: DecisionFailed | None = None
         self.value: str | Skipped = ""
@@ -99,6 +102,12 @@ class Decision(Event):
 
     def trigger(self, event: Event) -> NoReturn:
         self.succeed(event)
+
+
+def word_of(agent: Any) -> int:
+    """The key of an agent as the 64-bit word that `abm.rng` counts with."""
+    word = getattr(agent, "_word", None)
+    return agent_key(key_of(agent)) if word is None else cast(int, word)
 
 
 def key_of(agent: Any) -> int | str:

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from simpy.events import Event
 
-from abm.engine.decision import Decision, Raised, key_of
+from abm.engine.decision import Decision, Raised, word_of
 from abm.engine.failures import blame, describe
 from abm.engine.view import view_of
 from abm.errors import AgentError, DecisionFailed, EngineError, PolicyError, QuestionError, require
 from abm.policies.answering import Outcome, Skipped, Ticket
 from abm.questions import Question, Transform, Value
-from abm.rng import agent_key, uniform, uniforms
+from abm.rng import uniform, uniforms
 
 if TYPE_CHECKING:
     from abm.engine.model import Model
@@ -124,7 +124,7 @@ class Desk:
         seed = None
         if question.text is not None:
             seed = int(
-                uniform(self.model.chance_seed, f"text:{question.id}", key_of(agent), occasion)
+                uniform(self.model.chance_seed, f"text:{question.id}", word_of(agent), occasion)
                 * 2**32
             )
         request = question.request(fields, seed=seed)
@@ -146,7 +146,7 @@ class Desk:
             return int(own(question))
         if question.draw == "persistent":
             return 0
-        return self.occasions.get((agent_key(key_of(agent)), question.id), 0)
+        return self.occasions.get((word_of(agent), question.id), 0)
 
     def _raise(self, agent: Any, question: Question, fields: Mapping[str, Value] | None) -> Raised:
         occasion = self.occasion(agent, question)
@@ -166,7 +166,7 @@ class Desk:
         if callable(own):
             own(question)
         elif question.draw != "persistent":
-            place = (agent_key(key_of(agent)), question.id)
+            place = (word_of(agent), question.id)
             self.occasions[place] = self.occasions.get(place, 0) + 1
 
     def _on_raise(self) -> None:
@@ -219,8 +219,8 @@ class Desk:
     def _uniforms(self, question: Question, batch: Sequence[Raised]) -> Sequence[float]:
         seed, purpose = self.model.chance_seed, f"decide:{question.id}"
         if len(batch) < _COLUMNAR:
-            return [uniform(seed, purpose, raised.key, raised.occasion) for raised in batch]
-        words = np.array([agent_key(raised.key) for raised in batch], dtype=np.uint64)
+            return [uniform(seed, purpose, raised.word, raised.occasion) for raised in batch]
+        words = np.array([raised.word for raised in batch], dtype=np.uint64)
         dates = np.array([raised.occasion for raised in batch], dtype=np.uint64)
         return cast(Sequence[float], uniforms(seed, purpose, words, dates).tolist())
 

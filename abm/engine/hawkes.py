@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from abm.engine.clocks import Rate, exponential, rate_of
-from abm.engine.decision import key_of
+from abm.engine.decision import word_of
 from abm.engine.rounds import Action, Activation
 from abm.errors import EngineError, require
 from abm.rng import uniform
@@ -199,4 +199,4 @@ class HawkesClocks(Activation):
             self._next(agent)
 
     def _uniform(self, agent: Any, number: int) -> float:
-        return uniform(self.model.chance_seed, f"hawkes:{self.name}", key_of(agent), number)
+        return uniform(self.model.chance_seed, f"hawkes:{self.name}", word_of(agent), number)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Model"]
 
+_UNCHANGED = Transform()
+
 
 class Model(ClockedModel):
     """A Mesa model on a SimPy clock, whose agents decide by asking policies.
@@ -110,6 +112,7 @@ class Model(ClockedModel):
         self._observed_times: dict[int, list[float]] = {}
         self._arrivals: list[Callable[[Any], None]] = []
         self._agent_keys = Keys()
+        self._lives: dict[Any, list[Process]] = {}
         super().__init__(*args, seed=seed, rng=rng, **kwargs)
         self.chance_seed = _chance_seed(self)
         handling = FailureHandling(failures) if isinstance(failures, str) else failures
@@ -159,10 +162,13 @@ class Model(ClockedModel):
         return At(self.env, time, value)
 
     def process(self, generator: ProcessGenerator, agent: Any = None) -> Process:
-        """Start a process; give the agent whose it is, so that failures can name it."""
+        """Start a process; give the agent whose it is: it ends when that agent is removed."""
+        process = Process(self.env, generator, agent)
         if agent is not None:
             self.desk.acted.add(type(agent))
-        return Process(self.env, generator, agent)
+            own = [other for other in self._lives.get(agent, ()) if other.is_alive]
+            self._lives[agent] = [*own, process]
+        return process
 
     def observe(self, what: Any, *args: Any, every: float = 1.0, start: float = 0.0) -> None:
         """Look at the model at start, start + every, ..., each time after the instant has settled.
@@ -240,7 +246,7 @@ class Model(ClockedModel):
 
     def transform_for(self, question: str, policy: str) -> Transform:
         """The transform of scores: declared for the question, else for the policy, else none."""
-        return self.transforms.get(question) or self.transforms.get(policy) or Transform()
+        return self.transforms.get(question) or self.transforms.get(policy) or _UNCHANGED
 
     # Interventions
 
@@ -275,6 +281,12 @@ class Model(ClockedModel):
         super().register_agent(agent)
         for arrived in self._arrivals:
             arrived(agent)
+
+    def deregister_agent(self, agent: Any) -> None:
+        """Forget an agent and end its processes. Called by `agent.remove()`."""
+        super().deregister_agent(agent)
+        for process in self._lives.pop(agent, ()):
+            process.end()
 
     def find(self, key: int | str) -> Agent:
         """The agent with this key, given as it is or as text."""

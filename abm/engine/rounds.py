@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from simpy.events import Event
 
-from abm.engine.decision import key_of
+from abm.engine.decision import word_of
 from abm.engine.environment import HIGH, URGENT
 from abm.errors import EngineError, require
-from abm.rng import agent_key, uniforms
+from abm.rng import uniforms
 
 if TYPE_CHECKING:
     from abm.engine.model import Model
@@ -150,7 +150,7 @@ class RandomSequential(FixedStep):
 
     def order(self, members: list[Any]) -> list[Any]:
         """Sorted by each agent's uniform for this round."""
-        words = np.array([agent_key(key_of(agent)) for agent in members], dtype=np.uint64)
+        words = np.array([word_of(agent) for agent in members], dtype=np.uint64)
         purpose = f"activation:{self.name}"
         places = uniforms(self.model.chance_seed, purpose, words, self.rounds)
         return [members[i] for i in np.argsort(places, kind="stable")]

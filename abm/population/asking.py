@@ -221,6 +221,7 @@ def _settle(
     if population._agents:
         own = (population._agents.get(i) for i in population.ids[rows].tolist())
         model.desk.acted.update({type(agent) for agent in own if agent is not None})
+    model.desk.flush()  # what was raised before is answered before: some policies have state
     results = model.answerer.settle(tickets)
     failed = [t for t, result in enumerate(results) if isinstance(result, DecisionFailed)]
     if failed:

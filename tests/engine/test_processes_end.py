@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mesa
 import pytest
 import simpy
 
@@ -104,6 +105,20 @@ def test_removal_ends_all_processes_of_an_agent(model):
     model.env.call_at(2.5, lambda _: busy.remove())
     model.run_until(10)
     assert model.log == [1.0, 2.0]
+
+
+def test_removal_ends_processes_that_the_model_started_for_an_agent(model):
+    def hobby(agent):
+        while True:
+            yield model.timeout(1)
+            model.log.append((model.now, agent.unique_id))
+
+    ours, plain = abm.Agent(model), mesa.Agent(model)
+    for agent in (ours, plain):
+        model.process(hobby(agent), agent=agent)
+        model.env.call_at(1.5, lambda _, agent=agent: agent.remove())
+    model.run_until(10)
+    assert model.log == [(1.0, 1), (1.0, 2)]
 
 
 def test_an_agent_may_be_removed_before_it_ever_ran_and_twice(model):
