@@ -12,6 +12,7 @@ Held out of training, by a hash and therefore for ever:
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from random import Random
 from zlib import crc32
 
@@ -23,7 +24,7 @@ from abm.llm.embedded.language.posts import STANCES, compose, n_variants
 from abm.llm.embedded.language.situation import Situation
 from abm.llm.embedded.language.topics import SEEN, TOPICS, UNSEEN
 
-__all__ = ["HELD_COMBINATIONS", "held_out", "post_held_out", "sample", "written"]
+__all__ = ["HELD_COMBINATIONS", "bare", "held_out", "post_held_out", "sample", "written"]
 
 HELD_COMBINATIONS = frozenset({(1, 2), (3, 1)})
 _SEEN, _UNSEEN = tuple(SEEN), tuple(UNSEEN)
@@ -72,9 +73,9 @@ def held_out(situation: Situation) -> set[str]:
     return reasons
 
 
-def _persona(rng: Random) -> Persona:
+def _persona(rng: Random, keep: float | None = None) -> Persona:
     """Often the six survey attributes, sometimes only some, with or without traits."""
-    keep = rng.choice((1.0, 1.0, 0.6, 0.3, 0.0))
+    keep = rng.choice((1.0, 1.0, 0.6, 0.3, 0.0)) if keep is None else keep
 
     def maybe(values: range) -> int | None:
         return rng.choice(values) if rng.random() < keep else None
@@ -131,6 +132,26 @@ def sample(rng: Random, kind: Kind, *, unseen: bool = False) -> Situation:
         reason=reason,
         view_wording=rng.randrange(2) if view is not None else 0,
         posts_wording=rng.randrange(2) if posts else 0,
+    )
+
+
+def bare(rng: Random, situation: Situation) -> Situation:
+    """The same question to a persona of one to three attributes who says and hears nothing else.
+
+    How a topic divides people is a product of two things that mean nothing alone, and full prompts
+    teach it slowly; these are short and show nothing else.
+    """
+    values = asdict(_persona(rng, 1.0))
+    kept = rng.sample(("party", "ideology", "party", "ideology", "age", "education", "income"), 3)
+    persona = Persona(**{name: values[name] for name in kept[: rng.choice((1, 2, 3))]})
+    return replace(
+        situation,
+        persona=persona,
+        view=None,
+        posts=(),
+        friends=None,
+        view_wording=0,
+        posts_wording=0,
     )
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from abm.llm.embedded.language.grammar import render
 from abm.llm.embedded.language.kinds import KINDS
-from abm.llm.embedded.language.sampling import held_out, post_held_out, sample, written
+from abm.llm.embedded.language.sampling import bare, held_out, post_held_out, sample, written
 from abm.llm.embedded.language.situation import Situation
 from abm.questions import distribution
 
@@ -30,6 +30,8 @@ PROMPT_WEIGHT = 0.004
 PROMPT_SHARE = 0.15
 POST_WEIGHT = 0.1
 END_WEIGHT = 1.0
+# Share of prompts that show only a persona, by what their second line is.
+BARE_SHARE = {"statement": 0.75, "post": 0.5, "": 0.35}
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,8 @@ class Examples:
         kind = rng.choices(kinds, [kind.weight for kind in kinds])[0]
         while True:
             situation = sample(rng, kind)
+            if kind.menus and "persona" in kind.parts and rng.random() < BARE_SHARE[kind.content]:
+                situation = bare(rng, situation)
             post = "" if kind.menus else written(rng, situation)
             if not held_out(situation) and not (post and post_held_out(post)):
                 return self._tokenise(situation, post, rng)

@@ -41,6 +41,6 @@ KINDS = (
         friends="would refuse",
         scenes={scene(offer)[:-1]: {"offer": offer} for offer in range(0, 101, 5)},
         scene_required=True,
-        weight=0.7,
+        weight=0.5,
     ),
 )

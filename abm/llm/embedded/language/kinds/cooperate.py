@@ -43,6 +43,6 @@ KINDS = (
         topic="working together",
         friends="cooperate",
         scenes={scene(partner)[:-1]: {"partner": partner} for partner in (None, True, False)},
-        weight=0.6,
+        weight=0.5,
     ),
 )

@@ -25,7 +25,7 @@ menu_instructions = (
 )
 
 
-def around(target: float, n_options: int, width: float = 0.15) -> list[float]:
+def around(target: float, n_options: int, width: float = 0.2) -> list[float]:
     """Log-scores of a discretised normal around `target`, on options spread evenly over [0, 1].
 
     Examples
@@ -70,6 +70,6 @@ KINDS = (
         friends="hold back",
         scenes={scene(tenths / 10)[:-1]: {"stock": tenths / 10} for tenths in range(11)},
         scene_required=True,
-        weight=1.2,
+        weight=1.5,
     ),
 )

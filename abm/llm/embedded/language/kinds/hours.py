@@ -41,6 +41,6 @@ KINDS = (
         friends="work long hours",
         scenes={scene(tenths / 10)[:-1]: {"tax": tenths / 10} for tenths in range(11)},
         scene_required=True,
-        weight=1.0,
+        weight=1.2,
     ),
 )

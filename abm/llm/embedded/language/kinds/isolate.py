@@ -46,6 +46,6 @@ KINDS = (
             for unwell in (False, True)
         },
         scene_required=True,
-        weight=0.7,
+        weight=0.5,
     ),
 )

@@ -41,6 +41,6 @@ KINDS = (
         friends="split evenly",
         scenes={scene(friend)[:-1]: {"friend": friend} for friend in (False, True)},
         scene_required=True,
-        weight=1.0,
+        weight=1.3,
     ),
 )

@@ -41,7 +41,7 @@ def _kind(points: int, instructions: tuple[str, ...], options: tuple[str, ...]) 
         rule=_rule,
         content="post",
         parts=frozenset(),
-        weight=0.6,
+        weight=0.35,
     )
 
 

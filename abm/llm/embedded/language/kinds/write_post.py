@@ -35,6 +35,6 @@ KINDS = (
         asks=("Post:", "Your post:"),
         menus={},
         rule=_rule,
-        weight=1.8,
+        weight=1.5,
     ),
 )
