@@ -92,6 +92,11 @@ def state(model):
     if collector is not None:
         found["model data"] = repr(collector.model_vars)
         found["agent data"] = repr(collector._agent_records)
+    recorder = getattr(model, "recorder", None)  # of Mesa 3.5: subscribes to the time
+    if recorder is not None:
+        found["recorded"] = [
+            recorder.get_table_dataframe(name).to_string() for name in recorder.registry.datasets
+        ]
     return found
 
 
