@@ -48,7 +48,8 @@ def _show_parameter(p: Parameter) -> None:
     show.console.print(Text.assemble((f"  {p.name}", "bold"), f" = {default}{unit}   {p.range}"))
     if p.doc or p.source:
         source = f" (default: {p.source})" if p.source else ""
-        show.console.print(Padding(Text(f"{p.doc}{source}", style="dim"), (0, 0, 0, 6)))
+        meaning = Padding(Text(f"{p.doc}{source}", style="dim"), (0, 0, 0, 6))
+        show.console.print(meaning, soft_wrap=False)
 
 
 def _plain(value: Any) -> str:

@@ -236,7 +236,7 @@ def test_the_installed_command_works_in_any_folder_and_stops_on_ctrl_c(here):
     command = [sys.executable, "-c", "from abm.cli import main; main()"]
     listed = subprocess.run([*command, "models"], capture_output=True, text=True, check=True)
     assert "opinion_network" in listed.stdout
-    slow = STUDY.replace("replications = 2", "replications = 2000")
+    slow = STUDY.replace("replications = 2", "replications = 400")
     (here / "town.toml").write_text(slow)
     with subprocess.Popen(
         [*command, "study", "town.toml"],
