@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abm.models.opinion_network.scale import opinion_of
-from abm.rng import chance
+from abm.rng import chance, stream_key
 
 if TYPE_CHECKING:
     from abm.models.opinion_network.scenario import OpinionScenario
@@ -42,8 +42,6 @@ class Citizens:
         Opinion at time 0.
     stance
         Public stance 1 to 7.
-    variant
-        Which phrasing of the canned post.
     posted
         Time of the latest post; 0 for the one from before the run.
     n_read
@@ -57,7 +55,6 @@ class Citizens:
     opinion: Floats
     initial: Floats
     stance: NDArray[np.int8]
-    variant: NDArray[np.int32]
     posted: Floats
     n_read: Whole
     bound: Floats
@@ -99,6 +96,7 @@ class ReadingCohort:
         self.indptr = np.asarray(network.indptr, dtype=np.int64)
         self.indices = np.asarray(network.indices, dtype=np.int64)
         self._restarts = 0
+        self._salt = np.uint64(stream_key(seed, "order of strangers"))
         self._pool = np.empty(int(np.diff(self.indptr).max(initial=0)) + 1, dtype=np.int64)
         self.time = 0.0
         self._configure(scenario)
@@ -108,7 +106,7 @@ class ReadingCohort:
     def arrays(self) -> tuple[NDArray[np.generic], ...]:
         """The columns that events can change."""
         c = self.citizens
-        return c.opinion, c.stance, c.variant, c.posted, c.n_read
+        return c.opinion, c.stance, c.posted, c.n_read
 
     def advance(self, until: float) -> None:
         """Apply all events up to and including `until`."""
@@ -131,7 +129,10 @@ class ReadingCohort:
             self._draw(at)
 
     def feed(self, row: int, own_stance: int, word: int) -> Whole:
-        """Authors whose posts a citizen is shown now; `word` is the chance of the occasion."""
+        """Authors whose posts a citizen is shown now, in order of rows.
+
+        A fixed order makes equal feeds equal requests. `word` is the chance of the occasion.
+        """
         from abm.models.opinion_network.kernel import select_feed
 
         out = np.empty(self.scenario.feed_size, dtype=np.int64)
@@ -143,10 +144,11 @@ class ReadingCohort:
             self.indices,
             self.scenario.exposure_code,
             np.uint64(word),
+            self._salt,
             out,
             self._pool,
         )
-        return out[:n]
+        return np.sort(out[:n])
 
     def friends_share(self, row: int) -> float:
         """Share of neighbours who agree in public (stance above 4); -1 without neighbours."""
@@ -221,7 +223,6 @@ class ReadingCohort:
             c.opinion,
             c.initial,
             c.stance,
-            c.variant,
             c.posted,
             c.n_read,
             c.stubborn,
@@ -235,6 +236,7 @@ class ReadingCohort:
             until,
             scenario.exposure_code,
             scenario.feed_size,
+            self._salt,
             scenario.rule_code,
             c.bound,
             self._numbers,

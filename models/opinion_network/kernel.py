@@ -133,13 +133,15 @@ def select_feed(
     indices: Whole,
     exposure: int,
     word: np.uint64,
+    salt: np.uint64,
     out: Whole,
     pool: Whole,
 ) -> int:
     """Authors whose posts the reader is shown, into `out`; returns how many.
 
-    Neighbours that fit the exposure come first, in random order. Missing ones are searched among
-    all citizens, at most 64 tries each. Nothing is found only if hardly anybody fits.
+    Neighbours that fit the exposure come first, in random order. Where some are missing, strangers
+    who fit are shown. Each reader has an own order of strangers, the same at every occasion, so
+    that a reader meets the same strangers day after day; 64 are tried for each missing post.
 
     Parameters
     ----------
@@ -151,6 +153,8 @@ def select_feed(
         0 none, 1 ordinary (neighbours only), 2 like-minded, 3 opposing.
     word
         Chance of this occasion.
+    salt
+        Chance of this run, for the order of strangers.
     out
         Room for the feed, shape (feed_size,).
     pool
@@ -170,12 +174,12 @@ def select_feed(
         pool[other] = pool[k]
     if exposure == 1:
         return n
-    number = out.shape[0]
+    order = salt ^ (np.uint64(reader + 1) * _MIX1)
     tries = 64 * (out.shape[0] - n)
-    while n < out.shape[0] and tries > 0:
-        candidate = int(_uniform(word, number) * stance.shape[0])
+    number = 0
+    while n < out.shape[0] and number < tries:
+        candidate = int(_uniform(order, number) * stance.shape[0])
         number += 1
-        tries -= 1
         known = candidate == reader or not _fits(own, stance[candidate], exposure)
         for k in range(n):
             known = known or out[k] == candidate
@@ -267,7 +271,6 @@ def advance(
     x: Floats,
     initial: Floats,
     stance: NDArray[np.int8],
-    variant: NDArray[np.int32],
     posted: Floats,
     n_read: Whole,
     fixed: NDArray[np.bool_],
@@ -281,6 +284,7 @@ def advance(
     until: float,
     exposure: int,
     feed_size: int,
+    salt: np.uint64,
     rule: int,
     bound: Floats,
     numbers: Floats,
@@ -303,10 +307,20 @@ def advance(
         i, word = rows[event], words[event]
         if writes[event]:
             stance[i] = _stance(_voiced(i, x[i], stance, indptr, indices, conformity))
-            variant[i] = int(_uniform(word, 0) * 2147483647.0)
             posted[i] = times[event]
         elif not fixed[i]:
-            n = select_feed(i, _stance(x[i]), stance, indptr, indices, exposure, word, feed, pool)
+            n = select_feed(
+                i,
+                _stance(x[i]),
+                stance,
+                indptr,
+                indices,
+                exposure,
+                word,
+                salt,
+                feed,
+                pool,
+            )
             for k in range(n):
                 read[k] = (stance[feed[k]] - 4.0) / 3.0
             n_read[i] += n

@@ -102,6 +102,7 @@ class OpinionNetwork(abm.Model):
         columns: dict[str, Any] = dict(columns_of(scenario, survey, seeds.population))
         self.population = Population(self, **columns)
         self._link = (self.network.indptr, self.network.indices)
+        self._phrasing = self.population["phrasing"]
         self.cohort = self._new_cohort()
         self.population.attach(self.cohort)
         self.citizens = self._new_citizens()
@@ -127,11 +128,10 @@ class OpinionNetwork(abm.Model):
         if row in self.posts:
             return self.posts[row]
         self.population.catch_up()
-        columns = self.cohort.citizens
-        stance, variant = int(columns.stance[row]), int(columns.variant[row])
-        text = canned_post(self.scenario.topic, stance, variant)
-        name, time = f"{row}/{variant}", float(columns.posted[row])
-        return Message(name, row, time, text, stance, self.scenario.topic)
+        columns, topic = self.cohort.citizens, self.scenario.topic
+        stance, time = int(columns.stance[row]), float(columns.posted[row])
+        text = canned_post(topic, stance, int(self._phrasing[row]))
+        return Message(f"{row}@{time:.6f}", row, time, text, stance, topic)
 
     def writes_today(self, citizen: Citizen, day: int) -> bool:
         """Whether the citizen writes a post on this day."""
@@ -266,7 +266,7 @@ class OpinionNetwork(abm.Model):
     # ------------------------------------------------------------------ building
 
     def _new_cohort(self) -> ReadingCohort:
-        names = ["opinion", "initial", "stance", "variant", "posted", "n_read", "bound", "stubborn"]
+        names = ["opinion", "initial", "stance", "posted", "n_read", "bound", "stubborn"]
         columns = Citizens(**{name: self.population[name] for name in names})
         rows = np.flatnonzero(~self.population.is_asked)
         return ReadingCohort(columns, self.network, rows, self.scenario, seed=self.chance_seed)

@@ -90,7 +90,7 @@ def columns_of(
         "initial": opinion.copy(),
         "baseline": stance_of(opinion),
         "stance": stance_of(opinion),
-        "variant": (uniforms(population_seed, "first post", keys) * 2**31).astype(np.int32),
+        "phrasing": (uniforms(population_seed, "phrasing", keys) * 2**31).astype(np.int32),
         "posted": np.zeros(n),
         "n_read": np.zeros(n, dtype=np.int64),
         "bound": np.maximum(bound, 0.0),

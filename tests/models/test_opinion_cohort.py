@@ -20,7 +20,6 @@ def citizens(seed=1, stubborn=0):
         opinion=opinion,
         initial=opinion.copy(),
         stance=stance_of(opinion),
-        variant=np.zeros(N, dtype=np.int32),
         posted=np.zeros(N),
         n_read=np.zeros(N, dtype=np.int64),
         bound=np.full(N, 0.6),
@@ -43,6 +42,7 @@ def feed(own, stance, exposure, word, size=3, reader=0, network=NETWORK):
         network.indices.astype(np.int64),
         exposure,
         np.uint64(word),
+        np.uint64(77),
         out,
         pool,
     )
@@ -90,6 +90,20 @@ def test_selected_feeds_hold_only_what_fits_and_friends_come_first(exposure, own
         assert all(fits(stance[author]) for author in shown)
         expected = min(3, len(friends))
         assert sum(author in friends for author in shown) >= expected
+
+
+def test_a_reader_meets_the_same_strangers_every_day():
+    alone = erdos_renyi(N, 0.0, rng=np.random.default_rng(1))
+    shown = {tuple(feed(6, citizens().stance, 3, word, network=alone)) for word in range(50)}
+    others = tuple(feed(6, citizens().stance, 3, 1, network=alone, reader=1))
+    assert len(shown) == 1
+    assert others not in shown
+
+
+def test_equal_sets_of_authors_are_shown_in_one_order():
+    made = cohort(citizens(), exposure="ordinary")
+    shown = [tuple(made.feed(3, 5, word=word).tolist()) for word in range(300)]
+    assert len(set(shown)) == len({frozenset(authors) for authors in shown}) > 5
 
 
 def test_nobody_is_shown_when_nobody_fits():
@@ -205,7 +219,7 @@ def test_events_of_a_cohort_are_applied_in_the_written_order():
             continue
         own = int(stance_of(slow.opinion[i]))
         links = (drawn.indptr, drawn.indices)
-        n = kernel.select_feed(i, own, slow.stance, *links, 1, word, out, pool)
+        n = kernel.select_feed(i, own, slow.stance, *links, 1, word, drawn._salt, out, pool)
         for author in out[:n]:
             other = float(opinion_of(slow.stance[author]))
             slow.opinion[i] = rules.compromise(slow.opinion[i], other, 0.6, 0.1)
