@@ -188,9 +188,9 @@ def test_actions_answer_to_their_scene() -> None:
 
 def test_a_worked_example_of_the_leaning() -> None:
     # gun control has left-right -0.9 and education 0.3; a moderate independent (0 on left-right)
-    # with a graduate degree (+1): prior 0.8 * 0.3 = 0.24; view 6: 0.85 * 2/3 + 0.15 * 0.24.
+    # with a graduate degree (+1): prior 0.4 * 0.3 = 0.12; view 6: 0.85 * 2/3 + 0.15 * 0.12.
     persona = lang.Persona(education=7, party=3, ideology=4)
-    base = 0.85 * 2 / 3 + 0.15 * 0.24
+    base = 0.85 * 2 / 3 + 0.15 * 0.12
     # one post strongly against: weight 0.16 towards -1; half of the friends: 0.15 towards 0.
     place = base + 0.16 * (-1 - base) + 0.15 * (0 - base)
     situation = lang.Situation(
@@ -202,7 +202,7 @@ def test_a_worked_example_of_the_leaning() -> None:
         posts=(lang.post_text("gun control", -2),),
         friends=5,
     )
-    assert probabilities(situation)[1] == pytest.approx(1 / (1 + math.exp(-place / 0.2)))
+    assert probabilities(situation)[1] == pytest.approx(1 / (1 + math.exp(-place / 0.25)))
 
 
 def test_questions_of_the_builders_are_in_the_language() -> None:

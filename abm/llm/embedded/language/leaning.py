@@ -34,11 +34,8 @@ def prior(persona: Persona, topic: Topic) -> float:
     age = 0.0 if persona.age is None else (persona.age - 50) / 40
     education = 0.0 if persona.education is None else (persona.education - 4) / 3
     income = 0.0 if persona.income is None else (persona.income - 12.5) / 11.5
-    return 0.8 * (
-        topic.left_right * left_right(persona)
-        + topic.age * age
-        + topic.education * education
-        + topic.income * income
+    return 0.8 * topic.left_right * left_right(persona) + 0.4 * (
+        topic.age * age + topic.education * education + topic.income * income
     )
 
 

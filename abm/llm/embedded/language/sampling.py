@@ -135,6 +135,9 @@ def sample(rng: Random, kind: Kind, *, unseen: bool = False) -> Situation:
     )
 
 
+_SMALL = ("age", "education", "income")
+
+
 def bare(rng: Random, situation: Situation) -> Situation:
     """The same question to a persona of one to three attributes who says and hears nothing else.
 
@@ -142,8 +145,10 @@ def bare(rng: Random, situation: Situation) -> Situation:
     teach it slowly; these are short and show nothing else.
     """
     values = asdict(_persona(rng, 1.0))
-    kept = rng.sample(("party", "ideology", "party", "ideology", "age", "education", "income"), 3)
-    persona = Persona(**{name: values[name] for name in kept[: rng.choice((1, 2, 3))]})
+    kept = rng.choices(_SMALL, (3, 2, 1), k=rng.choice((1, 1, 2)))
+    if rng.random() < 0.5:
+        kept = [*kept[: rng.randrange(2)], *rng.sample(("party", "ideology"), rng.choice((1, 2)))]
+    persona = Persona(**{name: values[name] for name in kept})
     return replace(
         situation,
         persona=persona,

@@ -43,16 +43,16 @@ class Plan:
     """
 
     seed: int = 1
-    steps: int = 8700
+    steps: int = 9200
     tokens: int = 4096
-    learning_rate: float = 4e-3
+    learning_rate: float = 4.5e-3
     vocabulary: int = 1536
     width: int = 160
     layers: int = 4
     heads: int = 5
     key_heads: int = 5
     hidden: int = 432
-    half_until: float = 0.9
+    half_until: float = 0.95
     checkpoint_every: int = 200
     export_every: int = 400
 

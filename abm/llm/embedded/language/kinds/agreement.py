@@ -11,7 +11,7 @@ from abm.llm.embedded.language.situation import Situation
 
 __all__ = ["KINDS", "SPREAD", "ordered_logit"]
 
-SPREAD = 0.2
+SPREAD = 0.25
 
 
 def ordered_logit(place: float, points: int, spread: float = SPREAD) -> list[float]:
@@ -77,8 +77,8 @@ KINDS = (
         asks=ASKS,
         menus={"2": ("disagree", "agree")},
         rule=_rule,
-        weight=0.7,
+        weight=1.3,
     ),
-    _scale(5, 1.2),
-    _scale(7, 2.4),
+    _scale(5, 2.0),
+    _scale(7, 3.2),
 )

@@ -31,6 +31,6 @@ KINDS = (
         menus=YES_NO,
         rule=_rule,
         friends="will vote for it",
-        weight=0.8,
+        weight=1.3,
     ),
 )
