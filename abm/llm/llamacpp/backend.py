@@ -33,6 +33,9 @@ from abm.questions import Prompt, Status, TextConstraint
 
 __all__ = ["LlamaCpp"]
 
+SMALL = 20_000_000
+"""Parameters below which one thread is the default."""
+
 Mode = Literal["strict", "fast"]
 
 LAYOUT = 1  # raise it whenever the layout of calls changes, because the last bits then change
@@ -53,7 +56,9 @@ class LlamaCpp:
         Most tokens of a prompt and its answer together; never more than the model was trained
         with. A longer prompt is the failure `context_overflow`.
     n_threads
-        Threads of llama.cpp; default: the CPUs that this process may use, at most 8.
+        Threads of llama.cpp; default: the CPUs that this process may use, at most 8, and one for a
+        model below 20 million parameters. llama.cpp's threads spin at every layer: a small model
+        gains little from a second one, and where another program shares the cores it loses much.
     n_gpu_layers
         Layers on the GPU, negative for all; without effect when the build has no GPU.
     mode
@@ -109,7 +114,7 @@ class LlamaCpp:
         self._process = os.getpid()
         self._lock = threading.RLock()
         self.n_ctx = min(n_ctx, self._model.n_training_context or n_ctx)
-        self.n_threads = n_threads or _default_threads()
+        self.n_threads = n_threads or _default_threads(self._model.n_parameters)
         self.n_parallel = n_parallel
         self._ends = self._model.ends_of_turn
         self._store = PrefixStore(resident_bytes)
@@ -339,8 +344,8 @@ def _tokenizer(model: Model, template: str | None, options: Mapping[str, Any]) -
     return bare
 
 
-def _default_threads() -> int:
-    return min(len(os.sched_getaffinity(0)), 8)
+def _default_threads(n_parameters: int) -> int:
+    return 1 if n_parameters < SMALL else min(len(os.sched_getaffinity(0)), 8)
 
 
 def _free(model: Model, contexts: dict[str, Any], process: int) -> None:
