@@ -1,4 +1,4 @@
-"""Calibration: a model seen as a function (parameters, seed, fidelity) -> summary statistics with a cost."""
+"""Calibration: a model as a function (parameters, seed, fidelity) -> summary statistics, at a cost."""
 
 if __name__ != "abm.calibration":
     raise ImportError(
