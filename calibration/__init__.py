@@ -1,4 +1,4 @@
-"""Calibration: a model as a function (parameters, seed, fidelity) -> summary statistics, at a cost."""
+"""Calibration: a model as a function of parameters, seed and fidelity, with a cost."""
 
 if __name__ != "abm.calibration":
     raise ImportError(
