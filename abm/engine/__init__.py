@@ -6,6 +6,7 @@ from abm.engine.decision_log import DecisionLog
 from abm.engine.desk import Desk
 from abm.engine.environment import Environment
 from abm.engine.interventions import Intervention
+from abm.engine.mesa_adapter import Priority
 from abm.engine.messages import Message
 from abm.engine.model import Model
 from abm.engine.process import Process
@@ -20,6 +21,7 @@ __all__ = [
     "Intervention",
     "Message",
     "Model",
+    "Priority",
     "Process",
     "View",
     "frozen",

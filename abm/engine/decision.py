@@ -21,6 +21,7 @@ class Raised:
 
     __slots__ = (
         "agent",
+        "answered",
         "error",
         "key",
         "logged",
@@ -39,11 +40,7 @@ class Raised:
         self.outcome: Outcome | None = None
         self.error: DecisionFailed | None = None
         self.value: str | Skipped = ""
-        self.logged = False
-
-    @property
-    def answered(self) -> bool:
-        return self.outcome is not None or self.error is not None
+        self.answered = self.logged = False
 
 
 class _Waiters(list[Callable[[Event], None]]):

@@ -180,13 +180,16 @@ class Desk:
             return
         pending = self._pending
         results = self.model.answerer.settle([raised.ticket for raised in pending])
-        self._pending = []
         for raised, result in zip(pending, results, strict=True):
             if isinstance(result, DecisionFailed):
                 raised.error = result
             else:
                 raised.outcome = result
         self._draw(pending)
+        # Last, so that a run that is broken off before asks again and never acts on a half answer.
+        for raised in pending:
+            raised.answered = True
+        self._pending = []
 
     def _forget(self, asked: Iterable[Raised]) -> None:
         for raised in asked:

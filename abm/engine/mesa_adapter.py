@@ -22,9 +22,11 @@ import mesa.agent
 from abm.engine.environment import HIGH, LOW, NORMAL, At, Environment
 from abm.errors import EngineError, require
 
-__all__ = ["MESA_HAS_EVENTS", "ClockedModel", "has_steps"]
+__all__ = ["MESA_HAS_EVENTS", "ClockedModel", "Priority", "has_steps"]
 
 MESA_HAS_EVENTS = hasattr(mesa.Model, "_advance_time")
+
+_MESA_HAS_TIME = tuple(map(int, mesa.__version__.split(".")[:2])) >= (3, 4)
 
 if MESA_HAS_EVENTS:
     from mesa.time import EventList as MesaEventList
@@ -160,12 +162,17 @@ class _Steps:
 
     @property
     def time(self: Any) -> float:
-        """The clock, under the name that Mesa 3.4 and later give it."""
-        return float(self.env._now)
+        """The clock, under the name that Mesa 3.4 and later give it.
+
+        Mesa 3.3 has no such name: a model there may have a `time` of its own.
+        """
+        return self.__dict__.get("_own_time", self.env._now)  # type: ignore[no-any-return]
 
     @time.setter
     def time(self: Any, value: float) -> None:
-        if value != self.env._now:
+        if not _MESA_HAS_TIME:
+            self.__dict__["_own_time"] = value
+        elif value != self.env._now:
             self.env.run_through(value)
 
     def _tell_time(self) -> None:

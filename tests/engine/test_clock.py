@@ -7,9 +7,8 @@ import pytest
 import simpy
 
 import abm
-from abm.engine import Environment
+from abm.engine import Environment, Priority
 from abm.engine.environment import DECISION, HIGH, INTERVENTION, LOW, NORMAL, OBSERVATION
-from abm.engine.mesa_adapter import Priority
 from abm.errors import EngineError
 from abm.questions import Answer, Question
 
@@ -295,3 +294,44 @@ def test_recurring_events_of_mesa_are_simpy_events():
     model.run_until(5)
     assert seen == [0.5, 1.0, "simpy", 1.5]
     assert model.time == model.now == 5.0
+
+
+def test_a_mesa_model_may_keep_a_time_of_its_own_where_mesa_has_none():
+    if hasattr(mesa.Model(), "time"):
+        assert abm.Model(seed=1).time == 0.0
+        return
+
+    class Years(abm.Model):
+        def __init__(self):
+            super().__init__(seed=1)
+            self.time = 1990
+
+        def step(self):
+            self.time += 5
+
+    model = Years()
+    model.run_until(3)
+    assert (model.time, model.now) == (2005, 3.0)
+
+
+def test_agents_in_spaces_live_and_leave():
+    from mesa.discrete_space import CellAgent, OrthogonalMooreGrid
+
+    class Walker(abm.Agent, CellAgent):
+        def __init__(self, model, cell):
+            super().__init__(model)
+            self.cell = cell
+
+        def life(self):
+            while True:
+                yield self.wait(1)
+                self.cell = self.cell.neighborhood.select_random_cell()
+
+    model = abm.Model(seed=1)
+    grid = OrthogonalMooreGrid((4, 4), torus=True, random=model.random)
+    walkers = [Walker(model, cell) for cell in list(grid.all_cells)[:3]]
+    model.run_until(5)
+    assert sum(len(cell.agents) for cell in grid.all_cells) == 3
+    walkers[0].remove()
+    model.run_until(6)
+    assert sum(len(cell.agents) for cell in grid.all_cells) == 2
