@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 _HOME = {
     "Budget": "abm.studies.study",
+    "Fork": "abm.studies.single",
     "Family": "abm.studies.registry",
     "ReplayDiffers": "abm.studies.replaying",
     "RunFolder": "abm.studies.reading",
     "Study": "abm.studies.study",
     "StudyFolder": "abm.studies.reading",
     "families": "abm.studies.registry",
+    "fork": "abm.studies.single",
     "load": "abm.studies.reading",
     "replay": "abm.studies.replaying",
     "Parameter": "abm.studies.parameters",
@@ -24,6 +26,7 @@ _HOME = {
 __all__ = [
     "Budget",
     "Family",
+    "Fork",
     "Parameter",
     "ReplayDiffers",
     "RunFolder",
@@ -32,6 +35,7 @@ __all__ = [
     "Study",
     "StudyFolder",
     "families",
+    "fork",
     "load",
     "parameter",
     "replay",
@@ -44,6 +48,7 @@ if TYPE_CHECKING:
     from abm.studies.replaying import ReplayDiffers, replay
     from abm.studies.scenario import Scenario
     from abm.studies.seeds import Seeds
+    from abm.studies.single import Fork, fork
     from abm.studies.study import Budget, Study
 
 

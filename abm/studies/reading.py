@@ -47,7 +47,7 @@ class RunFolder:
         return {name: float(value) for name, value in self.manifest["outcomes"].items()}
 
     def frame(self, table: str = "series") -> pl.DataFrame:
-        """A table of the run: `series`, `agents` or `outcomes`.
+        """A table of the run: `series`, `agents`, `decisions` or `outcomes`.
 
         Raises
         ------
@@ -101,7 +101,7 @@ class StudyFolder:
         Parameters
         ----------
         table
-            `series`, `agents` or `outcomes`.
+            `series`, `agents`, `decisions` or `outcomes`.
         """
         if table == "outcomes":
             return self.outcomes()

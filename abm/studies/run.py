@@ -105,6 +105,8 @@ class Result:
         What is suspicious about the run, in words.
     decisions
         What the model's decision log counted, plain values.
+    decided
+        Decisions by question, policy, whole time unit, choice and status; `None` without any.
     timings
         Seconds of building and running.
     """
@@ -114,6 +116,7 @@ class Result:
     outcomes: dict[str, float]
     flags: list[str]
     decisions: dict[str, Any]
+    decided: pl.DataFrame | None
     timings: dict[str, float]
 
 
@@ -186,7 +189,8 @@ def collect(run: Run, model: Any, timings: dict[str, float]) -> Result:
     flags += [
         f"outcome {n} is {v}" for n, v in outcomes.items() if v != v or abs(v) == float("inf")
     ]
-    return Result(series, agents, outcomes, flags, _decisions(model), timings)
+    counts, decided = _decisions(model)
+    return Result(series, agents, outcomes, flags, counts, decided, timings)
 
 
 def _frame(run: Run, method: str, value: Any) -> pl.DataFrame:
@@ -199,9 +203,9 @@ def _frame(run: Run, method: str, value: Any) -> pl.DataFrame:
     return value  # type: ignore[no-any-return]
 
 
-def _decisions(model: Any) -> dict[str, Any]:
-    summary = getattr(getattr(model, "decisions", None), "summary", None)
-    return dict(summary()) if callable(summary) else {}
+def _decisions(model: Any) -> tuple[dict[str, Any], pl.DataFrame | None]:
+    frame = model.decisions.frame()
+    return dict(model.decisions.summary()), frame if frame.height else None
 
 
 def _portable(spec: Spec) -> Any:

@@ -12,7 +12,7 @@ import abm
 from abm.errors import ScenarioError
 from abm.studies import Budget
 
-TABLES = ("series", "agents", "outcomes")
+TABLES = ("series", "agents", "decisions", "outcomes")
 
 
 def answerers(toy):
