@@ -188,9 +188,9 @@ def test_actions_answer_to_their_scene() -> None:
 
 def test_a_worked_example_of_the_leaning() -> None:
     # gun control has left-right -0.9 and education 0.3; a moderate independent (0 on left-right)
-    # with a graduate degree (+1): prior 0.4 * 0.3 = 0.12; view 6: 0.85 * 2/3 + 0.15 * 0.12.
+    # with a graduate degree (+1): prior 0.25 * 0.3 = 0.075; view 6: 0.85 * 2/3 + 0.15 * 0.075.
     persona = lang.Persona(education=7, party=3, ideology=4)
-    base = 0.85 * 2 / 3 + 0.15 * 0.12
+    base = 0.85 * 2 / 3 + 0.15 * 0.075
     # one post strongly against: weight 0.16 towards -1; half of the friends: 0.15 towards 0.
     place = base + 0.16 * (-1 - base) + 0.15 * (0 - base)
     situation = lang.Situation(

@@ -34,7 +34,7 @@ def prior(persona: Persona, topic: Topic) -> float:
     age = 0.0 if persona.age is None else (persona.age - 50) / 40
     education = 0.0 if persona.education is None else (persona.education - 4) / 3
     income = 0.0 if persona.income is None else (persona.income - 12.5) / 11.5
-    return 0.8 * topic.left_right * left_right(persona) + 0.4 * (
+    return 0.8 * topic.left_right * left_right(persona) + 0.25 * (
         topic.age * age + topic.education * education + topic.income * income
     )
 

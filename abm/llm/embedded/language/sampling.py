@@ -148,6 +148,9 @@ def bare(rng: Random, situation: Situation) -> Situation:
     kept = rng.choices(_SMALL, (3, 2, 1), k=rng.choice((1, 1, 2)))
     if rng.random() < 0.5:
         kept = [*kept[: rng.randrange(2)], *rng.sample(("party", "ideology"), rng.choice((1, 2)))]
+    if rng.random() < 0.3:
+        kept.append("traits")
+        values["traits"] = situation.persona.traits
     persona = Persona(**{name: values[name] for name in kept})
     return replace(
         situation,

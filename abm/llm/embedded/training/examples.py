@@ -31,7 +31,7 @@ PROMPT_SHARE = 0.15
 POST_WEIGHT = 0.1
 END_WEIGHT = 1.0
 # Share of prompts that show only a persona, by what their second line is.
-BARE_SHARE = {"statement": 0.75, "post": 0.5, "": 0.35}
+BARE_SHARE = {"statement": 0.5, "post": 0.5, "": 0.3}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def _rule(situation: Situation) -> list[float]:
     post = parse_post(situation.post)
     assert post is not None
     strength = post.stance / 2
-    score = -0.8 + 3.0 * base(situation) * strength + 0.6 * abs(strength)
+    score = -0.8 + 2.0 * base(situation) * strength + 0.6 * abs(strength)
     score += 0.5 * trait(situation.persona, OUTGOING)
     if situation.friends is not None:
         score += 0.8 * (situation.friends / 5 - 1)
@@ -39,6 +39,6 @@ KINDS = (
         content="post",
         parts=frozenset({"persona", "view", "friends"}),
         friends="have shared it",
-        weight=1.3,
+        weight=1.5,
     ),
 )
