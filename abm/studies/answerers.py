@@ -107,10 +107,10 @@ class Spec:
     @property
     def floor(self) -> float:
         """The coverage floor that judges its answers."""
-        declared = getattr(self.policy, "coverage_floor", None)
-        if self.coverage_floor is not None or declared is None:
-            declared = self.coverage_floor
-        return DEFAULT_FLOOR if declared is None else float(declared)
+        if self.policy is not None:
+            declared = getattr(self.policy, "coverage_floor", None)
+            return 0.0 if declared is None else float(declared)
+        return DEFAULT_FLOOR if self.coverage_floor is None else self.coverage_floor
 
     def build(self, twin: Policy, backends: dict[str, Any] | None = None) -> Policy:
         """The policy. Loads the model file of a language model, once per dictionary `backends`."""

@@ -7,7 +7,6 @@ threads of llama.cpp or Numba, and a script without `if __name__ == "__main__"` 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -168,7 +167,10 @@ class _Pool:
         fds = (theirs.fileno(), answers.fileno())
         code = _START.format(path=json.dumps(sys.path), jobs=fds[0], answers=fds[1])
         process = subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.PIPE, pass_fds=fds, cwd=os.getcwd()
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            pass_fds=fds,
+            start_new_session=True,  # Ctrl-C is the parent's to handle; workers end with it
         )
         theirs.close()
         answers.close()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,25 @@ def test_prompts_show_text_tokens_and_distribution_as_sent(here, capsys):
     assert "yes  0.7500" in shown
     assert "post (version 1)" in shown
     assert not Path("runs").exists()
+
+
+@pytest.mark.llama
+def test_any_study_runs_with_a_model_file_in_place_of_its_language_models(here, capsys):
+    pytest.importorskip("llama_cpp", reason="needs the extra `llama`")
+    shutil.copy(str(files("abm.llm.embedded") / "data" / "embedded.gguf"), here / "tiny.gguf")
+    answerer = "[answerers.embedded]\n"
+    answerer += 'citizen = { backend = "embedded", coverage_floor = 0, n_threads = 1 }\n'
+    short = STUDY.replace("duration = 4.0", "duration = 1.0")
+    (here / "town.toml").write_text(short + answerer)
+    arguments = ["study", "town.toml", "--model", "tiny.gguf", "--replications", "1"]
+    assert guarded(arguments) == 0
+    done = abm.load("runs/town-tiny")
+    assert list(done.manifest["answerers"]) == ["rule", "tiny"]
+    assert done.manifest["labels"] == []
+    used = done.run("base", "tiny").manifest["answers"]["citizen"]
+    assert used["asked"] > 0
+    assert used["model"]["mode"] == "strict"
+    assert "tiny" in capsys.readouterr().out
 
 
 def test_models_are_listed_and_described(here, capsys):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -12,6 +16,7 @@ import abm
 from abm.errors import ScenarioError
 from abm.studies import Budget
 
+HERE = Path(__file__).parent
 TABLES = ("series", "agents", "decisions", "outcomes")
 
 
@@ -100,6 +105,42 @@ def test_a_worker_that_dies_is_a_failed_run_and_the_others_go_on(toy, town, tmp_
     )
     assert done.manifest["runs"]["finished"] == 2
     assert "ended with code 7" in done.manifest["failed"]["deadly/rule/r001"]
+
+
+PARENT = """
+import sys
+sys.path.insert(0, {here!r})
+import toy_model
+from abm.studies import Study
+kinds = {{"p": toy_model.Parrot(delay=0.02)}}
+Study("town", toy_model.TownModel, answerers=kinds, replications=6).run({out!r}, workers=2)
+"""
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_killed_parent_and_the_study_resumes(toy, town, tmp_path):
+    code = PARENT.format(here=str(HERE), out=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE) as parent:
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children")
+        while not list(tmp_path.glob("town/runs/*/*/r0*")):
+            assert parent.poll() is None
+        workers = [int(pid) for pid in children.read_text().split()]
+        parent.kill()
+        parent.wait()
+        assert parent.stderr.read() == b""
+    assert len(workers) == 2
+    patience = 600
+    while any(Path(f"/proc/{pid}/cwd").exists() for pid in workers):
+        time.sleep(0.1)
+        patience -= 1
+        assert patience, "workers outlived their parent by a minute"
+    given = {"answerers": {"p": toy.Parrot()}, "replications": 6, "arms": {"base": {}}}
+    given |= {"scenario": {}, "agents": False}
+    resumed = town(**given).run(tmp_path)
+    assert 0 < resumed.manifest["execution"]["executed"] < 6
+    assert resumed.manifest["runs"]["finished"] == 6
+    whole = town(**given).run(tmp_path / "whole")
+    assert_frame_equal(resumed.frame("series"), whole.frame("series"), check_exact=True)
 
 
 def test_more_replications_later_add_runs_and_keep_the_old_ones(town, tmp_path):
