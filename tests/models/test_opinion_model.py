@@ -172,6 +172,20 @@ def test_the_topic_may_lie_outside_the_language():
     assert any("tulip shows" in post.text for post in model.posts.values())
 
 
+def test_citizens_from_a_csv_say_only_what_the_survey_knows(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "lr,age\n" + "\n".join(f"{1 + i % 7},{30 + i if i % 2 else ''}" for i in range(40))
+    )
+    spy = Spy()
+    model = ran(policies={"citizen": spy}, data=str(path), columns={"ideology": "lr"})
+    personas = {r["persona"] for r in spy.requests}
+    assert all("Your household" not in persona for persona in personas)
+    assert any("years old" in persona for persona in personas)
+    assert any("years old" not in persona for persona in personas)
+    assert model.run_flags() == []
+
+
 # ------------------------------------------------------------------ sameness
 
 
