@@ -113,15 +113,16 @@ def test_differences_are_taken_within_replications(tiny):
 @pytest.mark.slow
 def test_the_report_prints_labels_tables_and_counts_and_draws_figures(tiny):
     out = io.StringIO()
-    report(tiny.folder, Console(file=out, width=124))
+    report(tiny.folder, Console(file=out, width=80))
     text = out.getvalue()
     for expected in (
         "INSTRUMENT CHECK: SYNTHETIC ANSWERS, NO EVIDENCE ABOUT PEOPLE",
         "Changed since the baseline, citizens who are asked",
-        "Difference to none (placebo), citizens who are asked",
+        "Difference to placebo, citizens who are asked",
         "Difference to ordinary, all citizens",
         "Difference to answerer 'truth'",
-        "Varied between replications: chance,",
+        "Correlation of paired runs",
+        "chance, population, network",
         "What was asked",
     ):
         assert expected in text
