@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from abm.studies.pool import Done, Work, in_pool
 from abm.studies.progress import Progress, Silent
 from abm.studies.reading import StudyFolder
 from abm.studies.run import Run, perform
-from abm.studies.study import Study
+from abm.studies.study import Budget, Study
 
 __all__ = ["execute", "execute_run", "is_fatal"]
 
@@ -56,51 +57,72 @@ def execute(
             set_aside(folder)
         missing = [run for run in runs if finished(folder / run.path, run) is None]
         told.study_started(study.name, len(runs), len(runs) - len(missing))
-        write_text(folder / "study.toml", study.to_toml())
-        execution = _execute_missing(study, folder, missing, workers, told)
-        manifest = gather(study, folder, runs, execution)
+        n_workers = _n_workers(study, workers, len(missing))
+        execution = _Execution(study, environment(study.folder), n_workers)
+        with Answering(missing, folder / "ledger.sqlite") as answering:
+            # only now that models and ledger are open may anything in the folder change
+            write_text(folder / "study.toml", study.to_toml())
+            if missing:
+                gather(study, folder, runs, execution.to_dict({}))
+            _execute_missing(execution, answering, folder, missing, told)
+        manifest = gather(study, folder, runs, execution.to_dict(answering.totals()))
         told.study_finished(manifest)
     finally:
         lock.release()
     return StudyFolder(folder)
 
 
-def _execute_missing(
-    study: Study, folder: Path, missing: list[Run], workers: int | None, told: Progress
-) -> dict[str, Any]:
-    """Execute runs in order; returns what this execution did, for the study's manifest."""
-    made_with = environment(study.folder)
-    begun, tokens, executed, stopped = time.monotonic(), 0, 0, ""
-    n = _n_workers(study, workers, len(missing))
-    with Answering(missing, folder / "ledger.sqlite") as answering:
-        told.answering_ready(answering.count)
+@dataclass
+class _Execution:
+    """What one execution does, as it goes."""
+
+    study: Study
+    made_with: dict[str, Any]
+    n_workers: int
+    begun: float = field(default_factory=time.monotonic)
+    tokens: int = 0
+    executed: int = 0
+    stopped: str = ""
+
+    def wanted(self, missing: list[Run]) -> Iterator[Run]:
+        """The missing runs, as long as the budget lasts."""
         for run in missing:
-            if (folder / run.path).exists():
-                answering.forget_failures(run)
+            self.stopped = _over_budget(self.study.budget, self.tokens, self.seconds)
+            if self.stopped:
+                return
+            yield run
 
-        def wanted() -> Iterator[Run]:
-            nonlocal stopped
-            for run in missing:
-                stopped = _over_budget(study, tokens, time.monotonic() - begun)
-                if stopped:
-                    return
-                yield run
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.begun
 
-        runner = _serially if n == 1 else in_pool
-        work = Work(answering, folder, made_with, n)
-        for run, partial, manifest in runner(wanted(), work):
-            publish(partial, folder / run.path)
-            executed += 1
-            tokens += _tokens(manifest)
-            told.run_finished(run.label, manifest)
+    def to_dict(self, answers: dict[str, Any]) -> dict[str, Any]:
+        """Plain values, for the study's manifest."""
         return {
-            "executed": executed,
-            "workers": n,
-            "stopped": stopped,
-            "seconds": round(time.monotonic() - begun, 2),
-            "answers": answering.totals(),
-            "made_with": made_with,
+            "executed": self.executed,
+            "workers": self.n_workers,
+            "stopped": self.stopped,
+            "seconds": round(self.seconds, 2),
+            "answers": answers,
+            "made_with": self.made_with,
         }
+
+
+def _execute_missing(
+    execution: _Execution, answering: Answering, folder: Path, missing: list[Run], told: Progress
+) -> None:
+    """Execute runs in order, each put in its place as it ends."""
+    told.answering_ready(answering.count)
+    for run in missing:
+        if (folder / run.path).exists():
+            answering.forget_failures(run)
+    runner = _serially if execution.n_workers == 1 else in_pool
+    work = Work(answering, folder, execution.made_with, execution.n_workers)
+    for run, partial, manifest in runner(execution.wanted(missing), work):
+        publish(partial, folder / run.path)
+        execution.executed += 1
+        execution.tokens += _tokens(manifest)
+        told.run_finished(run.label, manifest)
 
 
 def _n_workers(study: Study, workers: int | None, n_runs: int) -> int:
@@ -110,8 +132,7 @@ def _n_workers(study: Study, workers: int | None, n_runs: int) -> int:
     return max(1, min(wanted, n_runs))
 
 
-def _over_budget(study: Study, tokens: int, seconds: float) -> str:
-    budget = study.budget
+def _over_budget(budget: Budget, tokens: int, seconds: float) -> str:
     if budget.tokens is not None and tokens >= budget.tokens:
         return f"the budget of {budget.tokens} tokens is spent"
     if budget.hours is not None and seconds >= budget.hours * 3600:

@@ -75,25 +75,9 @@ def _manifest(
     execution: dict[str, Any],
 ) -> dict[str, Any]:
     status = Counter(m["status"] for m in manifests.values())
-    complete = status["finished"] == len(runs)
     return {
-        "format": FORMAT,
-        "kind": "study",
-        "status": "finished" if complete else "incomplete",
+        **_head(study, complete=status["finished"] == len(runs)),
         "labels": sorted({label for m in manifests.values() for label in m["labels"]}),
-        "study": study.name,
-        "model": {
-            "reference": reference(study.model_class),
-            "code": code_digest(study.model_class),
-        },
-        "seed": study.seed,
-        "replications": study.replications,
-        "varies": list(study.varies),
-        "arms": list(study.arms),
-        "answerers": {
-            name: {role: spec.described() for role, spec in roles.items()}
-            for name, roles in study.specs.items()
-        },
         "runs": {
             "planned": len(runs),
             "finished": status["finished"],
@@ -108,6 +92,25 @@ def _manifest(
         },
         "answers": answer_totals(manifests),
         "execution": execution,
+    }
+
+
+def _head(study: Study, *, complete: bool) -> dict[str, Any]:
+    model = study.model_class
+    return {
+        "format": FORMAT,
+        "kind": "study",
+        "status": "finished" if complete else "incomplete",
+        "study": study.name,
+        "model": {"reference": reference(model), "code": code_digest(model)},
+        "seed": study.seed,
+        "replications": study.replications,
+        "varies": list(study.varies),
+        "arms": list(study.arms),
+        "answerers": {
+            name: {role: spec.described() for role, spec in roles.items()}
+            for name, roles in study.specs.items()
+        },
     }
 
 

@@ -106,7 +106,7 @@ class StudyFolder:
         if table == "outcomes":
             return self.outcomes()
         path = self.folder / f"{table}.parquet"
-        if path.exists():
+        if path.exists() and self.manifest["status"] == "finished":
             return read_table(path)
         frame = concatenated([run.folder for run in self.runs() if run.finished], table)
         if not frame.width:

@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from abm.errors import AbmError, ScenarioError
+from abm.errors import ScenarioError
 from abm.policies.answering import FailureHandling
 from abm.studies.answerers import Spec, parse_spec
 from abm.studies.interventions import Planned, parse_planned
 from abm.studies.parameters import closest
+from abm.studies.places import at_place, check_name, check_whole, error_at, expect
 from abm.studies.registry import reference, resolve
 from abm.studies.run import Run, twin_name
 from abm.studies.seeds import VARIES, Seeds
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Budget", "Study"]
 
 EXECUTORS = ("serial", "pool")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Budget:
         for name in ("tokens", "hours"):
             value = getattr(self, name)
             good = isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
-            _require(value is None or good, ("budget", name), value, "expected a number > 0")
+            expect(value is None or good, ("budget", name), value, "expected a number > 0")
 
 
 @dataclass(frozen=True)
@@ -117,20 +117,20 @@ class Study:
     text: str = field(default="", repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_name(self.name, ("study", "name"))
+        check_name(self.name, ("study", "name"))
         for table in ("arms", "answerers"):
-            _require(bool(getattr(self, table)), (table,), {}, "expected at least one")
+            expect(bool(getattr(self, table)), (table,), {}, "expected at least one")
             for name in getattr(self, table):
-                _check_name(name, (table, name))
-        _check_whole(self.seed, ("study", "seed"), 0)
-        _check_whole(self.replications, ("study", "replications"), 1)
+                check_name(name, (table, name))
+        check_whole(self.seed, ("study", "seed"), 0)
+        check_whole(self.replications, ("study", "replications"), 1)
         if self.workers is not None:
-            _check_whole(self.workers, ("study", "workers"), 1)
+            check_whole(self.workers, ("study", "workers"), 1)
         for what in self.varies:
             hint = closest(str(what), VARIES)
-            _require(what in VARIES, ("study", "varies"), list(self.varies), f"{what!r}: {hint}")
+            expect(what in VARIES, ("study", "varies"), list(self.varies), f"{what!r}: {hint}")
         hint = closest(str(self.executor), EXECUTORS)
-        _require(self.executor in EXECUTORS, ("study", "executor"), self.executor, hint)
+        expect(self.executor in EXECUTORS, ("study", "executor"), self.executor, hint)
 
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
@@ -142,7 +142,7 @@ class Study:
     @cached_property
     def model_class(self) -> type:
         """The model class."""
-        with _at("study", "model"):
+        with at_place("study", "model"):
             return resolve(self.model, self.folder)
 
     @cached_property
@@ -153,15 +153,15 @@ class Study:
 
     def _roles(self, name: str, table: Any, roles: list[str]) -> dict[str, Spec]:
         if not isinstance(table, Mapping) or "backend" in table:
-            with _at("answerers", name):
+            with at_place("answerers", name):
                 spec = parse_spec(table, self.folder)
             return dict.fromkeys(roles, spec)
         for role in table:
             what = f"{self.model_class.__name__} has no role {role!r}; {closest(role, roles)}"
-            _require(role in roles, ("answerers", name, role), table[role], what)
+            expect(role in roles, ("answerers", name, role), table[role], what)
         found = {}
         for role in roles:
-            with _at("answerers", name, role):
+            with at_place("answerers", name, role):
                 found[role] = parse_spec(table.get(role, "rule"), self.folder)
         return found
 
@@ -184,7 +184,7 @@ class Study:
         """The interventions, checked against every arm that they act in."""
         found = []
         for number, item in enumerate(self.interventions):
-            with _at("interventions", number):
+            with at_place("interventions", number):
                 plan = parse_planned(item)
                 plan.check(self.model_class, self.scenarios, self.specs)
             found.append(plan)
@@ -196,7 +196,7 @@ class Study:
         roles = {role for table in self.specs.values() for role in table}
         known = roles | set(map(twin_name, roles))
         for name in self.failures.rules:
-            _require(name in known, ("failures",), f"rule {name}", closest(name, known))
+            expect(name in known, ("failures",), f"rule {name}", closest(name, known))
         return self
 
     def to_toml(self) -> str:
@@ -309,46 +309,3 @@ class Study:
         from abm.studies.execute import execute
 
         return execute(self, Path(out), workers=workers, fresh=fresh, progress=progress)
-
-
-def error_at(place: Sequence[str | int], message: str, **values: Any) -> ScenarioError:
-    """A ScenarioError that carries the place in the study that it is about."""
-    name = dotted(place)
-    text = message if message.startswith(name) else f"{name}: {message}"
-    return ScenarioError(text, place=tuple(place), said=message, **values)
-
-
-def dotted(place: Sequence[str | int]) -> str:
-    """`("interventions", 0, "at")` as `interventions[0].at`."""
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in place).removeprefix(".")
-
-
-class _at:
-    """Adds the place in the study to whatever error is raised inside."""
-
-    def __init__(self, *place: str | int) -> None:
-        self.place = place
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, AbmError):
-            inner = getattr(error, "place", ())
-            raise error_at((*self.place, *inner), getattr(error, "said", str(error))) from error
-
-
-def _require(good: bool, place: Sequence[str | int], value: Any, what: str) -> None:
-    if not good:
-        raise error_at(place, f"{dotted(place)} = {value!r}: {what}", value=value)
-
-
-def _check_name(name: Any, place: tuple[str, ...]) -> None:
-    good = isinstance(name, str) and _NAME.fullmatch(name) is not None and len(name) <= 80
-    what = "expected a name of letters, digits and . _ + - (it becomes a folder)"
-    _require(good, place, name, what)
-
-
-def _check_whole(value: Any, place: tuple[str, ...], least: int) -> None:
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    _require(good, place, value, f"expected a whole number >= {least}")

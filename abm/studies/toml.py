@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from abm.errors import AbmError, ScenarioError
 from abm.policies.answering import FailureHandling
 from abm.studies.parameters import closest
+from abm.studies.places import dotted
 
 if TYPE_CHECKING:
     from abm.studies.study import Study
@@ -145,8 +146,6 @@ def _known(name: str, names: Sequence[str], place: tuple[str, ...], value: Any) 
 
 def _require(good: bool, place: tuple[str | int, ...], value: Any, what: str) -> None:
     if not good:
-        from abm.studies.study import dotted
-
         raise _error(place, f"{dotted(place)} = {_short(value)}: {what}")
 
 

@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 import abm
 from abm.errors import ScenarioError
 from abm.studies import Budget
+from abm.studies.progress import Silent
 
 HERE = Path(__file__).parent
 TABLES = ("series", "agents", "decisions", "outcomes")
@@ -174,6 +175,22 @@ def test_a_budget_stops_between_runs_and_the_next_call_goes_on(toy, town, tmp_pa
     assert whole.manifest["execution"]["executed"] == 3
     direct = town(answerers={"p": toy.Parrot()}).run(tmp_path / "direct")
     assert_frame_equal(whole.frame("series"), direct.frame("series"), check_exact=True)
+
+
+def test_what_an_interrupted_study_has_so_far_can_be_read(town, tmp_path):
+    few = town(replications=1).run(tmp_path)
+
+    class Impatient(Silent):
+        def run_finished(self, label, manifest):
+            if label == "open/rule/r001":
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        town(replications=3).run(tmp_path, progress=Impatient())
+    so_far = abm.load(few.folder)
+    assert so_far.manifest["status"] == "incomplete"
+    runs = so_far.frame("series").select("arm", "replication").unique()
+    assert sorted(runs.rows()) == [("base", 0), ("base", 1), ("open", 0), ("open", 1)]
 
 
 def test_the_manifest_says_what_a_result_was_made_from(toy, town, tmp_path):
