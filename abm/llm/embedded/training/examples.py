@@ -24,7 +24,7 @@ from abm.questions import distribution
 
 __all__ = ["Batch", "Examples"]
 
-# Weights of single tokens against 2 for the true distribution at an answer. Text is random in itself
+# Weights of single tokens against 2 for the true distribution at an answer. Text is random itself
 # and its gradients stay noisy, so prompts weigh little; a sample of their positions is enough.
 PROMPT_WEIGHT = 0.004
 PROMPT_SHARE = 0.15

@@ -39,6 +39,6 @@ KINDS = (
         content="post",
         parts=frozenset({"persona", "view", "friends"}),
         friends="have shared it",
-        weight=1.5,
+        weight=2.6,
     ),
 )
