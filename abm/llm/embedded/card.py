@@ -21,24 +21,26 @@ and are themselves a policy, `abm.llm.embedded.truth()`. The model exists so tha
 path of a study, surrogates and calibration can be tested against a known truth, offline and on any
 CPU.
 
-Trained by `python -m abm.llm.embedded.training` (seed, steps and sizes as in `training/loop.py`);
-no text of other people was used. Licence: MIT, like the package.
+Trained by `python -m abm.llm.embedded.training`, in the stages that `docs/embedded_model.md` tells
+of; no text of other people was used. Licence: MIT, like the package.
 
 ## What it knows
 
 {kinds}
 
-{n_topics} topics, {n_unseen} more that training never showed, personas with any of {persona}, own
-present view, up to three posts just read, and the share of friends in tenths.
+{n_topics} topics; {n_unseen} more that training never showed. Personas with any of {persona}.
+Own present view, up to three posts just read, and the share of friends in tenths.
 `abm.llm.embedded.questions()` lists everything. A prompt outside the language is the failure
 `out_of_language`, not a guess.
 
 ## How it was measured
 
 `python -m abm.llm.embedded.evaluate`, through this GGUF and llama.cpp: {n_choices} choice prompts
-and {n_posts} posts, seeded, none of them shown in training. A prompt is held out by its persona, by
-its combination of party, ideology and topic, or by its combination of phrases. Rows on a wording
-(`intro`) or topics that training never showed stand beside them and count towards no goal.
+and prompts for {n_posts} posts, seeded, none of them shown in training. A prompt is held out by its
+persona, by its combination of party, ideology and topic, or by its combination of phrases. Rows on
+a wording (`intro`) or topics that training never showed stand beside them and count towards no
+goal. A post names its topic, and a prompt shows only the statement: the name of an unseen topic
+cannot be known, so the stance of posts on unseen topics is 0 by construction.
 
 | measure | value | goal |
 | --- | --- | --- |
@@ -71,6 +73,7 @@ def _rows(report: Report) -> list[str]:
         _row("largest mean of a kind", max(report.by_kind.values()), "<=", low),
         _row("stance read correctly from held-out posts", report.stance_read, ">=", "stance_read"),
         _row("posts that carry the asked stance", report.stance_written, ">=", "stance_written"),
+        f"| mean total variation without the reading kinds | {report.without_reading:.4f} | |",
         f"| distinct among {report.n_posts} posts | {report.distinct} | >= "
         f"{GOALS['distinct_of_2000'] * report.n_posts / 2000:.0f} |",
     ]

@@ -63,7 +63,8 @@ class Report:
         Shares of generated posts that carry the asked stance and topic, that are posts of the
         language, and that give the asked reason where one was asked.
     stance_written_unseen
-        `stance_written` on wholly unseen topics.
+        `stance_written` on wholly unseen topics. A prompt shows the statement of a topic and not
+        its name, which a post needs, so it cannot be known.
     distinct
         Number of different texts among the generated posts.
     held_out_posts
@@ -88,6 +89,12 @@ class Report:
     held_out_posts: float = 0.0
     model: str = ""
     label: str = LABEL
+
+    @property
+    def without_reading(self) -> float:
+        """Mean over the kinds other than reading a stance, which is nearly certain and so easy."""
+        kinds = [value for name, value in self.by_kind.items() if not name.startswith("read")]
+        return float(np.mean(kinds))
 
     @property
     def met(self) -> dict[str, bool]:
@@ -309,6 +316,7 @@ def _further(report: Report) -> list[tuple[str, float]]:
     rows = [(f"total variation, {kind}", value) for kind, value in report.by_kind.items()]
     rows += [(f"held out by {why}", value) for why, value in report.by_hold_out.items()]
     return [
+        ("total variation without the reading kinds", report.without_reading),
         *rows,
         ("total variation, 99th percentile", report.worst),
         ("smallest coverage of a menu", report.coverage),
