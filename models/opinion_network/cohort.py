@@ -40,6 +40,8 @@ class Citizens:
         Private opinion in [-1, 1]; moved for rule citizens only.
     initial
         Opinion at time 0.
+    baseline
+        Stance 1 to 7 before anything was read; posts are selected by it.
     stance
         Public stance 1 to 7.
     posted
@@ -54,6 +56,7 @@ class Citizens:
 
     opinion: Floats
     initial: Floats
+    baseline: NDArray[np.int8]
     stance: NDArray[np.int8]
     posted: Floats
     n_read: Whole
@@ -128,7 +131,7 @@ class ReadingCohort:
             self._restarts += 1
             self._draw(at)
 
-    def feed(self, row: int, own_stance: int, word: int) -> Whole:
+    def feed(self, row: int, word: int) -> Whole:
         """Authors whose posts a citizen is shown now, in order of rows.
 
         A fixed order makes equal feeds equal requests. `word` is the chance of the occasion.
@@ -138,7 +141,7 @@ class ReadingCohort:
         out = np.empty(self.scenario.feed_size, dtype=np.int64)
         n = select_feed(
             row,
-            own_stance,
+            int(self.citizens.baseline[row]),
             self.citizens.stance,
             self.indptr,
             self.indices,
@@ -222,6 +225,7 @@ class ReadingCohort:
         self._event = advance(
             c.opinion,
             c.initial,
+            c.baseline,
             c.stance,
             c.posted,
             c.n_read,

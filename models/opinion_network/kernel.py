@@ -146,7 +146,7 @@ def select_feed(
     Parameters
     ----------
     reader, own
-        Row of the reader, and own private stance 1..7.
+        Row of the reader, and the stance 1..7 that posts are selected by.
     stance
         Public stances 1..7, shape (n,).
     exposure
@@ -270,6 +270,7 @@ def expose(
 def advance(
     x: Floats,
     initial: Floats,
+    baseline: NDArray[np.int8],
     stance: NDArray[np.int8],
     posted: Floats,
     n_read: Whole,
@@ -311,7 +312,7 @@ def advance(
         elif not fixed[i]:
             n = select_feed(
                 i,
-                _stance(x[i]),
+                baseline[i],
                 stance,
                 indptr,
                 indices,

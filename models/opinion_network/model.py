@@ -115,9 +115,10 @@ class OpinionNetwork(abm.Model):
     def serve(self, citizen: Citizen, day: int) -> None:
         """Show a citizen its feed: first what reached it by itself, then posts by exposure."""
         size = self.scenario.feed_size
-        row, stance = citizen.row, int(stance_of(citizen.opinion))
+        row = citizen.row
+        self.population.catch_up()
         word = int(self.uniform("feed", key=citizen.key, occasion=day) * 2**53)
-        authors = self.cohort.feed(row, stance, word)
+        authors = self.cohort.feed(row, word)
         posts = (*citizen.inbox, *(self.post_of(int(author)) for author in authors))
         citizen.feed, citizen.inbox = posts[:size], ()
         self.population.n_read[row] += len(citizen.feed)
@@ -266,7 +267,16 @@ class OpinionNetwork(abm.Model):
     # ------------------------------------------------------------------ building
 
     def _new_cohort(self) -> ReadingCohort:
-        names = ["opinion", "initial", "stance", "posted", "n_read", "bound", "stubborn"]
+        names = [
+            "opinion",
+            "initial",
+            "baseline",
+            "stance",
+            "posted",
+            "n_read",
+            "bound",
+            "stubborn",
+        ]
         columns = Citizens(**{name: self.population[name] for name in names})
         rows = np.flatnonzero(~self.population.is_asked)
         return ReadingCohort(columns, self.network, rows, self.scenario, seed=self.chance_seed)

@@ -83,11 +83,13 @@ def test_the_placebo_prompt_shows_no_posts_and_no_friends():
 def test_selected_exposure_shows_only_one_side():
     for exposure, side in (("like_minded", 1), ("opposing", -1)):
         spy = Spy()
-        ran(exposure=exposure, policies={"citizen": spy}, own_view="latest_answer")
-        read = [r for r in spy.requests if r.question.id == "opinion" and r["n_read"]]
-        decided = [r for r in read if abs(r["own_view"] - 4) >= 1]
-        assert len(decided) > 20
-        assert all(side * r["read_mean"] * (r["own_view"] - 4) > 0 for r in decided)
+        model = ran(exposure=exposure, policies={"citizen": spy})
+        baselines = {c.key: int(c.baseline) for c in model.citizens}
+        read = [c for c in model.citizens if c.feed and baselines[c.key] != 4]
+        assert len(read) >= 4
+        for citizen in read:
+            own = baselines[citizen.key] - 4
+            assert all(side * own * (post.stance - 4) > 0 for post in citizen.feed)
 
 
 def test_every_exposure_moves_opinion_the_way_it_points():

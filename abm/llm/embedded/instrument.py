@@ -16,6 +16,7 @@ from abm.llm.backend import Backend, Generation, Scored
 from abm.llm.embedded.label import LABEL
 from abm.llm.embedded.language.grammar import parse
 from abm.llm.embedded.language.posts import parse_post
+from abm.llm.embedded.language.situation import Situation
 from abm.llm.embedded.language.version import VERSION
 from abm.llm.embedded.rule_policy import OUTSIDE, fits
 from abm.questions import Prompt, Status, TextConstraint
@@ -49,7 +50,8 @@ class EmbeddedBackend:
     """A backend that refuses prompts outside the language, and labels what it says.
 
     A prompt that does not parse is `out_of_language`; a generated text that is no post of the
-    language is `invalid`. The model itself is never asked what it does not know.
+    language on the topic it was asked about is `invalid`. The model itself is never asked what it
+    does not know.
 
     Parameters
     ----------
@@ -93,13 +95,14 @@ class EmbeddedBackend:
         self, prompts: Sequence[Prompt], constraints: Sequence[TextConstraint], seeds: Sequence[int]
     ) -> list[Generation]:
         """One post per prompt; `out_of_language` for prompts that do not ask for one."""
-        known = [row for row, prompt in enumerate(prompts) if fits(parse(prompt.text), None)]
+        read = [parse(prompt.text) for prompt in prompts]
+        known = [row for row, situation in enumerate(read) if fits(situation, None)]
         made = self.inner.generate(
             [prompts[row] for row in known],
             [constraints[row] for row in known],
             [seeds[row] for row in known],
         )
-        found = {row: _checked(text) for row, text in zip(known, made, strict=True)}
+        found = {row: _checked(text, read[row]) for row, text in zip(known, made, strict=True)}
         outside = Generation(None, status=Status.OUT_OF_LANGUAGE, detail=OUTSIDE)
         return [found.get(row, outside) for row in range(len(prompts))]
 
@@ -132,15 +135,19 @@ class EmbeddedBackend:
         return f"EmbeddedBackend({self.inner!r})"
 
 
-def _checked(made: Generation) -> Generation:
-    if made.status is not Status.OK or made.text is None or parse_post(made.text) is not None:
+def _checked(made: Generation, asked: Situation | None) -> Generation:
+    """A post on another topic is invalid too: nobody could read it under this topic."""
+    post = None if made.text is None else parse_post(made.text)
+    on_topic = post is not None and asked is not None and post.topic == asked.topic
+    if made.status is not Status.OK or on_topic:
         return made
     return Generation(
         made.text,
         made.tokens_in,
         made.tokens_out,
         Status.INVALID,
-        f"the embedded model wrote {made.text[:120]!r}, which is no post of its language",
+        f"the embedded model wrote {made.text[:120]!r}, which is no post of its language "
+        "on the topic it was asked about",
     )
 
 
