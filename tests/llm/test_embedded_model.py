@@ -70,6 +70,7 @@ def test_a_text_that_is_no_post_is_invalid_and_says_what_was_written() -> None:
     for text, status in [
         (lang.post_text("free buses", 2), Status.OK),
         ("Buses are nice.", Status.INVALID),
+        (lang.post_text("gun control", 2), Status.INVALID),
     ]:
         backend = embedded.EmbeddedBackend(Fake(text))  # type: ignore[arg-type]
         made, refused = backend.generate(

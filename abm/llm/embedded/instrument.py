@@ -146,7 +146,7 @@ def _checked(made: Generation, asked: Situation | None) -> Generation:
         made.tokens_in,
         made.tokens_out,
         Status.INVALID,
-        f"the embedded model wrote {made.text[:120]!r}, which is no post of its language "
+        f"the embedded model wrote {(made.text or '')[:120]!r}, which is no post of its language "
         "on the topic it was asked about",
     )
 
