@@ -194,3 +194,24 @@ def test_the_embedded_model_answers_the_family():
     frame = model.decisions.frame().filter(pl.col("question") == "opinion")
     assert frame["decisions"].sum() == 4 * 3
     assert set(frame["status"]) == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        ("I strongly support gun control because it saves lives.", "ok"),
+        ("I strongly support free buses because it helps the poor.", "invalid"),
+        ("Buy my book!", "invalid"),
+    ],
+)
+def test_a_post_that_nobody_could_read_under_the_topic_is_no_post(text, status):
+    from abm.llm import Scripted
+    from abm.llm.embedded.instrument import EmbeddedBackend
+    from abm.models.opinion_network.questions import POST, perceive_post
+    from abm.policies import LLMPolicy
+
+    scenario = OpinionScenario(n_citizens=20, n_asked=1, mean_degree=4.0)
+    (citizen,) = OpinionNetwork(scenario, seeds=abm.Seeds(1, 1, 1)).citizens
+    request = POST.request(perceive_post(citizen.view()), seed=1)
+    backend = EmbeddedBackend(Scripted(generate=lambda prompt, constraint, seed: text))
+    assert LLMPolicy(backend).answer([request])[0].status == status
