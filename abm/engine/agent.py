@@ -77,7 +77,7 @@ class Agent(mesa.Agent):  # type: ignore[misc]
     model: Model
     unique_id: int
     key: int | str
-    births: int
+    births: int = 0
     _word: int
     _life: Process | None = None
     _removed = False
@@ -99,7 +99,6 @@ class Agent(mesa.Agent):  # type: ignore[misc]
             argument="model",
         )
         super().__init__(model, *args, **kwargs)
-        self.births = 0
         parent = getattr(model.env.active_process, "agent", None)
         if key is None and isinstance(parent, Agent):
             key = parent._next_child_key()

@@ -38,6 +38,9 @@ class Process(simpy.Process):
         Whose process it is, or `None`.
     """
 
+    # What every resumption reads lies in the object itself: one memory access less per event.
+    __slots__ = ("_generator", "_target", "agent", "callbacks", "env")
+
     _ending = False
 
     def __init__(self, env: Environment, generator: ProcessGenerator, agent: Any = None) -> None:
