@@ -10,7 +10,7 @@ NEEDS = {"abm.llm.embedded.training": "torch"}
 
 
 def _modules() -> list[str]:
-    """All modules; the mapped root folders are walked by name, as an editable install hides them."""
+    """All modules; mapped root folders are walked by name, as an editable install hides them."""
     names = set()
     for root in ("abm", "abm.models", "abm.analysis", "abm.calibration"):
         path = importlib.import_module(root).__path__
