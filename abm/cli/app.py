@@ -188,8 +188,9 @@ def prompts(
         Path, typer.Argument(metavar="STUDY", help="A study file.", show_default=False)
     ],
     agent: Annotated[
-        str, typer.Option("--agent", help="Key of the agent that is asked.", show_default=False)
-    ],
+        str | None,
+        typer.Option("--agent", help="Key of the agent that is asked; the first by default."),
+    ] = None,
     at: Annotated[float, typer.Option("--at", min=0, help="Simulated time of asking.")] = 0.0,
     arm: Arm = None,
     answerer: Answerer = None,

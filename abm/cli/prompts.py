@@ -20,7 +20,7 @@ __all__ = ["show_prompts"]
 
 def show_prompts(
     file: Path,
-    agent: str,
+    agent: str | None,
     at: float,
     arm: str | None,
     answerer: str | None,
@@ -29,7 +29,7 @@ def show_prompts(
     question: str | None,
     out: Path,
 ) -> None:
-    """Print a preview of every question of the model for one agent."""
+    """Print a preview of every question of the model for one agent, by default the first."""
     study, run = chosen_run(str(file), {}, arm, answerer, replication, None, model)
     require(
         at <= run.scenario.duration,
@@ -46,7 +46,7 @@ def show_prompts(
     show.labels(run.labels)
 
 
-def _print_all(run: Run, model: Any, agent: str, question: str | None) -> None:
+def _print_all(run: Run, model: Any, agent: str | None, question: str | None) -> None:
     asked = [q for q in model.questions if question in (None, q.id)]
     known = [q.id for q in model.questions]
     if not asked:
@@ -63,7 +63,10 @@ def _print_all(run: Run, model: Any, agent: str, question: str | None) -> None:
             show.console.print(Text(f"{one.id}: cannot be asked of this agent: {error}"))
 
 
-def _agent(model: Any, key: str) -> Any:
+def _agent(model: Any, key: str | None) -> Any:
+    """The agent with that key; the first one where none is named."""
+    if key is None and len(model.agents):
+        return next(iter(model.agents))
     try:
         return model.find(key)
     except AbmError as error:
