@@ -209,7 +209,8 @@ def test_a_lock_left_by_another_host_is_not_broken(tmp_path):
 def test_a_lock_file_that_says_nothing_is_taken_over(tmp_path):
     for text in ("", "not json", "[1]"):
         (tmp_path / "l.sqlite.lock").write_text(text)
-        Ledger(tmp_path / "l.sqlite").close()
+        with Ledger(tmp_path / "l.sqlite") as ledger:
+            assert len(ledger) == 0
 
 
 def test_a_forked_child_cannot_use_the_ledger_of_its_parent(tmp_path):
