@@ -250,26 +250,12 @@ def _unknown(value: Any) -> ScenarioError:
     )
 
 
-def _with_threads(spec: Spec) -> str | Mapping[str, Any]:
-    """The backend's options; the embedded model, unless told otherwise, uses one thread.
-
-    It is so small that two threads mostly wait for each other: beside busy workers one thread was
-    found to be many times faster. In `strict` mode the number of threads changes no answer.
-    """
-    assert spec.backend is not None
-    given = spec.backend if isinstance(spec.backend, Mapping) else {"backend": spec.backend}
-    if spec.backend_name == "embedded":
-        return {"n_threads": 1, **given}
-    return spec.backend
-
-
 def _language_model(spec: Spec, backends: dict[str, Any]) -> Policy:
     from abm.llm import load_backend
     from abm.policies.llm import LLMPolicy
 
     assert spec.backend is not None
-    options = _with_threads(spec)
-    key = json.dumps(options, sort_keys=True, default=str)
+    key = json.dumps(spec.backend, sort_keys=True, default=str)
     if key not in backends:
-        backends[key] = load_backend(options)
+        backends[key] = load_backend(spec.backend)
     return LLMPolicy(backends[key], coverage_floor=spec.floor)
