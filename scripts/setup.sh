@@ -59,7 +59,7 @@ fi
 
 echo "== Installing Agora and its dependencies"
 $pip install -qq "$wheel" -c "$constraints"
-$pip install -qq -e '.[llama,dev]' -c "$constraints"
+$pip install -qq -e '.[llama,analysis,calibration,remote,dev]' -c "$constraints"
 rm -f "$VENV"/.agora-*
 touch "$stamp"
 echo "== Ready: . $VENV/bin/activate && abm --help"

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from abm.cli.plugins import add_commands
+
 __all__ = ["app"]
 
 app = typer.Typer(
@@ -246,3 +248,6 @@ def embedded(
     from abm.cli.models import evaluate_embedded
 
     evaluate_embedded(model, per_kind, posts)
+
+
+add_commands(app)
