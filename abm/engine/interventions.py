@@ -101,6 +101,15 @@ def _check_change(model: Any, name: str, parameter: str, value: Any) -> None:
         argument="change",
         value=parameter,
     )
+    fixed = getattr(type(scenario), "only_at_start", frozenset)()
+    require(
+        parameter not in fixed,
+        ScenarioError,
+        f"{name}: {parameter} sets up a run and cannot change during it; give it in the scenario "
+        "or in an arm",
+        argument=parameter,
+        value=value,
+    )
     if in_scenario:
         replaced(scenario, {parameter: value})
 

@@ -96,7 +96,11 @@ class Planned:
         for name, value in self.change.items():
             what = f"{model.__name__} has no such parameter; {closest(name, known | own)}"
             _expect(name in known | own, "change", {name: value}, what)
-        _expect("duration" not in self.change, "change", "duration", "a run's end cannot move")
+        for name in sorted(type(scenario).only_at_start() & set(self.change)):
+            what = (
+                f"{name} sets up a run and cannot change during it; give it in [scenario] or an arm"
+            )
+            _expect(False, "change", {name: self.change[name]}, what)
         try:
             scenario.replaced(**{n: v for n, v in self.change.items() if n in known})
         except ScenarioError as error:

@@ -13,7 +13,16 @@ from pydantic.fields import FieldInfo
 
 from abm.errors import ScenarioError
 
-__all__ = ["Parameter", "closest", "described", "fits", "message", "parameter", "translated"]
+__all__ = [
+    "Parameter",
+    "at_start",
+    "closest",
+    "described",
+    "fits",
+    "message",
+    "parameter",
+    "translated",
+]
 
 _BOUNDS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 _KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -30,6 +39,7 @@ def parameter(
     gt: float | None = None,
     le: float | None = None,
     lt: float | None = None,
+    at_start: bool = False,
 ) -> Any:
     """Declare a parameter of a scenario.
 
@@ -47,6 +57,9 @@ def parameter(
         What to do when the value is out of range, for mistakes that are easily made.
     ge, gt, le, lt
         Bounds.
+    at_start
+        Whether it only sets up a run: an intervention that would change it during the run is
+        refused when the study is read.
 
     Examples
     --------
@@ -57,7 +70,14 @@ def parameter(
     0.5
     """
     extra: dict[str, Any] = {"unit": unit, "source": source, "remedy": remedy}
+    if at_start:
+        extra["at_start"] = True
     return Field(default, ge=ge, gt=gt, le=le, lt=lt, description=doc, json_schema_extra=extra)
+
+
+def at_start(info: FieldInfo) -> bool:
+    """Whether the parameter only sets up a run."""
+    return bool(_extra(info).get("at_start", False))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from abm.errors import ScenarioError
 from abm.studies.parameters import (
     Parameter,
+    at_start,
     described,
     expected,
     fits,
@@ -95,6 +96,18 @@ class Scenario(BaseModel):
     def parameters(cls) -> list[Parameter]:
         """The declared parameters in order: name, default, unit, range, meaning, source."""
         return [described(name, info) for name, info in cls.model_fields.items()]
+
+    @classmethod
+    def only_at_start(cls) -> frozenset[str]:
+        """Names of the parameters that set up a run and that no intervention can change.
+
+        Examples
+        --------
+        >>> sorted(Scenario.only_at_start())
+        ['duration']
+        """
+        declared = {name for name, info in cls.model_fields.items() if at_start(info)}
+        return frozenset(declared | {"duration"})
 
 
 def _plain(value: Any) -> Any:

@@ -37,23 +37,6 @@ from abm.studies import Seeds
 __all__ = ["OpinionNetwork"]
 
 ROLE = "citizen"
-START_ONLY = [
-    "duration",
-    "data",
-    "columns",
-    "n_citizens",
-    "n_asked",
-    "opinion_from",
-    "right_end",
-    "topic",
-    "statement",
-    "mean_degree",
-    "homophily",
-    "stubborn_share",
-    "red_budget",
-    "blue_budget",
-]
-"""Parameters that set up a run and cannot change during it."""
 
 
 class OpinionNetwork(abm.Model):
@@ -191,14 +174,6 @@ class OpinionNetwork(abm.Model):
         """Check them all, then put them on the clock."""
         chosen = list(planned)
         for intervention in chosen:
-            for name in intervention.change:
-                require(
-                    name not in START_ONLY,
-                    ScenarioError,
-                    f"intervention {intervention.name!r}: {name} sets up a run and cannot change "
-                    "during it; give it in the scenario or in an arm",
-                    argument=name,
-                )
             if intervention.inject:
                 _injected(intervention.inject, self.scenario.topic)
         super().schedule_interventions(chosen)

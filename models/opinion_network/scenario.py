@@ -43,18 +43,31 @@ class OpinionScenario(Scenario):
     """
 
     duration: float = parameter(
-        30.0, unit="days", gt=0, doc="length of a run", source="study design"
+        30.0,
+        unit="days",
+        gt=0,
+        doc="length of a run",
+        source="study design",
     )
 
     # Who
     data: str = parameter(
-        "anes96", doc="'anes96', or the path of a CSV file of respondents", source="ANES 1996"
+        "anes96",
+        doc="'anes96', or the path of a CSV file of respondents",
+        source="ANES 1996",
+        at_start=True,
     )
     columns: dict[str, str] = parameter(
-        {}, doc="for a CSV: our column name -> the file's, where they differ"
+        {},
+        doc="for a CSV: our column name -> the file's, where they differ",
+        at_start=True,
     )
     n_citizens: int = parameter(
-        2000, ge=10, doc="citizens drawn from the respondents", source="study design"
+        2000,
+        ge=10,
+        doc="citizens drawn from the respondents",
+        source="study design",
+        at_start=True,
     )
     n_asked: int = parameter(
         40,
@@ -62,16 +75,19 @@ class OpinionScenario(Scenario):
         doc="citizens who are asked questions, hence language-model agents when a language model "
         "answers; the others follow `rule`",
         source="study design",
+        at_start=True,
     )
     opinion_from: Literal["ideology", "party"] = parameter(
         "ideology",
         doc="survey item that stands in for the opinion at the start",
         source="ANES 1996: ideology is unimodal, party identification polarised",
+        at_start=True,
     )
     right_end: Literal["agree", "disagree"] = parameter(
         "disagree",
         doc="whether the conservative end of that item agrees with the statement",
         source="gun control divides left (for) from right (against)",
+        at_start=True,
     )
 
     # What about
@@ -79,15 +95,22 @@ class OpinionScenario(Scenario):
         "gun control",
         doc="short name of the topic, a noun phrase that fits 'I support ...'",
         source="the topic of the polarisation study in AgentSociety (2025)",
+        at_start=True,
     )
     statement: str = parameter(
         "",
         doc="the sentence to agree or disagree with; empty takes the embedded language's own",
+        at_start=True,
     )
 
     # Ties
     mean_degree: float = parameter(
-        12.0, gt=0, unit="neighbours", doc="mean number of neighbours", source=ASSUMED
+        12.0,
+        gt=0,
+        unit="neighbours",
+        doc="mean number of neighbours",
+        source=ASSUMED,
+        at_start=True,
     )
     homophily: float = parameter(
         2.0,
@@ -95,6 +118,7 @@ class OpinionScenario(Scenario):
         doc="how sharply the chance of a tie falls with distance in age, education, income and "
         "party; 0 ties at random",
         source=ASSUMED,
+        at_start=True,
     )
 
     # Reading and writing
@@ -203,12 +227,29 @@ class OpinionScenario(Scenario):
         source="ordered phase of Nyczka et al. (2012)",
     )
     stubborn_share: float = parameter(
-        0.0, ge=0, le=1, doc="share of rule citizens who never change", source=ASSUMED
+        0.0,
+        ge=0,
+        le=1,
+        doc="share of rule citizens who never change",
+        source=ASSUMED,
+        at_start=True,
     )
 
     # Persuaders: red argues against the statement, blue for it
-    red_budget: int = parameter(0, ge=0, unit="posts", doc="posts that red can pay for")
-    blue_budget: int = parameter(0, ge=0, unit="posts", doc="posts that blue can pay for")
+    red_budget: int = parameter(
+        0,
+        ge=0,
+        unit="posts",
+        doc="posts that red can pay for",
+        at_start=True,
+    )
+    blue_budget: int = parameter(
+        0,
+        ge=0,
+        unit="posts",
+        doc="posts that blue can pay for",
+        at_start=True,
+    )
     red_potency: float = parameter(
         0.5,
         ge=0,

@@ -84,7 +84,7 @@ WRONG = [
     ("at = 2.0\n", "\n", 24, "interventions[0].at: at = None: expected a simulated time"),
     ('tone = "shrill"', 'tune = "shrill"', 26, "TownModel has no such parameter; did you mean"),
     ('tone = "shrill"', "bound = 7", 26, "bound = 7, expected 0 <= bound <= 1"),
-    ('tone = "shrill"', "duration = 7", 26, "a run's end cannot move"),
+    ('tone = "shrill"', "duration = 7", 26, "duration sets up a run and cannot change during it"),
     ('change = { tone = "shrill" }', "", 24, "changes nothing"),
     ('change = { tone = "shrill" }', 'chance = { tone = "x" }', 26, "did you mean 'change'?"),
     ('change = { tone = "shrill" }', 'inject = { a = "x" }', 26, "no method inject"),
