@@ -1,0 +1,54 @@
+"""Can a calibration be trusted: ranks, joint coverage, intervals, recovery, prediction.
+
+Every check is a function of arrays and says in words what it found. `simulation_based_calibration`
+and `tarp` test the posterior as a whole, `coverage` its intervals, `recovery` and `contraction`
+what the data can teach, `posterior_predictive` whether the fitted model looks like the data, and
+`summary_sensitivity` how much the answer hangs on single summaries.
+"""
+
+from abm.calibration.trust.coverage import (
+    binomial_band,
+    coverage,
+    coverage_words,
+    interval_coverage,
+)
+from abm.calibration.trust.draws import effective_size, equal_weights, weighted_quantile
+from abm.calibration.trust.predictive import PredictiveCheck, posterior_predictive
+from abm.calibration.trust.ranks import (
+    RankCheck,
+    rank_table,
+    rank_uniforms,
+    ranks,
+    simulation_based_calibration,
+)
+from abm.calibration.trust.recovery import (
+    contraction,
+    contraction_words,
+    recovery,
+    recovery_words,
+)
+from abm.calibration.trust.tarp import TarpCheck, expected_coverage, tarp
+
+__all__ = [
+    "PredictiveCheck",
+    "RankCheck",
+    "TarpCheck",
+    "binomial_band",
+    "contraction",
+    "contraction_words",
+    "coverage",
+    "coverage_words",
+    "effective_size",
+    "equal_weights",
+    "expected_coverage",
+    "interval_coverage",
+    "posterior_predictive",
+    "rank_table",
+    "rank_uniforms",
+    "ranks",
+    "recovery",
+    "recovery_words",
+    "simulation_based_calibration",
+    "tarp",
+    "weighted_quantile",
+]
