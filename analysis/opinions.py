@@ -34,6 +34,7 @@ __all__ = [
     "effective_number",
     "entropy",
     "esteban_ray",
+    "fracture",
     "inverse_simpson",
     "shift_shares",
     "shifts",
@@ -205,6 +206,36 @@ def clusters(opinions: ArrayLike, *, gap: float = 0.02, major: float = 0.05) -> 
     sizes = np.diff(np.append(starts, x.size)).astype(np.int64)
     centres = np.add.reduceat(x, starts) / sizes
     return Clusters(centres, sizes, sizes >= major * x.size)
+
+
+def fracture(opinions: ArrayLike, *, gap: float = 0.02) -> float:
+    """Probability that two people drawn at random belong to different clusters.
+
+    One minus the sum of squared shares of the clusters that `clusters` finds; its inverse form,
+    1 / (1 - fracture), is the effective number of clusters.
+
+    Parameters
+    ----------
+    gap
+        Smallest distance that separates two clusters, in the unit of the opinions, > 0.
+
+    Returns
+    -------
+    In [0, 1): 0 for one cluster, 1/2 for two equal ones; nan for nobody.
+
+    References
+    ----------
+    Community fracturing, sense 5 of Bramson et al. (2016), Journal of Mathematical Sociology 40,
+    80-111, measured as fractionalisation: Alesina et al. (2003), Journal of Economic Growth 8,
+    155-194, eq. 1.
+
+    Examples
+    --------
+    >>> fracture([0.1, 0.1, 0.9, 0.9]), fracture([0.5, 0.51])
+    (0.5, 0.0)
+    """
+    sizes = clusters(opinions, gap=gap).sizes
+    return NAN if sizes.size == 0 else float(1 - np.sum((sizes / sizes.sum()) ** 2))
 
 
 def shifts(before: ArrayLike, after: ArrayLike, *, middle: float) -> NDArray[np.int8]:
