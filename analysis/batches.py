@@ -7,6 +7,7 @@ of a large sample this agrees with the bootstrap, which would need hundreds of l
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -72,7 +73,7 @@ def batch_interval(
     drawn = np.array(
         [
             float(statistic(*(array[a:b] for array in shuffled)))
-            for a, b in zip(edges[:-1], edges[1:], strict=True)
+            for a, b in itertools.pairwise(edges)
         ]
     )
     good = drawn[np.isfinite(drawn)]

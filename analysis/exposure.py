@@ -204,8 +204,8 @@ def cox_regression(
     covariates
         Columns of numbers, such as `exposures`; make indicators for kinds.
     cluster
-        Column of units that are alike within (replications, agents with several adoptions): standard
-        errors are then the robust ones of Lin and Wei.
+        Column of units that are alike within (replications, agents with several adoptions):
+        standard errors are then the robust ones of Lin and Wei.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Hawkes processes: how much of a stream of events was set off by earlier events.
 
-The intensity is mu + sum over earlier events of n beta exp(-beta (t - t_k)): base rate mu, branching
-ratio n (events that one event sets off directly, on average) and decay beta. Fitted by maximum
-likelihood; checked by the time-rescaling theorem: under the right model the integrated intensity
+The intensity is mu + sum over earlier events of n beta exp(-beta (t - t_k)): base rate mu,
+branching ratio n (events that one event sets off directly, on average) and decay beta. Fitted by
+maximum likelihood; checked by the time-rescaling theorem: under the right model the integrated intensity
 between events is exponential with mean 1.
 """
 
@@ -142,7 +142,9 @@ def fit_hawkes(
 
 
 def rescaled_gaps(times: ArrayLike, fit: HawkesFit) -> Array:
-    """Integrated intensity between events (and from the start), shape (n,): Exp(1) if the fit holds.
+    """Integrated intensity from event to event, shape (n,): Exp(1) where the fit holds.
+
+    The first gap is that from the start of the window.
 
     References
     ----------

@@ -155,8 +155,8 @@ def _series(
     require(
         x.shape == y.shape and x.ndim in (1, 2) and x.shape[0] > reach,
         AnalysisError,
-        f"source of shape {x.shape} and target of shape {y.shape}, expected equal shapes (n_times,) "
-        f"or (n_times, n_pairs) with more than {reach} times",
+        f"source of shape {x.shape} and target of shape {y.shape}, expected equal shapes "
+        f"(n_times,) or (n_times, n_pairs) with more than {reach} times",
     )
     require(
         lag >= 1 and history >= 1, AnalysisError, f"lag = {lag}, history = {history}, expected >= 1"

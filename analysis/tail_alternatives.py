@@ -86,8 +86,7 @@ def power_law_ccdf(x: ArrayLike, fit: TailFit) -> Array:
     if fit.discrete:
         share: Array = special.zeta(fit.alpha, at) / special.zeta(fit.alpha, fit.xmin)
         return share
-    share = (at / fit.xmin) ** (1 - fit.alpha)
-    return share
+    return (at / fit.xmin) ** (1 - fit.alpha)
 
 
 def lognormal_ccdf(x: ArrayLike, xmin: float, mu: float, sigma: float, discrete: bool) -> Array:
@@ -138,8 +137,7 @@ def _power_law(x: Array, fit: TailFit) -> Array:
         total = np.log(special.zeta(fit.alpha, fit.xmin) * fit.xmin**fit.alpha)
         found: Array = -fit.alpha * np.log(x / fit.xmin) - total
         return found
-    found = np.log((fit.alpha - 1) / fit.xmin) - fit.alpha * np.log(x / fit.xmin)
-    return found
+    return np.log((fit.alpha - 1) / fit.xmin) - fit.alpha * np.log(x / fit.xmin)
 
 
 def _exponential(x: Array, times: NDArray[np.int64], fit: TailFit) -> tuple[float, float, Array]:
@@ -180,5 +178,4 @@ def _lognormal_log(x: Array, logs: Array, mu: float, sigma: float, fit: TailFit)
         return found
     upper, lower = (special.log_ndtr(-(np.log(x + s) - mu) / sigma) for s in (0.5, -0.5))
     above = special.log_ndtr(-(np.log(fit.xmin - 0.5) - mu) / sigma)
-    found = lower + np.log1p(-np.exp(np.minimum(upper - lower, -1e-300))) - above
-    return found
+    return lower + np.log1p(-np.exp(np.minimum(upper - lower, -1e-300))) - above
