@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import stats
 
 from abm.analysis.intervals import check_level, t_halfwidth
 from abm.errors import AnalysisError, require
 
-__all__ = ["power", "replications_needed"]
+__all__ = ["equivalence_power", "power", "replications_for_power", "replications_needed"]
+
+MOST = 1_000_000
 
 
 def replications_needed(sd: float, halfwidth: float, *, level: float = 0.95) -> int:
@@ -29,14 +33,7 @@ def replications_needed(sd: float, halfwidth: float, *, level: float = 0.95) -> 
     check_level(level)
     good = halfwidth > 0 and np.isfinite(sd) and sd >= 0
     require(good, AnalysisError, f"sd = {sd}, halfwidth = {halfwidth}: expected sd >= 0, width > 0")
-    low, high = 1, 2
-    while float(t_halfwidth(sd, high, level)) > halfwidth:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        enough = middle >= 2 and float(t_halfwidth(sd, middle, level)) <= halfwidth
-        low, high = (low, middle) if enough else (middle, high)
-    return high
+    return _smallest(lambda n: float(t_halfwidth(sd, n, level)) <= halfwidth)
 
 
 def power(effect: float, sd: float, n: int, *, level: float = 0.95) -> float:
@@ -52,3 +49,71 @@ def power(effect: float, sd: float, n: int, *, level: float = 0.95) -> float:
         return float("nan")
     critical, shift = stats.t.ppf((1 + level) / 2, n - 1), effect / sd * np.sqrt(n)
     return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
+
+
+def replications_for_power(
+    effect: float, sd: float, *, wanted: float = 0.8, level: float = 0.95
+) -> int:
+    """Smallest number of pairs with which an effect of that size is found with that probability.
+
+    Parameters
+    ----------
+    effect
+        True difference, not 0, in the unit of the outcome: the smallest one that would matter.
+    sd
+        Standard deviation of the differences within pairs (`effect.sd_paired` of a pilot).
+    wanted
+        Wanted power, in (0, 1).
+
+    Examples
+    --------
+    >>> replications_for_power(0.5, 1.0)
+    34
+    """
+    check_level(level)
+    _check_power(wanted)
+    good = effect != 0 and np.isfinite(effect) and np.isfinite(sd) and sd > 0
+    require(good, AnalysisError, f"effect = {effect}, sd = {sd}: expected effect != 0 and sd > 0")
+    return _smallest(lambda n: power(effect, sd, n, level=level) >= wanted)
+
+
+def equivalence_power(
+    margin: float, sd: float, n: int, *, effect: float = 0.0, alpha: float = 0.05
+) -> float:
+    """Probability that n pairs show equivalence within +-margin when the true effect is `effect`.
+
+    References
+    ----------
+    Owen (1965), Biometrika 52, 437-446: the two one-sided tests as one integral over the variance.
+
+    Examples
+    --------
+    >>> round(equivalence_power(0.5, 1.0, 36), 3)
+    0.805
+    """
+    require(margin > 0, AnalysisError, f"margin = {margin}, expected > 0")
+    require(0 < alpha < 0.5, AnalysisError, f"alpha = {alpha}, expected 0 < alpha < 0.5")
+    if n < 2 or not sd > 0:
+        return float("nan")
+    critical, error, degrees = stats.t.ppf(1 - alpha, n - 1), sd / np.sqrt(n), n - 1
+    points = (np.arange(20_000) + 0.5) / 20_000  # quantiles of the estimated variance
+    estimated = error * np.sqrt(stats.chi2.ppf(points, degrees) / degrees)
+    room = margin - critical * estimated
+    inside = stats.norm.cdf((room - effect) / error) - stats.norm.cdf((-room - effect) / error)
+    return float(np.where(room > 0, inside, 0.0).mean())
+
+
+def _check_power(wanted: float) -> None:
+    require(0 < wanted < 1, AnalysisError, f"wanted = {wanted}, expected a power in (0, 1)")
+
+
+def _smallest(enough: Callable[[int], bool]) -> int:
+    """Smallest n >= 2 for which a condition holds that stays true once it is."""
+    low, high = 1, 2
+    while not enough(high):
+        low, high = high, 2 * high
+        require(high <= MOST, AnalysisError, f"more than {MOST:,} replications would be needed")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high

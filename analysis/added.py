@@ -1,0 +1,112 @@
+"""What the language model added: its runs against those of the rule twin, and its effects too.
+
+The twin answers the same questions from the same fields with the same random numbers. Two things
+can differ: the level of an outcome in an arm, and what an arm *does* to it. The second decides
+whether a finding about a policy needed a language model at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from abm.analysis.comparisons import effects_table
+from abm.analysis.heterogeneity import difference_in_effects
+from abm.analysis.paired import FIXED, VARIED
+from abm.errors import AnalysisError, require
+
+__all__ = ["added_by_model"]
+
+LEVEL_OF, EFFECT_OF = "level", "effect"
+
+
+def added_by_model(
+    frame: pl.DataFrame,
+    *,
+    outcomes: str | Sequence[str],
+    twin: Any = "rule",
+    control: Any = None,
+    arm: str = "arm",
+    answerer: str = "answerer",
+    pair_by: str | Sequence[str] = "replication",
+    level: float = 0.95,
+    varied: Sequence[str] = VARIED,
+    fixed: Sequence[str] = FIXED,
+) -> pl.DataFrame:
+    """Every answerer against the rule twin: outcomes in each arm, and effects of the arms.
+
+    Parameters
+    ----------
+    frame
+        One row per arm, answerer and replication.
+    twin
+        The answerer that is the rule twin.
+    control
+        Arm to which effects are differences; without one only levels are compared.
+
+    Returns
+    -------
+    One row per answerer, quantity, arm and outcome: `answerer, quantity, arm, outcome, estimate,
+    low, high, level, n, correlation, p_value, varied, fixed, reason`. `quantity` is `level`
+    (the answerer's mean minus the twin's) or `effect` (its effect of the arm minus the twin's).
+
+    Raises
+    ------
+    AnalysisError
+        The twin, the control or a column is missing.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"answerer": ["rule", "rule", "llm", "llm"] * 2,
+    ...     "arm": ["a", "b"] * 4, "replication": [0] * 4 + [1] * 4,
+    ...     "y": [0.0, 0.1, 0.2, 0.6, 0.0, 0.1, 0.3, 0.6]})
+    >>> table = added_by_model(frame, outcomes="y", control="a")
+    >>> table.select("quantity", "arm", pl.col("estimate").round(3)).rows()
+    [('level', 'a', 0.25), ('level', 'b', 0.5), ('effect', 'b', 0.25)]
+    """
+    known = frame[answerer].unique(maintain_order=True).to_list() if answerer in frame else []
+    require(
+        twin in known and len(known) > 1,
+        AnalysisError,
+        f"the answerers are {known}, expected {twin!r} (the rule twin) and another; add "
+        "[answerers.rule] to the study",
+    )
+    scope: dict[str, Any] = {
+        "pair_by": pair_by,
+        "level": level,
+        "varied": varied,
+        "fixed": fixed,
+    }
+    levels = effects_table(
+        frame, outcomes=outcomes, control=twin, arm=answerer, by=arm, **scope
+    ).with_columns(pl.lit(LEVEL_OF).alias("quantity"))
+    tables = [_tidy(levels, answerer, arm)]
+    if control is not None:
+        for outcome in [outcomes] if isinstance(outcomes, str) else outcomes:
+            table = difference_in_effects(
+                frame,
+                outcome=outcome,
+                control=control,
+                group=answerer,
+                reference=twin,
+                arm=arm,
+                **scope,
+            )
+            if table.height:
+                marks = {"quantity": EFFECT_OF, "outcome": outcome}
+                tables.append(
+                    _tidy(
+                        table.with_columns(pl.lit(v).alias(n) for n, v in marks.items()),
+                        answerer,
+                        arm,
+                    )
+                )
+    return pl.concat(tables, how="vertical_relaxed")
+
+
+def _tidy(table: pl.DataFrame, answerer: str, arm: str) -> pl.DataFrame:
+    heads = [answerer, "quantity", arm, "outcome"]
+    numbers = ["estimate", "low", "high", "level", "n", "correlation", "p_value"]
+    return table.select(*heads, *numbers, "varied", "fixed", "reason")
