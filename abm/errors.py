@@ -17,6 +17,7 @@ The tree::
     ├── EngineError          misuse of the clock: re-entry, time running backwards, endless instants
     │   └── AgentError       an exception in an agent's process; carries agent id and time
     ├── AnalysisError        a table or array that an analysis cannot use as it is
+    ├── CalibrationError     a prior, target, distance or simulation that a calibration cannot use
     └── MissingExtra         an optional dependency that is not installed; says how to get it
 """
 
@@ -105,6 +106,10 @@ class AgentError(EngineError):
 
 class AnalysisError(AbmError):
     """A table or array that an analysis cannot use as it is."""
+
+
+class CalibrationError(AbmError):
+    """A prior, target, distance or simulation that a calibration cannot use."""
 
 
 class MissingExtra(AbmError, ImportError):

@@ -7,6 +7,7 @@ import traceback
 
 from abm.errors import (
     AbmError,
+    CalibrationError,
     LedgerError,
     MissingExtra,
     ModelFileError,
@@ -21,6 +22,7 @@ __all__ = ["FAILED", "REFUSED", "RunsFailed", "guarded"]
 FAILED, REFUSED, STOPPED = 1, 2, 130
 _INPUT = (
     ScenarioError,
+    CalibrationError,
     MissingExtra,
     ModelFileError,
     NetworkError,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,8 +19,9 @@ from abm.errors import ScenarioError
 from abm.studies.registry import load_file
 from abm.studies.run import Run
 
-__all__ = ["pack", "places", "unpack"]
+__all__ = ["pack", "pack_value", "places", "unpack"]
 
+_CANNOT = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError)
 _REMEDY = (
     "Put the model into a file of its own and name it model = 'path/file.py:Class', take what "
     "cannot travel (open files, locks, connections, loaded models) out of the class, or run with "
@@ -35,16 +37,41 @@ def pack(run: Run) -> bytes:
     ScenarioError
         Its classes hold something that cannot travel; says what and what to do.
     """
-    by_value = [module for module in _modules(run) if not _importable(module)]
-    for module in by_value:
-        cloudpickle.register_pickle_by_value(module)
     try:
-        return bytes(cloudpickle.dumps(run))
-    except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        return _dumped(run, _modules(run))
+    except _CANNOT as error:
         raise ScenarioError(
             f"{run.model.__name__} cannot travel to a worker process: {error}. {_REMEDY}",
             value=run.model.__name__,
         ) from error
+
+
+def pack_value(value: Any, things: Sequence[Any]) -> bytes:
+    """Any value as bytes; `things` are the functions or objects of the user that it holds.
+
+    Raises
+    ------
+    ScenarioError
+        It holds something that cannot travel.
+    """
+    names = {getattr(thing, "__module__", "__main__") for thing in things}
+    found = [sys.modules.get(name) for name in sorted(names) if name != "__main__"]
+    try:
+        return _dumped(value, [module for module in found if module is not None])
+    except _CANNOT as error:
+        raise ScenarioError(
+            f"{things!r} cannot travel to a worker process: {error}. Put it into a module of its "
+            "own, take what cannot travel (open files, locks, connections, loaded models) out of "
+            "it, or run with one worker",
+        ) from error
+
+
+def _dumped(value: Any, modules: Sequence[ModuleType]) -> bytes:
+    by_value = [module for module in modules if not _importable(module)]
+    for module in by_value:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        return bytes(cloudpickle.dumps(value))
     finally:
         for module in by_value:
             cloudpickle.unregister_pickle_by_value(module)

@@ -1,0 +1,255 @@
+"""Simulations: tasks in, records out in order, whatever ran them and whenever it was killed.
+
+Records come in the order of the tasks at any number of workers, so a method that accepts by what
+it has seen accepts by proposal and never by arrival. What is in the ledger already is read from
+it. A stream may be left early; what was in flight then is kept in the ledger as speculative work,
+and no method sees it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Protocol, Self
+
+from abm.calibration.ledger import SimulationLedger
+from abm.calibration.pool import WorkerPool
+from abm.calibration.problem import Problem, Task
+from abm.calibration.records import Record, Tally
+from abm.calibration.runner import Runner
+from abm.errors import CalibrationError, LedgerError, require
+
+__all__ = ["Progress", "Simulations"]
+
+_COMMIT_SECONDS = 0.02
+_TELL_SECONDS = 0.2
+
+
+class Progress(Protocol):
+    """Is told how a fit goes on. Nothing that it does changes a result."""
+
+    def stage(self, name: str, expected: int | None) -> None:
+        """A stage begins; it will use about `expected` simulations, if that is known."""
+        ...
+
+    def advance(self, tally: Tally) -> None:
+        """So many simulations have been used."""
+        ...
+
+
+class Simulations:
+    """Runs the simulations of one problem.
+
+    Parameters
+    ----------
+    problem
+        What is simulated.
+    ledger
+        File that keeps every record; `None` keeps them nowhere.
+    workers
+        1 runs them here, more in a pool of that many processes, which starts once.
+    progress
+        Is told.
+
+    Attributes
+    ----------
+    used
+        Tally of the records that were given out.
+    speculative
+        How many records a pool made that nobody asked for in the end.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from abm.calibration import Problem, Independent, Targets, scalar, uniform
+    >>> def square(parameters, seed, fidelity):
+    ...     return {"y": parameters["x"] ** 2}
+    >>> problem = Problem(square, Independent({"x": uniform(0, 1)}), Targets([scalar("y", 0.25)]))
+    >>> with Simulations(problem) as simulations:
+    ...     records = simulations.run_all(problem.tasks("grid", np.array([[0.5], [0.1]])))
+    >>> [record.statistics.round(2).tolist() for record in records], simulations.used.n_runs
+    ([[0.25], [0.01]], 2)
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        ledger: str | Path | None = None,
+        *,
+        workers: int = 1,
+        progress: Progress | None = None,
+    ) -> None:
+        require(
+            isinstance(workers, int) and workers >= 1,
+            CalibrationError,
+            f"workers = {workers!r}, expected a whole number >= 1",
+            argument="workers",
+            value=workers,
+        )
+        self.problem, self.workers, self.progress = problem, workers, progress
+        self.used, self.speculative = Tally(), 0
+        self._runner = Runner.of(problem)
+        self._ledger = None if ledger is None else SimulationLedger(ledger, problem)
+        self._known: dict[str, dict[tuple[int, str], Record]] = {}
+        self._pool: WorkerPool | None = None
+        self._unsaved: list[Record] = []
+        self._saved_at = self._told_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Commit what is not yet, end the workers, close the ledger."""
+        try:
+            self._save()
+        finally:
+            if self._pool is not None:
+                self._pool.stop()
+                self._pool = None
+            if self._ledger is not None:
+                self._ledger.close()
+                self._ledger = None
+
+    def stage(self, name: str, expected: int | None = None) -> None:
+        """Tell the progress that a stage begins."""
+        if self.progress is not None:
+            self.progress.stage(name, expected)
+
+    def run_all(self, tasks: Iterable[Task]) -> list[Record]:
+        """Records of all tasks, in order."""
+        return list(self.run(tasks))
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[Record]:
+        """Records in the order of the tasks, one by one as they are needed.
+
+        The iterator may be left early; then tasks that were not reached are not run, or were run in
+        vain (`speculative`).
+
+        Raises
+        ------
+        CalibrationError
+            A simulation failed and the problem says `abort`; or no simulation can be used.
+        LedgerError
+            The ledger holds another simulation at the place of a task, or the disk is full.
+        """
+        source = self._serial(tasks) if self.workers == 1 else self._pooled(tasks)
+        try:
+            for record in source:
+                self._use(record)
+                yield record
+        finally:
+            source.close()
+            self._save()
+            self._tell()
+
+    # ------------------------------------------------------------------ here
+
+    def _serial(self, tasks: Iterable[Task]) -> Iterator[Record]:  # type: ignore[misc]
+        for task in tasks:
+            record = self._reused(task)
+            if record is None:
+                record = self._runner(task)
+                self._keep(record)
+            yield record
+
+    # ------------------------------------------------------------------ in a pool
+
+    def _pooled(self, tasks: Iterable[Task]) -> Iterator[Record]:  # type: ignore[misc]
+        if self._pool is None:
+            self._pool = WorkerPool(self._runner, self.workers)
+        waiting: dict[int, Record] = {}
+        due = 0
+        numbers = count()
+
+        def wanted() -> Iterator[tuple[int, Task]]:
+            for task in tasks:
+                number = next(numbers)
+                record = self._reused(task)
+                if record is None:
+                    yield number, task
+                else:
+                    waiting[number] = record
+
+        stream = self._pool.stream(wanted())
+        try:
+            for batch in stream:
+                for number, record in batch:
+                    waiting[number] = record
+                    self._unsaved.append(record)
+                self._save()
+                while due in waiting:
+                    yield waiting.pop(due)
+                    due += 1
+            while due in waiting:
+                yield waiting.pop(due)
+                due += 1
+        finally:
+            stream.close()
+            self._drain()
+            self.speculative += len(waiting)
+
+    def _drain(self) -> None:
+        """Wait for what is in flight after a stream was left early, and keep it."""
+        assert self._pool is not None
+        for batch in self._pool.drain():
+            self._unsaved.extend(record for _, record in batch)
+            self.speculative += len(batch)
+        self._save()
+
+    # ------------------------------------------------------------------ the ledger
+
+    def _reused(self, task: Task) -> Record | None:
+        if self._ledger is None:
+            return None
+        known = self._known.get(task.stage)
+        if known is None:
+            known = self._known[task.stage] = self._ledger.stage(task.stage)
+        record = known.get((task.index, task.fidelity))
+        if record is None:
+            return None
+        require(
+            record.task == task,
+            LedgerError,
+            f"the ledger holds another simulation at {task.stage} number {task.index} "
+            f"({task.fidelity}): it ran {record.task.parameters}, seed {record.task.seed}; wanted "
+            f"{task.parameters}, seed {task.seed}. The prior, the data or the options of the "
+            "method have changed; give another folder, or start anew",
+            outcome="another_simulation",
+        )
+        self.used.reused += 1
+        return record
+
+    def _keep(self, record: Record) -> None:
+        self._unsaved.append(record)
+        if time.monotonic() - self._saved_at > _COMMIT_SECONDS:
+            self._save()
+
+    def _save(self) -> None:
+        if self._ledger is not None and self._unsaved:
+            self._ledger.add(self._unsaved)
+        self._unsaved.clear()
+        self._saved_at = time.monotonic()
+
+    # ------------------------------------------------------------------ counting
+
+    def _use(self, record: Record) -> None:
+        self.used.add(record)
+        if record.outcome != "ok" and self.problem.failures == "abort":
+            point = dict(zip(self.problem.names, record.task.parameters, strict=True))
+            raise CalibrationError(
+                f"simulation {record.task.index} of {record.task.stage} ({record.task.fidelity}) "
+                f"at {point}, seed {record.task.seed}: {record.error}; failures = 'abort'",
+                outcome=record.outcome,
+            )
+        if self.progress is not None and time.monotonic() - self._told_at > _TELL_SECONDS:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._told_at = time.monotonic()
+        if self.progress is not None:
+            self.progress.advance(self.used)

@@ -1,0 +1,64 @@
+"""A worker process of `WorkerPool`: takes tasks, runs them, answers with records."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import threading
+from multiprocessing.connection import Connection
+from typing import Any
+
+from abm.calibration.pool import plain
+from abm.calibration.problem import Task
+from abm.calibration.runner import Runner
+from abm.errors import AbmError, CalibrationError
+
+__all__ = ["main"]
+
+
+def main(handle: int) -> None:
+    """Serve until the parent hangs up; the handle is the inherited end of its pipe."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    link = Connection(handle)
+    try:
+        runner: Runner = pickle.loads(link.recv())
+    except (EOFError, OSError):
+        return
+    except Exception as error:  # unpickling runs anybody's code
+        _refuse(link, error)
+        return
+    while True:
+        try:
+            tasks = link.recv()
+        except (EOFError, OSError):
+            return
+        link.send(_answered(runner, tasks))
+
+
+def _answered(runner: Runner, tasks: list[tuple[Any, ...]]) -> tuple[str, Any]:
+    try:
+        return "done", plain([runner(Task(*task)) for task in tasks])
+    except AbmError as error:
+        return "fatal", error
+
+
+def _refuse(link: Connection, error: Exception) -> None:
+    link.recv()
+    link.send(
+        (
+            "fatal",
+            CalibrationError(
+                f"a worker process cannot load the simulator: {type(error).__name__}: {error}. "
+                "Put it into a module of its own, take what cannot travel out of it, or run with "
+                "one worker"
+            ),
+        )
+    )
+    link.recv()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent is gone has nobody to work for."""
+    while os.read(0, 1):
+        pass
+    os._exit(1)
