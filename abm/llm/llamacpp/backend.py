@@ -29,6 +29,7 @@ from abm.llm.llamacpp.scoring import ScoreJob
 from abm.llm.llamacpp.strict import score_strict
 from abm.llm.llamacpp.tokens import Tokenizer, Tokens
 from abm.llm.llamacpp.tree import Round, rounds
+from abm.llm.statistics import Counts, Statistics
 from abm.questions import Prompt, Status, TextConstraint
 
 __all__ = ["LlamaCpp"]
@@ -118,6 +119,7 @@ class LlamaCpp:
         self.n_parallel = n_parallel
         self._ends = self._model.ends_of_turn
         self._store = PrefixStore(resident_bytes)
+        self._counts = Counts()
         template = self._model.chat_template if chat else None
         options = {"enable_thinking": False, **(chat_options or {})}
         self._tokenizer = _tokenizer(self._model, template, options)
@@ -152,6 +154,10 @@ class LlamaCpp:
             "hardware": hardware(),
             "fingerprint": self.fingerprint,
         }
+
+    def statistics(self) -> Statistics:
+        """What was asked, shared and evaluated since this backend was made."""
+        return self._counts.statistics()
 
     def score(
         self, prompts: Sequence[Prompt], options: Sequence[Sequence[str]]
