@@ -2,8 +2,8 @@
 
 The intensity is mu + sum over earlier events of n beta exp(-beta (t - t_k)): base rate mu,
 branching ratio n (events that one event sets off directly, on average) and decay beta. Fitted by
-maximum likelihood; checked by the time-rescaling theorem: under the right model the integrated intensity
-between events is exponential with mean 1.
+maximum likelihood; checked by the time-rescaling theorem: under the right model the integrated
+intensity between events is exponential with mean 1.
 """
 
 from __future__ import annotations
