@@ -10,4 +10,13 @@ from abm.llm.remote import OpenAICompatible
 from abm.llm.scripted import Scripted
 from abm.llm.statistics import Statistics
 
-__all__ = ["Backend", "Generation", "LlamaCpp", "OpenAICompatible", "Scored", "Scripted", "Statistics", "load_backend"]
+__all__ = [
+    "Backend",
+    "Generation",
+    "LlamaCpp",
+    "OpenAICompatible",
+    "Scored",
+    "Scripted",
+    "Statistics",
+    "load_backend",
+]

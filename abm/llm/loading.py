@@ -21,10 +21,10 @@ def load_backend(spec: str | Path | Mapping[str, Any]) -> Backend:
     Parameters
     ----------
     spec
-        `"embedded"`; the path of a GGUF; or a mapping with `backend` (`embedded`, `llama`,
-        `scripted`, or the path of a GGUF) and the options of that backend, such as `path`, `mode`,
-        `n_ctx`, `n_threads`. The functions of a scripted backend are callables or
-        `"module:function"`.
+        `"embedded"`; the path of a GGUF; or a mapping with `backend` (`embedded`, `llama`, `openai`
+        for a server, `scripted`, or the path of a GGUF) and the options of that backend, such as
+        `path`, `mode`, `n_ctx`, `n_threads`, or `base_url`, `model`. The functions of a scripted
+        backend are callables or `"module:function"`.
 
     Raises
     ------
@@ -49,8 +49,8 @@ def load_backend(spec: str | Path | Mapping[str, Any]) -> Backend:
     require(
         kind in _KINDS,
         BackendError,
-        f"backend = {kind!r}, expected 'embedded', 'llama', 'scripted' or the path of a GGUF file"
-        + _hint(kind, _KINDS),
+        f"backend = {kind!r}, expected 'embedded', 'llama', 'openai', 'scripted' or the path of a "
+        "GGUF file" + _hint(kind, _KINDS),
         value=kind,
     )
     return _KINDS[kind](options)
@@ -88,9 +88,24 @@ def _scripted(options: dict[str, Any]) -> Backend:
     return Scripted(**_known(Scripted, options))
 
 
+def _openai(options: dict[str, Any]) -> Backend:
+    from abm.llm.remote import OpenAICompatible
+
+    for name in ("base_url", "model"):
+        known = _known(OpenAICompatible, options)
+        require(
+            name in known,
+            BackendError,
+            f"backend 'openai' needs {name}, such as base_url = 'http://localhost:8080/v1', "
+            "model = 'the name that the server knows'",
+        )
+    return OpenAICompatible(**options)
+
+
 _KINDS: dict[str, Callable[[dict[str, Any]], Backend]] = {
     "embedded": _embedded,
     "llama": _llama,
+    "openai": _openai,
     "scripted": _scripted,
 }
 

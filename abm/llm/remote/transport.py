@@ -1,0 +1,287 @@
+"""HTTP to a server: bounded concurrency, deadlines, and retries that wait longer each time.
+
+Nothing here can change an answer: time only decides when a request counts as failed, and a failure
+is data.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+from abm.errors import BackendError, MissingExtra, require
+from abm.questions import Status
+
+__all__ = ["Problem", "Reply", "Traffic", "Transport", "check_settings"]
+
+_MOST_BYTES = 64 * 2**20
+_FATAL = {401: "the key was refused", 403: "access was refused", 404: "no such path or model"}
+_SLOW = (408, 504)
+
+T = TypeVar("T")
+A = TypeVar("A")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A request that got no usable reply; `transient` says whether asking again may help."""
+
+    status: Status
+    detail: str
+    transient: bool = False
+    wait: float | None = None
+    unreachable: bool = False
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A JSON object, and what happened before it came (empty when it came at once)."""
+
+    body: Mapping[str, Any]
+    history: tuple[str, ...] = ()
+
+
+@dataclass
+class Traffic:
+    """What was sent and how it went. Reported, and read by nothing.
+
+    Attributes
+    ----------
+    requests, attempts
+        Requests of the protocol, and how often they were sent.
+    retries
+        Cause -> number of attempts that were repeated because of it.
+    failures
+        Status -> requests that ended without a reply.
+    waited
+        Seconds spent waiting between attempts, summed over requests.
+    """
+
+    requests: int = 0
+    attempts: int = 0
+    retries: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    waited: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a manifest."""
+        return {
+            "requests": self.requests,
+            "attempts": self.attempts,
+            "retries": dict(sorted(self.retries.items())),
+            "failures": dict(sorted(self.failures.items())),
+            "waited_s": round(self.waited, 3),
+        }
+
+
+class Transport:
+    """Posts JSON to one server.
+
+    Parameters
+    ----------
+    base_url
+        Such as `http://localhost:8080/v1`.
+    headers
+        Sent with every request.
+    concurrency
+        Most requests under way at once, >= 1.
+    timeout
+        Seconds from sending a request to its last byte, > 0.
+    retries
+        How often a transient failure is tried again, >= 0.
+    wait
+        Seconds before the first retry, >= 0; doubled for each further one, at most 60. A server's
+        `Retry-After` counts if it is longer.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        concurrency: int,
+        timeout: float,
+        retries: int,
+        wait: float,
+    ) -> None:
+        _httpx()
+        self.base_url, self.concurrency = base_url.rstrip("/"), concurrency
+        self.timeout, self.retries, self.wait = timeout, retries, wait
+        self.statistics = Traffic()
+        self._headers = dict(headers)
+        self._lock, self._down = threading.Lock(), threading.Event()
+
+    @cached_property
+    def _client(self) -> Any:
+        httpx, n = _httpx(), self.concurrency
+        limits = httpx.Limits(max_connections=n, max_keepalive_connections=n)
+        return httpx.Client(headers=self._headers, timeout=self.timeout, limits=limits)
+
+    def close(self) -> None:
+        if "_client" in vars(self):
+            self._client.close()
+
+    def each(self, work: Callable[[A], T], items: Iterable[A]) -> list[T]:
+        """`work(item)` for each item, `concurrency` at a time; results in order.
+
+        When the server cannot be reached and the retries of one request are used up, the others of
+        this call are sent once and not retried: a dead server costs one round of waiting.
+        """
+        self._down.clear()
+        assert self._client is not None  # made before the threads that share it
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            futures = [pool.submit(work, item) for item in items]
+            try:
+                return [future.result() for future in futures]
+            except BaseException:
+                for future in futures:
+                    future.cancel()
+                raise
+
+    def post(self, path: str, payload: Mapping[str, Any]) -> Reply | Problem:
+        """Send one request until there is a reply, a final failure, or no retry left.
+
+        Raises
+        ------
+        BackendError
+            The server refuses everything: the key, the path or the model is wrong.
+        """
+        with self._lock:
+            self.statistics.requests += 1
+        history: list[str] = []
+        for attempt in range(self.retries + 1):
+            found = self._once(path, payload)
+            if not isinstance(found, Problem):
+                return Reply(found, tuple(history))
+            if not found.transient or attempt == self.retries or self._down.is_set():
+                break
+            history.append(found.detail)
+            self._pause(found, attempt)
+        if found.unreachable:
+            self._down.set()
+        with self._lock:
+            self.statistics.failures[str(found.status)] += 1
+        tried = f" (attempt {attempt + 1})" if attempt else ""
+        return Problem(found.status, found.detail + tried)
+
+    def _pause(self, problem: Problem, attempt: int) -> None:
+        seconds = min(60.0, max(self.wait * 2**attempt, problem.wait or 0.0))
+        with self._lock:
+            self.statistics.retries[problem.detail.split(":")[0]] += 1
+            self.statistics.waited += seconds
+        time.sleep(seconds)
+
+    def _once(self, path: str, payload: Mapping[str, Any]) -> Mapping[str, Any] | Problem:
+        httpx = _httpx()
+        with self._lock:
+            self.statistics.attempts += 1
+        try:
+            code, headers, content = self._exchange(path, payload)
+        except httpx.TimeoutException:
+            return Problem(Status.TIMEOUT, f"no reply within {self.timeout:g} s", transient=True)
+        except httpx.ConnectError as error:
+            detail = f"cannot connect to {self.base_url}: {error}"
+            return Problem(Status.BACKEND_ERROR, detail, transient=True, unreachable=True)
+        except httpx.TransportError as error:
+            detail = f"connection broke: {type(error).__name__} {error}".rstrip()
+            return Problem(Status.BACKEND_ERROR, detail, transient=True)
+        if code == 200:
+            return _parsed(content)
+        return self._refused(path, code, headers, content)
+
+    def _exchange(
+        self, path: str, payload: Mapping[str, Any]
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body; the deadline holds for the whole of it, however it trickles."""
+        httpx = _httpx()
+        deadline = time.monotonic() + self.timeout
+        content = bytearray()
+        with self._client.stream("POST", f"{self.base_url}{path}", json=payload) as response:
+            for piece in response.iter_bytes():
+                content += piece
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout("deadline")
+                if len(content) > _MOST_BYTES:
+                    raise httpx.ReadError("the reply does not end")
+            return response.status_code, response.headers, bytes(content)
+
+    def _refused(self, path: str, code: int, headers: Mapping[str, str], content: bytes) -> Problem:
+        said = _message(content)
+        if code in _FATAL:
+            raise BackendError(
+                f"{self.base_url}{path} answered {code}, {_FATAL[code]}: {said}. Correct base_url, "
+                "model or api_key_env",
+                value=code,
+            )
+        if code == 429 or code >= 500 or code in _SLOW:
+            status = Status.TIMEOUT if code in _SLOW else Status.BACKEND_ERROR
+            name = "rate limit" if code == 429 else f"server error {code}"
+            return Problem(status, f"{name}: {said}", True, _retry_after(headers))
+        if _is_overflow(said):
+            return Problem(Status.CONTEXT_OVERFLOW, said)
+        return Problem(Status.INVALID, f"the server refused the request ({code}): {said}")
+
+
+def _httpx() -> Any:
+    try:
+        import httpx
+    except ImportError as error:
+        raise MissingExtra(
+            "a server needs httpx; install the extra: pip install 'agora-abm[remote]'"
+        ) from error
+    return httpx
+
+
+def _parsed(content: bytes) -> Mapping[str, Any] | Problem:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        body = None
+    if isinstance(body, dict):
+        return body
+    return Problem(Status.BACKEND_ERROR, f"garbage: {_short(content)!r}", transient=True)
+
+
+def _message(content: bytes) -> str:
+    try:
+        found = json.loads(content)
+        error = found.get("error", found) if isinstance(found, dict) else found
+        text = error.get("message", error) if isinstance(error, dict) else error
+        return str(text)[:300]
+    except ValueError:
+        return _short(content)
+
+
+def _short(content: bytes) -> str:
+    return content[:120].decode("utf-8", "replace")
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds a server asks to wait; its other form, a date, is not used."""
+    text = headers.get("retry-after", "")
+    return float(text) if text.replace(".", "", 1).isdigit() else None
+
+
+def _is_overflow(said: str) -> bool:
+    words = said.lower()
+    return "context" in words and any(
+        word in words for word in ("length", "window", "size", "exceed", "too long", "maximum")
+    )
+
+
+def check_settings(concurrency: int, timeout: float, retries: int, wait: float) -> None:
+    """Refuse settings that could not work."""
+    for name, value, good, expected in (
+        ("concurrency", concurrency, 1 <= concurrency <= 1024, "1 <= concurrency <= 1024"),
+        ("timeout", timeout, 0 < timeout < float("inf"), "seconds > 0"),
+        ("retries", retries, 0 <= retries <= 100, "0 <= retries <= 100"),
+        ("wait", wait, 0 <= wait <= 60, "seconds between 0 and 60"),
+    ):
+        require(good, BackendError, f"{name} = {value!r}, expected {expected}", value=value)
