@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import signal, stats
+from scipy.ndimage import gaussian_filter1d
 
 from abm.analysis.intervals import check_level
 from abm.errors import AnalysisError, require
 
-__all__ = ["consensus_time", "early_warning", "flip_rate", "survival"]
+__all__ = [
+    "WarningTrend",
+    "consensus_time",
+    "detrended",
+    "early_warning",
+    "early_warning_trend",
+    "flip_rate",
+    "survival",
+]
 
 Array = NDArray[np.float64]
 NAN = float("nan")
@@ -139,14 +150,14 @@ def early_warning(series: ArrayLike, *, window: int) -> pl.DataFrame:
     Parameters
     ----------
     series
-        Shape (n_times,), evenly spaced and without trend; take a trend out first.
+        Shape (n_times,), evenly spaced and without trend; `detrended` takes a trend out.
     window
         Observations per window, 3 or more.
 
     Returns
     -------
     One row per window: `end` (index of its last observation), `variance`, `autocorrelation` (nan
-    where the window is constant). Kendall's tau of either with `end` sums it up.
+    where the window is constant). `early_warning_trend` sums it up.
 
     References
     ----------
@@ -176,3 +187,124 @@ def early_warning(series: ArrayLike, *, window: int) -> pl.DataFrame:
             "autocorrelation": np.where(alike, np.nan, follow),
         }
     )
+
+
+def detrended(series: ArrayLike, *, bandwidth: float) -> Array:
+    """A series minus its Gaussian moving average, shape (n_times,).
+
+    Parameters
+    ----------
+    bandwidth
+        Standard deviation of the kernel in time steps, > 0: wide enough to leave the fluctuations,
+        narrow enough to take the trend.
+
+    References
+    ----------
+    Dakos et al. (2008), PNAS 105, 14308-14312.
+
+    Examples
+    --------
+    >>> line = np.arange(100.0)
+    >>> bool(np.abs(detrended(line, bandwidth=5)[20:80]).max() < 1e-9)
+    True
+    """
+    x = np.asarray(series, dtype=np.float64).ravel()
+    require(bandwidth > 0, AnalysisError, f"bandwidth = {bandwidth}, expected > 0")
+    smooth: Array = gaussian_filter1d(x, bandwidth, mode="nearest")
+    return x - smooth
+
+
+@dataclass(frozen=True)
+class WarningTrend:
+    """Do the signs of a coming transition grow?
+
+    Attributes
+    ----------
+    tau
+        Kendall's tau of the indicator with time, in [-1, 1].
+    low, high
+        Central interval of tau in series without a change in stability.
+    p_value
+        How often such a series has as large a tau, counting the data themselves: one-sided, because
+        only growth is a warning.
+    n
+        Windows.
+    """
+
+    tau: float
+    low: float
+    high: float
+    p_value: float
+    n: int
+
+
+def early_warning_trend(
+    series: ArrayLike,
+    *,
+    window: int,
+    indicator: str = "autocorrelation",
+    rng: np.random.Generator,
+    n_surrogates: int = 199,
+    level: float = 0.95,
+) -> WarningTrend:
+    """Kendall's tau of an indicator of `early_warning`, against series that stay as stable.
+
+    Windows overlap, so tau has no textbook p-value. The surrogates are autoregressions of order one
+    with the mean autocorrelation and variance of the series.
+
+    Parameters
+    ----------
+    series, window
+        As in `early_warning`.
+    indicator
+        `variance` or `autocorrelation`.
+
+    Returns
+    -------
+    nan for a constant series.
+
+    References
+    ----------
+    Dakos et al. (2008), PNAS 105, 14308-14312; Dakos et al. (2012), PLOS ONE 7, e41010.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> early_warning_trend(rng.normal(size=300), window=50, rng=rng).p_value > 0.05
+    True
+    """
+    require(
+        indicator in ("variance", "autocorrelation"),
+        AnalysisError,
+        f"indicator = {indicator!r}, expected 'variance' or 'autocorrelation'",
+    )
+    check_level(level)
+    x = np.asarray(series, dtype=np.float64).ravel()
+    tau, n = _tau(x, window, indicator)
+    gaps = x - x.mean()
+    if not np.isfinite(tau) or not gaps.any():
+        return WarningTrend(NAN, NAN, NAN, NAN, n)
+    follow = float(np.clip(gaps[1:] @ gaps[:-1] / (gaps @ gaps), -0.999, 0.999))
+    drawn = (_autoregression(follow, x.size, rng) for _ in range(n_surrogates))
+    null = np.array([_tau(surrogate, window, indicator)[0] for surrogate in drawn])
+    p = float((np.sum(null >= tau) + 1) / (null.size + 1))
+    low, high = np.quantile(null, [(1 - level) / 2, (1 + level) / 2])
+    return WarningTrend(tau, float(low), float(high), p, n)
+
+
+def _tau(x: Array, window: int, indicator: str) -> tuple[float, int]:
+    table = early_warning(x, window=window)
+    values = table[indicator].to_numpy()
+    good = np.isfinite(values)
+    if good.sum() < 3:
+        return NAN, int(good.sum())
+    found = stats.kendalltau(np.flatnonzero(good), values[good]).statistic
+    return float(found), int(good.sum())
+
+
+def _autoregression(follow: float, n: int, rng: np.random.Generator) -> Array:
+    """A stationary autoregression of order one with variance 1."""
+    shocks = rng.normal(0, np.sqrt(1 - follow**2), n)
+    shocks[0] = rng.normal()
+    series: Array = signal.lfilter([1.0], [1.0, -follow], shocks)
+    return series

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import AnalysisError, require
@@ -17,6 +18,8 @@ from abm.errors import AnalysisError, require
 __all__ = ["NullComparison", "against_null", "rewired"]
 
 Edges = NDArray[np.int64]
+_BLOCK = 1 << 20
+"""Swaps drawn at once: a bound on memory."""
 
 
 def rewired(edges: ArrayLike, *, rng: np.random.Generator, swaps_per_edge: float = 10.0) -> Edges:
@@ -48,29 +51,22 @@ def rewired(edges: ArrayLike, *, rng: np.random.Generator, swaps_per_edge: float
     >>> np.bincount(new.ravel()).tolist() == np.bincount(np.ravel(edges)).tolist()
     True
     """
-    ties = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
-    pairs = [(int(a), int(b)) for a, b in ties]
-    there = {frozenset(pair) for pair in pairs}
+    ties = np.asarray(edges, dtype=np.int64).reshape(-1, 2).copy()
+    m, n = len(ties), int(ties.max(initial=0)) + 1
+    table = np.full(1 << max(2, int(4 * m).bit_length()), -1, dtype=np.int64)
+    simple = ties.size == 0 or (int(ties.min()) >= 0 and _fill(table, ties, n))
     require(
-        len(there) == len(pairs) and all(a != b for a, b in pairs),
+        bool(simple),
         AnalysisError,
         "the edges hold a loop or an edge twice; expected a simple network",
     )
-    m = len(pairs)
-    if m < 2:
-        return ties.copy()
-    attempts = int(swaps_per_edge * m)
-    chosen = rng.integers(0, m, size=(attempts, 2)).tolist()
-    turned = rng.random(attempts) < 0.5
-    for (i, j), turn in zip(chosen, turned, strict=True):
-        (a, b), (c, d) = pairs[i], pairs[j][::-1] if turn else pairs[j]
-        one, two = frozenset((a, d)), frozenset((c, b))
-        if i == j or a == d or c == b or one == two or one in there or two in there:
-            continue
-        there -= {frozenset((a, b)), frozenset((c, d))}
-        there |= {one, two}
-        pairs[i], pairs[j] = (a, d), (c, b)
-    return np.array(pairs, dtype=np.int64)
+    left = int(swaps_per_edge * m) if m > 1 else 0
+    while left > 0:
+        now = min(left, _BLOCK)
+        chosen, turned = rng.integers(0, m, size=(now, 2)), rng.random(now) < 0.5
+        _swap(table, ties, n, chosen, turned)
+        left -= now
+    return ties
 
 
 @dataclass(frozen=True)
@@ -135,3 +131,71 @@ def against_null(
     low, high = np.quantile(null, [(1 - level) / 2, (1 + level) / 2])
     p = float((far.sum() + 1) / (null.size + 1))
     return NullComparison(value, mean, float(low), float(high), p, int(null.size))
+
+
+@njit(cache=True)
+def _key(a: int, b: int, n: int) -> int:
+    return a * n + b if a < b else b * n + a
+
+
+@njit(cache=True)
+def _home(key: int, size: int) -> int:
+    """Where a key wants to lie in a table of `size` places, a power of two."""
+    mixed = key ^ (key >> 29)
+    return (mixed * 0x5851F42D4C957F2D) & (size - 1)
+
+
+@njit(cache=True)
+def _find(table: Edges, key: int) -> int:
+    """Place of a key, or minus one minus the free place where it would go."""
+    place = _home(key, table.size)
+    while table[place] != -1:
+        if table[place] == key:
+            return place
+        place = (place + 1) & (table.size - 1)
+    return -1 - place
+
+
+@njit(cache=True)
+def _remove(table: Edges, place: int) -> None:
+    """Free a place and move later keys up, so that no search breaks off early."""
+    size = table.size
+    hole, here = place, (place + 1) & (size - 1)
+    while table[here] != -1:
+        home = _home(table[here], size)
+        if ((here - home) & (size - 1)) >= ((here - hole) & (size - 1)):
+            table[hole] = table[here]
+            hole = here
+        here = (here + 1) & (size - 1)
+    table[hole] = -1
+
+
+@njit(cache=True)
+def _fill(table: Edges, ties: Edges, n: int) -> bool:
+    """Put all edges into the table; False at a loop or an edge that is there already."""
+    for i in range(ties.shape[0]):
+        place = _find(table, _key(ties[i, 0], ties[i, 1], n))
+        if ties[i, 0] == ties[i, 1] or place >= 0:
+            return False
+        table[-1 - place] = _key(ties[i, 0], ties[i, 1], n)
+    return True
+
+
+@njit(cache=True)
+def _swap(table: Edges, ties: Edges, n: int, chosen: Edges, turned: NDArray[np.bool_]) -> None:
+    for k in range(chosen.shape[0]):
+        i, j = chosen[k, 0], chosen[k, 1]
+        a, b, c, d = ties[i, 0], ties[i, 1], ties[j, 0], ties[j, 1]
+        if turned[k]:
+            c, d = d, c
+        if i == j or a == d or c == b:
+            continue
+        one, two = _key(a, d, n), _key(c, b, n)
+        if one == two or _find(table, one) >= 0 or _find(table, two) >= 0:
+            continue
+        _remove(table, _find(table, _key(a, b, n)))
+        _remove(table, _find(table, _key(c, d, n)))
+        table[-1 - _find(table, one)] = one
+        table[-1 - _find(table, two)] = two
+        ties[i, 0], ties[i, 1] = a, d
+        ties[j, 0], ties[j, 1] = c, b
