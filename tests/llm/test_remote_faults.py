@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import math
 import pickle
+import re
 import threading
 import time
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -342,3 +346,18 @@ def test_a_policy_judges_what_a_server_says_like_anything_else():
     with FakeServer(lambda e: e.tokens({"yes": 0.02, "no": 0.01, "well": 0.9})) as server:
         [answer] = LLMPolicy(reached(server)).answer([park.request({})])
     assert answer.status is Status.OFF_MENU
+
+
+def test_the_page_about_servers_runs_and_its_study_files_name_backends():
+    page = Path(__file__).parents[2] / "docs" / "servers.md"
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.attempted > 1
+    assert result.failed == 0
+    roles = [
+        role
+        for text in re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL)
+        for answerer in tomllib.loads(text)["answerers"].values()
+        for role in answerer.values()
+    ]
+    assert len(roles) == 3
+    assert len({load_backend(role).fingerprint for role in roles}) == 3

@@ -1,0 +1,99 @@
+"""Studies whose language models live on servers: two of them in one society, and one that dies."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from fake_server import Exchange, FakeServer
+from polars.testing import assert_frame_equal
+
+from abm.llm import OpenAICompatible
+
+
+def told(exchange: Exchange) -> None:
+    """Answers that depend on what was asked alone, like a real server's at its best."""
+    digest = hashlib.sha256((exchange.text + str(exchange.payload["seed"])).encode()).digest()
+    if exchange.payload.get("logprobs"):
+        yes = 0.1 + 0.8 * digest[0] / 255
+        exchange.tokens({"yes": 0.98 * yes, "no": 0.98 * (1 - yes)})
+    else:
+        exchange.say(f"word {digest[0]}")
+
+
+def backend(url: str, **options) -> OpenAICompatible:
+    settings = {"timeout": 5.0, "retries": 1, "wait": 0.0, "revision": "1", "concurrency": 2}
+    return OpenAICompatible(url, "m", **{**settings, **options})
+
+
+def asked(server: FakeServer) -> list[tuple]:
+    return [(e.text, e.payload["seed"], bool(e.payload.get("logprobs"))) for e in server.seen]
+
+
+def dying(after: int, how: str):
+    """A server that answers `after` requests, then fails in one way for good."""
+
+    def behave(exchange: Exchange) -> None:
+        if exchange.number < after:
+            told(exchange)
+        elif how == "dies":
+            exchange.drop()
+        elif how == "garbage":
+            exchange.send(b"\x00<not json>")
+        else:
+            exchange.send({"error": "loading"}, 503)
+
+    return behave
+
+
+@pytest.mark.parametrize("how", ["dies", "garbage", "unavailable"])
+def test_a_server_that_fails_mid_run_leaves_a_study_that_resumes_with_what_is_missing(
+    how, town, tmp_path
+):
+    with FakeServer(told) as server:
+        whole = town(answerers={"s": {"citizen": backend(server.url)}}).run(tmp_path / "whole")
+        needed = set(asked(server))
+    with FakeServer(dying(9, how)) as server:
+        broken = town(answerers={"s": {"citizen": backend(server.url)}}).run(tmp_path / "broken")
+        paid = set(asked(server)[:9])
+    assert broken.manifest["runs"]["failed"] == 4
+    assert "backend_error" in broken.manifest["failed"]["base/s/r000"]
+    with FakeServer(told) as server:
+        again = town(answerers={"s": {"citizen": backend(server.url)}}).run(tmp_path / "broken")
+        later = asked(server)
+    assert again.manifest["runs"]["finished"] == 4
+    assert len(later) == len(set(later))
+    assert set(later) == needed - paid
+    for table in ("series", "agents", "outcomes"):
+        assert_frame_equal(again.frame(table), whole.frame(table), check_exact=True)
+
+
+def test_a_hanging_server_is_a_time_out_that_the_study_handles_as_declared(town, tmp_path):
+    from abm.policies.answering import FailureHandling
+
+    with FakeServer(lambda e: None) as server:
+        server.behaviour = server.hang
+        slow = backend(server.url, timeout=0.1, retries=0, concurrency=6)
+        done = town(
+            answerers={"s": {"citizen": slow}},
+            scenario={"duration": 1.0},
+            failures=FailureHandling("rule citizen_twin"),
+            replications=1,
+            arms={"base": {}},
+        ).run(tmp_path)
+    assert done.manifest["runs"]["finished"] == 1
+    used = done.run("base", "s").manifest["answers"]["citizen"]
+    assert used["failures"] == {"timeout": used["asked"]}
+
+
+def test_two_servers_with_different_models_live_in_one_society(town, tmp_path):
+    def loud(exchange: Exchange) -> None:
+        exchange.say("LOUD")
+
+    with FakeServer(told) as voters, FakeServer(loud) as writers:
+        kinds = {"citizen": backend(voters.url), "writer": backend(writers.url, revision="2")}
+        done = town(answerers={"both": kinds}, replications=1).run(tmp_path)
+        assert {bool(e.payload.get("logprobs")) for e in voters.seen} == {True}
+        assert not any(e.payload.get("logprobs") for e in writers.seen)
+    assert set(done.frame("agents")["post"]) == {"LOUD"}
+    assert done.manifest["status"] == "finished"
