@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from abm.questions import Request
+from abm.rng import stream_key
+from abm.tally import Tally
 
 if TYPE_CHECKING:
     import polars as pl
@@ -85,7 +87,7 @@ class DecisionLog:
         self.by_agent = by_agent
         self.asked = 0
         self._cells: dict[Cell, Cost] = {}
-        self._requests: set[tuple[str, bytes]] = set()
+        self._requests = Tally()
         self._rows: list[dict[str, Any]] = []
 
     @property
@@ -96,7 +98,7 @@ class DecisionLog:
     def request(self, policy: str, request: Request, n: int = 1) -> None:
         """Count a request that was raised `n` times."""
         self.asked += n
-        self._requests.add((policy, bytes.fromhex(request.key[:32])))
+        self._requests.add(int(request.key[:16], 16) ^ stream_key(0, policy))
 
     def record(
         self,

@@ -31,6 +31,7 @@ from abm.rng import uniform, uniforms
 
 if TYPE_CHECKING:
     from abm.engine.model import Model
+    from abm.policies.assignment import Mixture
 
 __all__ = ["Desk"]
 
@@ -51,6 +52,8 @@ class Desk:
     ----------
     redirects
         Policy -> policy that answers in its place since an intervention; `"*"` is any.
+    mixtures
+        Policy name -> the shares of agents of the policies that it stands for.
     acted
         Agent classes of which somebody acted.
     occasions
@@ -60,6 +63,7 @@ class Desk:
     def __init__(self, model: Model, max_rounds: int = 10_000) -> None:
         self.model, self.env, self.max_rounds = model, model.env, max_rounds
         self.redirects: dict[str, str] = {}
+        self.mixtures: dict[str, Mixture] = {}
         self.acted: set[type] = set()
         self.occasions: dict[tuple[int, str], int] = {}
         self._pending: list[Raised] = []
@@ -129,7 +133,7 @@ class Desk:
             )
         request = question.request(fields, seed=seed)
         name = self.model.assigned_policy(agent, request)
-        name = self.redirects.get(name, self.redirects.get("*", name))
+        name = self.member(self.final(name), word_of(agent))
         if name not in self.model.answerer.policies:
             raise PolicyError(
                 f"question {question.id!r} of {describe(agent)} is assigned to policy {name!r}; "
@@ -138,6 +142,15 @@ class Desk:
                 policy=name,
             )
         return Ticket(name, request)
+
+    def final(self, name: str) -> str:
+        """The policy that answers in a policy's place since an intervention; itself otherwise."""
+        return self.redirects.get(name, self.redirects.get("*", name))
+
+    def member(self, name: str, word: int) -> str:
+        """The policy of one agent, where a name stands for several."""
+        mixture = self.mixtures.get(name)
+        return name if mixture is None else mixture.policy_for(word)
 
     def occasion(self, agent: Any, question: Question) -> int:
         """How often this agent was asked this question before; always 0 if it is persistent."""

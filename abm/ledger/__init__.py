@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from abm.ledger.meter import BudgetSpent, Meter
 from abm.ledger.recorded import Asked, Counts, Recorded
 from abm.ledger.remote import Client, RemotePolicy
 from abm.ledger.replay import Replayed, RunRecorder, export_run
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 __all__ = [
     "AnsweringService",
     "Asked",
+    "BudgetSpent",
     "Client",
     "Counts",
     "Entry",
     "Failure",
     "Ledger",
+    "Meter",
     "Recorded",
     "RemotePolicy",
     "ReplayBackend",

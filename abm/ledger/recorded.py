@@ -9,14 +9,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from abm.errors import PolicyError, require
+from abm.ledger.meter import Meter
 from abm.ledger.schema import Entry, Failure, answer_key, holds_content
 from abm.ledger.store import Ledger
 from abm.policies.answering import check_answer
 from abm.policies.base import Policy
 from abm.policies.coverage import DEFAULT_FLOOR, as_measured, judged
 from abm.questions import Answer, Request
+from abm.tally import Tally
 
-__all__ = ["Asked", "Counts", "Recorded", "RunPolicy"]
+__all__ = ["Asked", "Counts", "Recorded", "Remembered", "RunPolicy", "inferred_by", "word"]
 
 
 class Asked(NamedTuple):
@@ -60,6 +62,8 @@ class Counts:
         Status -> number of asked requests with that status.
     batches, largest_batch
         Batches that reached the policy, and the largest.
+    batch_sizes
+        Least power of two >= the size -> number of batches.
     """
 
     asked: int = 0
@@ -72,6 +76,7 @@ class Counts:
     batches: int = 0
     largest_batch: int = 0
     failures: Counter[str] = field(default_factory=Counter)
+    batch_sizes: Counter[int] = field(default_factory=Counter)
 
     @property
     def saved(self) -> int:
@@ -94,10 +99,16 @@ class Counts:
         self.inferred_tokens_out += sum(answer.tokens_out for answer in answers)
         self.batches += 1
         self.largest_batch = max(self.largest_batch, len(answers))
+        self.batch_sizes[1 << max(len(answers) - 1, 0).bit_length()] += 1
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for a manifest."""
-        return {**asdict(self), "failures": dict(self.failures), "saved": self.saved}
+        return {
+            **asdict(self),
+            "failures": dict(self.failures),
+            "batch_sizes": dict(sorted(self.batch_sizes.items())),
+            "saved": self.saved,
+        }
 
 
 class Recorded:
@@ -112,6 +123,15 @@ class Recorded:
         Shared by all runs of a study.
     max_batch
         Most requests per batch and transaction, >= 1: a kill repeats at most so many.
+    meter
+        Counts what is spent and stops when the budget is; `None` for no budget.
+
+    Attributes
+    ----------
+    counts
+        What was asked and inferred through this object.
+    inferred_by
+        Run -> requests that were inferred because this run asked them first.
 
     Notes
     -----
@@ -135,15 +155,24 @@ class Recorded:
 
     recorded = True
 
-    def __init__(self, policy: Policy, ledger: Ledger, *, max_batch: int = 1024) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        ledger: Ledger,
+        *,
+        max_batch: int = 1024,
+        meter: Meter | None = None,
+    ) -> None:
         require(max_batch >= 1, PolicyError, f"max_batch = {max_batch}, expected >= 1")
         self.max_batch = max_batch
         self.inner, self.ledger, self.counts = policy, ledger, Counts()
         self.fingerprint = policy.fingerprint
         self.coverage_floor: float = getattr(policy, "coverage_floor", DEFAULT_FLOOR)
-        self._memory: dict[str, Answer] = {}
+        self.meter = meter
+        self.inferred_by: Counter[str] = Counter()
+        self._memory = Remembered()
         self._failures: dict[str, dict[tuple[str, int], Answer]] = {}
-        self._seen: set[int] = set()
+        self._seen = Tally()
         self._guard = threading.RLock()
 
     def __repr__(self) -> str:
@@ -155,19 +184,27 @@ class Recorded:
 
     def answer_asked(self, asked: Sequence[Asked]) -> list[Answer]:
         """One answer per request of one or several runs, in order."""
-        with self._guard:
-            keys = [answer_key(self.fingerprint, one.request) for one in asked]
-            self._load(keys)
-            found: dict[int, Answer] = {}
-            open_rows = list(range(len(asked)))
-            while open_rows:
-                open_rows = [row for row in open_rows if not self._known(row, asked, keys, found)]
-                if open_rows:
-                    self._infer(open_rows, asked, keys, found)
-                    open_rows = [row for row in open_rows if row not in found]
-            answers = [found[row] for row in range(len(asked))]
-            self._count(keys, answers)
-            return answers
+        answers: list[Answer] = []
+        for first in range(0, len(asked), self.max_batch):
+            with self._guard:
+                answers += self._answer_block(asked[first : first + self.max_batch])
+        return answers
+
+    def _answer_block(self, asked: Sequence[Asked]) -> list[Answer]:
+        if self.meter is not None:
+            self.meter.check()
+        keys = [answer_key(self.fingerprint, one.request) for one in asked]
+        known = self._load(keys)
+        found: dict[int, Answer] = {}
+        open_rows = list(range(len(asked)))
+        while open_rows:
+            open_rows = [r for r in open_rows if not self._known(r, asked, keys, known, found)]
+            if open_rows:
+                self._infer(open_rows, asked, keys, known, found)
+                open_rows = [row for row in open_rows if row not in found]
+        answers = [found[row] for row in range(len(asked))]
+        self._count(asked, keys, answers)
+        return answers
 
     def peek(self, requests: Sequence[Request]) -> list[Answer]:
         """Answers that touch neither the ledger nor the counts."""
@@ -189,17 +226,26 @@ class Recorded:
             self.ledger.forget_failures(run)
             self._failures.pop(run, None)
 
-    def _load(self, keys: list[str]) -> None:
-        new = list(dict.fromkeys(key for key in keys if key not in self._memory))
+    def _load(self, keys: list[str]) -> dict[str, Answer]:
+        """The answers among `keys` that are known, from memory or from the ledger."""
+        known = self._memory.find(keys)
+        new = list(dict.fromkeys(key for key in keys if key not in known))
         for key, answer in self.ledger.get_many(new).items():
-            self._memory[key] = self._judged(answer)
+            known[key] = self._judged(answer)
+            self._memory.keep(key, known[key])
+        return known
 
     def _known(
-        self, row: int, asked: Sequence[Asked], keys: list[str], found: dict[int, Answer]
+        self,
+        row: int,
+        asked: Sequence[Asked],
+        keys: list[str],
+        known: dict[str, Answer],
+        found: dict[int, Answer],
     ) -> bool:
         one, key = asked[row], keys[row]
         failure = self._failures_of(one.run).get((key, one.occurrence)) if one.run else None
-        answer = failure or self._memory.get(key)
+        answer = failure or known.get(key)
         if answer is not None:
             found[row] = answer
         return answer is not None
@@ -214,6 +260,7 @@ class Recorded:
         rows: list[int],
         asked: Sequence[Asked],
         keys: list[str],
+        known: dict[str, Answer],
         found: dict[int, Answer],
     ) -> None:
         """Ask each distinct request once; a failure is the first asker's, the others ask again."""
@@ -236,11 +283,14 @@ class Recorded:
                 found.update(dict.fromkeys(same, measured))
         self.ledger.put_batch(entries, failures)
         for entry in entries:
-            self._memory[entry.key] = self._judged(entry.answer)
+            key = answer_key(self.fingerprint, entry.request)
+            known[key] = self._judged(entry.answer)
+            self._memory.keep(key, known[key])
         for failure in failures:
             place = (failure.entry.key, failure.occurrence)
             self._failures_of(failure.run)[place] = failure.entry.answer
         self.counts.inferred_batch(answers)
+        self.inferred_by.update(asked[row].run for row in first.values())
 
     def _ask(self, requests: list[Request]) -> list[Answer]:
         answers = list(self.inner.answer(requests))
@@ -254,7 +304,49 @@ class Recorded:
     def _judged(self, answer: Answer) -> Answer:
         return judged(answer, self.coverage_floor)
 
-    def _count(self, keys: list[str], answers: list[Answer]) -> None:
-        self._seen.update(int(key[:16], 16) for key in keys)
+    def _count(self, asked: Sequence[Asked], keys: list[str], answers: list[Answer]) -> None:
+        for key in keys:
+            self._seen.add(word(key))
         self.counts.distinct = len(self._seen)
         self.counts.saw(answers)
+        if self.meter is not None:
+            for one, answer in zip(asked, answers, strict=True):
+                self.meter.add(one.run, answer.tokens_in + answer.tokens_out)
+
+
+def inferred_by(policy: Any, run: str) -> int | None:
+    """Requests that were inferred because this run asked first; `None` where nobody counts."""
+    if isinstance(policy, Recorded):
+        return policy.inferred_by[run]
+    ask = getattr(policy, "inferred_for", None)
+    return None if ask is None else ask(run)
+
+
+def word(key: str) -> int:
+    """The first 64 bits of a ledger key."""
+    return int(key[:16], 16)
+
+
+class Remembered:
+    """The latest answers by key, at most so many; the ledger has the others.
+
+    Parameters
+    ----------
+    most
+        Most answers, >= 1; roughly a kilobyte each.
+    """
+
+    def __init__(self, most: int = 1 << 16) -> None:
+        self.most = most
+        self._answers: dict[str, Answer] = {}
+
+    def find(self, keys: Iterable[str]) -> dict[str, Answer]:
+        """The answers among `keys` that are remembered."""
+        held = self._answers
+        return {key: held[key] for key in keys if key in held}
+
+    def keep(self, key: str, answer: Answer) -> None:
+        """Remember an answer; forgets the one that was kept first where there are too many."""
+        if len(self._answers) >= self.most:
+            del self._answers[next(iter(self._answers))]
+        self._answers[key] = answer

@@ -106,6 +106,10 @@ class RemotePolicy:
         """Answers that touch neither the ledger nor the counts."""
         return list(self.client.ask("peek", self.name, [Asked(r) for r in requests]))
 
+    def inferred_for(self, run: str) -> int | None:
+        """Requests that were inferred because this run asked them first."""
+        return self.client.call("inferred", self.name, run)  # type: ignore[no-any-return]
+
     def as_sent(self, request: Request) -> tuple[str, tuple[int, ...]] | None:
         """The prompt exactly as sent and its token ids, if the policy sends one."""
         sent: tuple[str, tuple[int, ...]] | None

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from abm.errors import LedgerError, ReplayMiss, require
-from abm.ledger.recorded import Asked, Counts, RunPolicy
+from abm.ledger.collected import Collected
+from abm.ledger.recorded import Asked, Counts, Remembered, RunPolicy, inferred_by, word
 from abm.ledger.schema import Entry, Failure, answer_key, holds_content
 from abm.ledger.store import Ledger, write_ledger
 from abm.policies.base import Policy
 from abm.policies.coverage import DEFAULT_FLOOR, as_measured, check_floor, judged
 from abm.questions import Answer, Request
+from abm.tally import Tally
 
 if TYPE_CHECKING:
     import polars as pl
 
 __all__ = ["Replayed", "RunRecorder", "export_run"]
+
+_BLOCK = 4096  # requests that are looked up together
 
 
 class RunRecorder:
@@ -48,9 +54,10 @@ class RunRecorder:
     def __init__(self, policy: Policy, run: str) -> None:
         self.inner, self.run, self.counts = policy, run, Counts()
         self.fingerprint, self.recorded = policy.fingerprint, policy.recorded
-        self.entries: dict[str, Entry] = {}
+        self.live = bool(getattr(policy, "live", policy.recorded))
+        self.entries = Collected(policy.fingerprint)
         self.failures: list[Failure] = []
-        self._occurrences: dict[str, int] = {}
+        self._occurrences = Tally()
         self._asked = policy.answer_asked if isinstance(policy, RunPolicy) else None
 
     def __repr__(self) -> str:
@@ -60,7 +67,7 @@ class RunRecorder:
         """One answer per request, in order."""
         keys = [answer_key(self.fingerprint, request) for request in requests]
         asked = [
-            Asked(request, self.run, self._next(key))
+            Asked(request, self.run, self._occurrences.add(word(key)))
             for request, key in zip(requests, keys, strict=True)
         ]
         answers = list(self._asked(asked) if self._asked else self.inner.answer(requests))
@@ -74,24 +81,25 @@ class RunRecorder:
         """Answers that leave no trace."""
         return list(getattr(self.inner, "peek", self.inner.answer)(requests))
 
+    def inferred(self) -> int | None:
+        """Requests that were inferred because this run asked them first; `None` if not known.
+
+        What others asked before, in this execution or an earlier one, came from the ledger.
+        """
+        return inferred_by(self.inner, self.run)
+
     def as_sent(self, request: Request) -> tuple[str, tuple[int, ...]] | None:
         """The prompt exactly as sent and its token ids, if the policy sends one."""
         sent = getattr(self.inner, "as_sent", None)
         return None if sent is None else sent(request)
 
-    def _next(self, key: str) -> int:
-        occurrence = self._occurrences.get(key, 0)
-        self._occurrences[key] = occurrence + 1
-        return occurrence
-
     def _collect(self, key: str, one: Asked, answer: Answer) -> None:
-        if key in self.entries and holds_content(answer):
+        if holds_content(answer):
+            if key not in self.entries:
+                self.entries.add(Entry(self.fingerprint, one.request, answer), key)
             return
         entry = Entry(self.fingerprint, one.request, answer)
-        if holds_content(answer):
-            self.entries[key] = entry
-        else:
-            self.failures.append(Failure(self.run, one.occurrence, entry))
+        self.failures.append(Failure(self.run, one.occurrence, entry))
 
 
 def export_run(
@@ -117,9 +125,9 @@ def export_run(
     ['ledger.sqlite']
     """
     together = list(recorders)
-    entries = [entry for recorder in together for entry in recorder.entries.values()]
+    ordered = heapq.merge(*(r.entries.in_order() for r in together), key=itemgetter(0))
     failures = [failure for recorder in together for failure in recorder.failures]
-    write_ledger(path, sorted(entries, key=lambda entry: entry.key), failures, tables=tables)
+    write_ledger(path, (entry for _, entry in ordered), failures, tables=tables)
 
 
 class Replayed:
@@ -154,6 +162,7 @@ class Replayed:
     """
 
     recorded = True
+    live = False  # what failed is read again, so nobody waits
 
     def __init__(
         self,
@@ -167,39 +176,47 @@ class Replayed:
         self.coverage_floor, self.counts = check_floor(coverage_floor), Counts()
         self.run = self._only_run() if run is None else run
         self._failures = ledger.failures(self.run)
-        self._memory: dict[str, Answer] = {}
-        self._occurrences: dict[str, int] = {}
+        self._memory = Remembered()
+        self._occurrences = Tally()
 
     def __repr__(self) -> str:
         return f"Replayed({str(self.ledger.path)!r}, {self.fingerprint!r})"
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order."""
-        keys = [answer_key(self.fingerprint, request) for request in requests]
-        self._load(keys)
         answers = []
-        for key, request in zip(keys, requests, strict=True):
-            occurrence = self._occurrences.get(key, 0)
-            self._occurrences[key] = occurrence + 1
-            answers.append(self._found(key, occurrence, request))
+        for first in range(0, len(requests), _BLOCK):
+            some = requests[first : first + _BLOCK]
+            keys, known = self._load(some)
+            for key, request in zip(keys, some, strict=True):
+                occurrence = self._occurrences.add(word(key))
+                answers.append(self._found(key, occurrence, request, known))
         self.counts.saw(answers)
         self.counts.distinct = len(self._occurrences)
         return answers
 
     def peek(self, requests: Sequence[Request]) -> list[Answer]:
         """Answers that leave no trace."""
+        keys, known = self._load(requests)
+        return [
+            self._found(key, self._occurrences.count(word(key)), request, known)
+            for key, request in zip(keys, requests, strict=True)
+        ]
+
+    def _load(self, requests: Sequence[Request]) -> tuple[list[str], dict[str, Answer]]:
+        """Keys of requests, and the answers among them that the ledger holds."""
         keys = [answer_key(self.fingerprint, request) for request in requests]
-        self._load(keys)
-        pairs = zip(keys, requests, strict=True)
-        return [self._found(key, self._occurrences.get(key, 0), request) for key, request in pairs]
-
-    def _load(self, keys: list[str]) -> None:
-        new = list(dict.fromkeys(key for key in keys if key not in self._memory))
+        known = self._memory.find(keys)
+        new = list(dict.fromkeys(key for key in keys if key not in known))
         for key, answer in self.ledger.get_many(new).items():
-            self._memory[key] = judged(answer, self.coverage_floor)
+            known[key] = judged(answer, self.coverage_floor)
+            self._memory.keep(key, known[key])
+        return keys, known
 
-    def _found(self, key: str, occurrence: int, request: Request) -> Answer:
-        answer = self._failures.get((key, occurrence)) or self._memory.get(key)
+    def _found(
+        self, key: str, occurrence: int, request: Request, known: Mapping[str, Answer]
+    ) -> Answer:
+        answer = self._failures.get((key, occurrence)) or known.get(key)
         if answer is not None:
             return answer
         question, fields = request.question, dict(request.fields)

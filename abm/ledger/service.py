@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import pickle
 import threading
+import time
 import traceback
 from collections.abc import Mapping
 from multiprocessing import Pipe
@@ -20,11 +21,13 @@ from typing import Any, NamedTuple
 
 from abm.errors import AbmError, BackendError, PolicyError, require
 from abm.ledger import schema
-from abm.ledger.recorded import Asked, Recorded, RunPolicy
+from abm.ledger.recorded import Asked, Recorded, RunPolicy, inferred_by
 from abm.policies.base import Policy
 from abm.questions import Answer, Question, Request
 
 __all__ = ["AnsweringService"]
+
+_LONGEST = 0.05  # seconds that a batch waits for further workers at most
 
 
 class _Message(NamedTuple):
@@ -40,11 +43,15 @@ class AnsweringService:
     ----------
     policies
         Name -> policy, usually `Recorded`.
+    patience
+        Share of the time that recent batches took for which a new batch waits for workers that have
+        not asked yet, >= 0. It ends as soon as all of them wait.
 
     Attributes
     ----------
-    batches, gathered
-        Batches asked, and how many of them held requests of more than one worker.
+    batches, gathered, most_workers
+        Batches asked, how many of them held requests of more than one worker, and the most workers
+        in one.
 
     Notes
     -----
@@ -63,9 +70,13 @@ class AnsweringService:
     (0.0, -1.0)
     """
 
-    def __init__(self, policies: Mapping[str, Policy]) -> None:
-        self.policies = dict(policies)
-        self.batches = self.gathered = 0
+    def __init__(self, policies: Mapping[str, Policy], *, patience: float = 0.25) -> None:
+        require(
+            patience >= 0, BackendError, f"patience = {patience}, expected a share of time >= 0"
+        )
+        self.policies, self.patience = dict(policies), patience
+        self.batches = self.gathered = self.most_workers = 0
+        self._pace = 0.0  # seconds of a batch, as of late
         self._connections: list[Connection] = []
         self._questions: dict[str, Question] = {}
         self._guard = threading.Lock()
@@ -113,13 +124,17 @@ class AnsweringService:
     def serve(self) -> None:
         """Answer until `stop` is called."""
         while not self._stopping:
-            self._answer(self._pending(timeout=None))
+            messages = self._pending(timeout=None)
+            begun = time.perf_counter()
+            self._answer(messages)
+            self._pace += 0.25 * (time.perf_counter() - begun - self._pace)
 
     def counts(self) -> dict[str, Any]:
         """Counts of every policy that keeps them, and of the batches, for a manifest."""
         return {
             "batches": self.batches,
             "gathered": self.gathered,
+            "most_workers": self.most_workers,
             "policies": {
                 name: policy.counts.to_dict()
                 for name, policy in self.policies.items()
@@ -128,16 +143,25 @@ class AnsweringService:
         }
 
     def _pending(self, timeout: float | None) -> list[_Message]:
-        """What workers have sent: waits for the first, then takes all that is there."""
+        """What workers have sent: waits for the first, and a little for the others.
+
+        The clock decides who is in a batch and nothing else.
+        """
         messages: list[_Message] = []
+        until = 0.0
         while not self._stopping:
             with self._guard:
                 ends = [self._bell, *self._connections]
-            ready = wait(ends, 0 if messages else timeout)
-            if not ready:
+            left = max(until - time.perf_counter(), 0.0)
+            waiting = len(messages) >= len(ends) - 1  # all workers: nobody else can ask
+            ready = wait(ends, timeout if not messages else 0.0 if waiting else left)
+            if not ready and messages:
                 break
             for end in ready:
                 messages += self._receive(end)  # type: ignore[arg-type]
+            until = until or (
+                time.perf_counter() + min(self.patience * self._pace, _LONGEST) if messages else 0.0
+            )
         return messages
 
     def _receive(self, end: Connection) -> list[_Message]:
@@ -148,6 +172,10 @@ class AnsweringService:
             verb, *values = end.recv()
         except (EOFError, OSError):
             self._drop(end)
+            return []
+        if verb == "inferred":
+            name, run = values
+            self._reply(end, "ok", inferred_by(self.policies.get(name), run))
             return []
         if verb == "fingerprints":
             named = {name: policy.fingerprint for name, policy in self.policies.items()}
@@ -182,6 +210,7 @@ class AnsweringService:
             return
         self.batches += 1
         self.gathered += len(messages) > 1
+        self.most_workers = max(self.most_workers, len(messages))
         start = 0
         for message in messages:
             self._reply(message.sender, "ok", answers[start : start + len(message.asked)])

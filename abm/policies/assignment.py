@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from abm.errors import PolicyError, require
 from abm.questions import Request
@@ -124,11 +125,25 @@ class Mixture:
 
     def names_for(self, keys: Sequence[int | str]) -> list[str]:
         """Names of the policies of many agents, in order: `policy_for` of each, as a column."""
-        words = np.array([as_word(key) for key in keys], dtype=np.uint64)
+        names, places = self.columns_for(np.array([as_word(key) for key in keys], dtype=np.uint64))
+        return [names[place] for place in places.tolist()]
+
+    def columns_for(self, words: NDArray[np.uint64]) -> tuple[list[str], NDArray[np.int64]]:
+        """Names, and the place among them of each agent's policy, shape (n,).
+
+        Parameters
+        ----------
+        words
+            Agent keys as 64-bit words (`abm.rng.agent_key`), shape (n,).
+        """
         drawn = uniforms(self.seed, self.purpose, words)
-        places = np.searchsorted(self._bounds, drawn, side="right").tolist()
-        pairs = zip(words.tolist(), places, strict=True)
-        return [self._exact.get(word) or self._names[place] for word, place in pairs]
+        places = np.searchsorted(self._bounds, drawn, side="right").astype(np.int64)
+        if self._exact:
+            of = {name: place for place, name in enumerate(self._names)}
+            dealt = [of.get(self._exact.get(word, ""), -1) for word in words.tolist()]
+            exact = np.array(dealt, dtype=np.int64)
+            places = np.where(exact >= 0, exact, places)
+        return list(self._names), places
 
     peek = policy_for
 
@@ -181,15 +196,19 @@ class PerQuestion:
         """What `policy_for` would say, without a change of state."""
         return peek_assigned(self._chosen(request), agent_key, request, time, agent=agent)
 
-    def _chosen(self, request: Request) -> Assignment | str:
-        chosen = self.by_question.get(request.question.id, self.default)
+    def for_question(self, question_id: str) -> Assignment | str:
+        """The policy name or assignment of a question."""
+        chosen = self.by_question.get(question_id, self.default)
         if chosen is None:
             raise PolicyError(
-                f"no policy is assigned to question {request.question.id!r}; assigned are "
+                f"no policy is assigned to question {question_id!r}; assigned are "
                 f"{sorted(self.by_question)}. Add it, or give a default",
-                question=request.question.id,
+                question=question_id,
             )
         return chosen
+
+    def _chosen(self, request: Request) -> Assignment | str:
+        return self.for_question(request.question.id)
 
 
 def _largest_remainders(shares: Sequence[float], n: int) -> list[int]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from abm.errors import PopulationError, require
 from abm.population.columns import as_column
 
-__all__ = ["Groups", "group"]
+__all__ = ["Groups", "field_columns", "group", "mappings"]
 
 
 class Groups(NamedTuple):
@@ -20,14 +20,35 @@ class Groups(NamedTuple):
 
     Attributes
     ----------
-    fields
-        One mapping of plain values per group, in order of first appearance.
+    columns
+        Field -> value of each group, shape (n,), in order of first appearance.
+    n
+        Number of groups.
     member
         Group of each row, shape (n_rows,).
     """
 
-    fields: list[dict[str, Any]]
+    columns: dict[str, NDArray[Any]]
+    n: int
     member: NDArray[np.int64]
+
+    def fields(self, some: slice | NDArray[np.int64] = slice(None)) -> list[dict[str, Any]]:
+        """Plain values of some groups, or of all, one mapping each."""
+        return mappings(self.columns, np.arange(self.n)[some])
+
+
+def mappings(columns: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]) -> list[dict[str, Any]]:
+    """One mapping of plain values per row.
+
+    Examples
+    --------
+    >>> mappings({"age": np.array([30, 40])}, np.array([1]))
+    [{'age': 40}]
+    """
+    if not columns:
+        return [{} for _ in range(rows.size)]
+    names, chosen = list(columns), [array[rows].tolist() for array in columns.values()]
+    return [dict(zip(names, values, strict=True)) for values in zip(*chosen, strict=True)]
 
 
 def group(columns: Mapping[str, Any], n_rows: int) -> Groups:
@@ -40,19 +61,12 @@ def group(columns: Mapping[str, Any], n_rows: int) -> Groups:
 
     Examples
     --------
-    >>> group({"age": [30, 40, 30], "topic": "parks"}, 3).fields
+    >>> group({"age": [30, 40, 30], "topic": "parks"}, 3).fields()
     [{'age': 30, 'topic': 'parks'}, {'age': 40, 'topic': 'parks'}]
     """
-    arrays = {name: as_column(name, values, n_rows) for name, values in columns.items()}
-    for name, array in arrays.items():
-        require(
-            array.ndim == 1,
-            PopulationError,
-            f"field {name!r} has shape {array.shape}, expected one value per row",
-            field=name,
-        )
+    arrays = field_columns(columns, n_rows)
     if not arrays or n_rows == 0:
-        return Groups([{}] if n_rows else [], np.zeros(n_rows, dtype=np.int64))
+        return Groups({}, int(n_rows > 0), np.zeros(n_rows, dtype=np.int64))
     codes = pl.DataFrame([_codes(str(i), array) for i, array in enumerate(arrays.values())])
     found = (
         codes.with_row_index("row")
@@ -64,11 +78,27 @@ def group(columns: Mapping[str, Any], n_rows: int) -> Groups:
     member = np.empty(n_rows, dtype=np.int64)
     member[rows] = np.repeat(np.arange(sizes.size), sizes)
     firsts = rows[np.cumsum(sizes) - sizes]
-    chosen = {name: array[firsts].tolist() for name, array in arrays.items()}
-    plain = [
-        dict(zip(chosen, values, strict=True)) for values in zip(*chosen.values(), strict=True)
-    ]
-    return Groups(plain, member)
+    chosen = {name: array[firsts] for name, array in arrays.items()}
+    return Groups(chosen, int(sizes.size), member)
+
+
+def field_columns(columns: Mapping[str, Any], n_rows: int) -> dict[str, NDArray[Any]]:
+    """Field -> values, shape (n_rows,), from columns or single values.
+
+    Raises
+    ------
+    PopulationError
+        A column has another length, or more than one value per row.
+    """
+    arrays = {name: as_column(name, values, n_rows) for name, values in columns.items()}
+    for name, array in arrays.items():
+        require(
+            array.ndim == 1,
+            PopulationError,
+            f"field {name!r} has shape {array.shape}, expected one value per row",
+            field=name,
+        )
+    return arrays
 
 
 def _codes(name: str, array: NDArray[Any]) -> pl.Series:

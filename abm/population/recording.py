@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from abm.policies.answering import Outcome, Ticket
-from abm.questions import Question
+from abm.population.settling import Settled
 
 __all__ = ["log_decisions"]
 
 
 def log_decisions(
     model: Any,
-    question: Question,
+    settled: Settled,
     keys: NDArray[np.uint64],
-    tickets: Sequence[Ticket],
-    outcomes: Sequence[Outcome],
     ticket: NDArray[np.int64],
     chosen: NDArray[np.int64],
 ) -> None:
-    """Count decisions by ticket and choice; one row per decision too if the log keeps agents.
+    """Count decisions by kind and choice; one row per decision too if the log keeps agents.
 
     Parameters
     ----------
@@ -32,46 +28,49 @@ def log_decisions(
     chosen
         Option of each row, shape (n_rows,); -1 for a text or a skipped decision.
     """
-    log = model.decisions
+    question, kinds = settled.question, list(settled.kinds)
     width = len(question.options or ()) + 1
-    cells, counts = np.unique(ticket * width + chosen + 1, return_counts=True)
-    for cell, n in zip(cells.tolist(), counts.tolist(), strict=True):
-        outcome, asked = outcomes[cell // width], tickets[cell // width]
-        log.record(
-            question.id,
-            asked.policy,
-            model.now,
-            _option(question, cell % width - 1),
-            str(outcome.failure or outcome.answer.status),
-            n=n,
-            answered_by=outcome.policy,
-            retries=outcome.retries * n,
-            tokens_in=outcome.answer.tokens_in * n,
-            tokens_out=outcome.answer.tokens_out * n,
+    cells = settled.kind[ticket] * width + chosen + 1
+    counts = np.bincount(cells)
+    sums = {
+        name: np.bincount(cells, weights=values[ticket]).astype(np.int64)  # exact up to 2**53
+        for name, values in (
+            ("retries", settled.retries),
+            ("tokens_in", settled.tokens_in),
+            ("tokens_out", settled.tokens_out),
         )
-    if log.by_agent:
-        _by_agent(model, question, keys, tickets, outcomes, ticket, chosen)
+    }
+    for cell in np.flatnonzero(counts).tolist():
+        policy, status, answered_by = kinds[cell // width]
+        model.decisions.record(
+            question.id,
+            policy,
+            model.now,
+            _option(settled, cell % width - 1),
+            status,
+            n=int(counts[cell]),
+            answered_by=answered_by,
+            **{name: int(values[cell]) for name, values in sums.items()},
+        )
+    if model.decisions.by_agent:
+        _by_agent(model, settled, keys, ticket, chosen)
 
 
 def _by_agent(
     model: Any,
-    question: Question,
+    settled: Settled,
     keys: NDArray[np.uint64],
-    tickets: Sequence[Ticket],
-    outcomes: Sequence[Outcome],
     ticket: NDArray[np.int64],
     chosen: NDArray[np.int64],
 ) -> None:
-    rows = zip(keys.tolist(), ticket.tolist(), chosen.tolist(), strict=True)
-    for key, t, option in rows:
-        outcome = outcomes[t]
-        value = (outcome.answer.text if question.text else _option(question, option)) or ""
-        status = str(outcome.failure or outcome.answer.status)
-        log_value = value if outcome.answer.ok else ""
-        model.decisions.record_agent(
-            key, model.now, question.id, tickets[t].policy, log_value, status
-        )
+    question, kinds = settled.question, list(settled.kinds)
+    for key, t, option in zip(keys.tolist(), ticket.tolist(), chosen.tolist(), strict=True):
+        policy, status, _ = kinds[int(settled.kind[t])]
+        value = (settled.texts[t] if question.text else _option(settled, option)) or ""
+        value = value if settled.ok[t] else ""
+        model.decisions.record_agent(key, model.now, question.id, policy, value, status)
 
 
-def _option(question: Question, index: int) -> str | None:
-    return None if index < 0 or question.options is None else question.options[index]
+def _option(settled: Settled, index: int) -> str | None:
+    options = settled.question.options
+    return None if index < 0 or options is None else options[index]

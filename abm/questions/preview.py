@@ -16,6 +16,7 @@ from abm.questions.answer import Answer
 from abm.questions.choice import Transform
 from abm.questions.question import Question, Request
 from abm.questions.template import Value
+from abm.rng import agent_key
 
 __all__ = ["Preview", "preview"]
 
@@ -170,8 +171,8 @@ def _policy_name(model: Any, agent: Any, key: int | str, request: Request) -> st
     if assignment is None:
         return str(model.assigned_policy(agent, request))
     name = peek_assigned(assignment, key, request, model.now, agent=agent)
-    redirects = getattr(getattr(model, "desk", None), "redirects", {})
-    return str(redirects.get(name, redirects.get("*", name)))
+    desk = getattr(model, "desk", None)
+    return name if desk is None else str(desk.member(desk.final(name), agent_key(key)))
 
 
 def _distribution(
