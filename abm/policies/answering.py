@@ -8,7 +8,8 @@ shape of what comes back, and applies the declared handling to failures.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -17,6 +18,9 @@ from abm.policies.base import Policy
 from abm.questions import Answer, Request, Status
 
 __all__ = ["Answerer", "FailureHandling", "Outcome", "Skipped", "Ticket", "check_answer"]
+
+
+_LONGEST_PAUSE = 60.0  # seconds
 
 
 class Ticket(NamedTuple):
@@ -68,6 +72,9 @@ class FailureHandling:
     by_status
         Status -> handling. `retry N` may be followed by another: `retry 2 then skip`; without one
         it ends in `abort`. Only transient failures (time-out, backend error) are retried.
+    wait
+        Seconds before the first retry, >= 0; each further one waits twice as long, at most a
+        minute. Only policies that ask the world are waited for, and no result depends on it.
 
     Examples
     --------
@@ -81,8 +88,15 @@ class FailureHandling:
 
     default: str = "abort"
     by_status: Mapping[str, str] = field(default_factory=dict)
+    wait: float = 0.5
 
     def __post_init__(self) -> None:
+        number = isinstance(self.wait, (int, float)) and not isinstance(self.wait, bool)
+        require(
+            number and 0 <= self.wait < math.inf,
+            ScenarioError,
+            f"failures: wait = {self.wait!r}, expected seconds >= 0 before the first retry",
+        )
         for status in self.by_status:
             require(
                 status in set(Status) - {Status.OK},
@@ -97,6 +111,16 @@ class FailureHandling:
         """(number of retries, what then) for a status."""
         retries, then = _parse(self.by_status.get(str(status), self.default))
         return (retries if status.transient else 0), then
+
+    def pause(self, attempt: int) -> float:
+        """Seconds to wait before retry number `attempt`, counted from 1.
+
+        Examples
+        --------
+        >>> [FailureHandling(wait=10.0).pause(attempt) for attempt in (1, 2, 3, 4)]
+        [10.0, 20.0, 40.0, 60.0]
+        """
+        return min(self.wait * 2.0 ** min(attempt - 1, 30), max(_LONGEST_PAUSE, self.wait))
 
     @property
     def rules(self) -> set[str]:
@@ -133,6 +157,13 @@ class Answerer:
         Name -> policy.
     failures
         Declared handling of failed answers.
+    sleep
+        Waits so many seconds.
+
+    Attributes
+    ----------
+    waited
+        Seconds spent waiting before retries.
 
     Raises
     ------
@@ -143,9 +174,13 @@ class Answerer:
     """
 
     def __init__(
-        self, policies: Mapping[str, Policy], failures: FailureHandling | None = None
+        self,
+        policies: Mapping[str, Policy],
+        failures: FailureHandling | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.policies = dict(policies)
+        self.policies, self.waited, self._sleep = dict(policies), 0.0, sleep
         self.failures = failures or FailureHandling()
         for name in self.failures.rules:
             self._policy(name)
@@ -165,13 +200,39 @@ class Answerer:
         distinct = list(dict.fromkeys(tickets))
         for name in dict.fromkeys(ticket.policy for ticket in distinct):
             mine = [ticket for ticket in distinct if ticket.policy == name]
-            answers = self._ask(name, [ticket.request for ticket in mine])
-            for ticket, answer in zip(mine, answers, strict=True):
-                try:
-                    found[ticket] = self._handle(ticket, answer)
-                except DecisionFailed as failure:
-                    found[ticket] = failure
+            found.update(zip(mine, self._settle_alike(name, mine), strict=True))
         return [found[ticket] for ticket in tickets]
+
+    def _settle_alike(self, name: str, tickets: list[Ticket]) -> list[Outcome | DecisionFailed]:
+        """Outcomes of the tickets of one policy. What failed is asked again together."""
+        answers = self._ask(name, [ticket.request for ticket in tickets])
+        failed = {row: answer.status for row, answer in enumerate(answers) if not answer.ok}
+        outcomes: dict[int, Outcome | DecisionFailed] = {
+            row: Outcome(answer, name) for row, answer in enumerate(answers) if row not in failed
+        }
+        allowed = {row: self.failures.action(first) for row, first in failed.items()}
+        for attempt in range(1, max((n for n, _ in allowed.values()), default=0) + 1):
+            again = [row for row in failed if row not in outcomes and allowed[row][0] >= attempt]
+            if not again:
+                break
+            self._pause(name, attempt)
+            requests = [_tried_again(tickets[row].request, attempt) for row in again]
+            for row, answer in zip(again, self._ask(name, requests), strict=True):
+                answers[row] = answer
+                if answer.ok:
+                    outcomes[row] = Outcome(answer, name, failed[row], attempt)
+        for row, first in failed.items():
+            if row not in outcomes:
+                outcomes[row] = self._ended(tickets[row], answers[row], first, *allowed[row])
+        return [outcomes[row] for row in range(len(tickets))]
+
+    def _pause(self, name: str, attempt: int) -> None:
+        """Give the world time to recover; what is computed or replayed needs none."""
+        policy = self._policy(name)
+        seconds = self.failures.pause(attempt)
+        if seconds > 0 and getattr(policy, "live", policy.recorded):
+            self._sleep(seconds)
+            self.waited += seconds
 
     def _policy(self, name: str) -> Policy:
         if name in self.policies:
@@ -194,19 +255,13 @@ class Answerer:
             check_answer(name, request, answer)
         return answers
 
-    def _handle(self, ticket: Ticket, answer: Answer) -> Outcome:
-        if answer.ok:
-            return Outcome(answer, ticket.policy)
-        first = answer.status
-        retries, then = self.failures.action(first)
-        request = ticket.request
-        for attempt in range(1, retries + 1):
-            if request.seed is not None:
-                request = replace(request, attempt=attempt)
-            answer = self._ask(ticket.policy, [request])[0]
-            if answer.ok:
-                return Outcome(answer, ticket.policy, failure=first, retries=attempt)
-        return self._end(ticket, answer, first, retries, then)
+    def _ended(
+        self, ticket: Ticket, answer: Answer, first: Status, retries: int, then: str
+    ) -> Outcome | DecisionFailed:
+        try:
+            return self._end(ticket, answer, first, retries, then)
+        except DecisionFailed as failure:
+            return failure
 
     def _end(
         self, ticket: Ticket, answer: Answer, first: Status, retries: int, then: str
@@ -227,6 +282,11 @@ class Answerer:
             status=answer.status,
             policy=ticket.policy,
         )
+
+
+def _tried_again(request: Request, attempt: int) -> Request:
+    """A text is tried under the number of the attempt, hence another seed."""
+    return request if request.seed is None else replace(request, attempt=attempt)
 
 
 def check_answer(name: str, request: Request, answer: Answer) -> None:

@@ -21,6 +21,11 @@ class Policy(Protocol):
     recorded
         Whether answers go to the ledger. True for language models; a rule is code and is computed
         again on replay.
+
+    Notes
+    -----
+    A policy may say `live = False`: asking it again gives what it gave before, so that retries need
+    not wait. By default what is recorded is live.
     """
 
     @property
