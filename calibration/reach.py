@@ -1,0 +1,120 @@
+"""Whether the data lie within what the prior can produce, and by how much they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abm.calibration.problem import Problem
+from abm.calibration.records import FAILED, NOT_FINITE, Notice, Record, Tally
+
+__all__ = ["failures", "out_of_reach"]
+
+Floats = NDArray[np.float64]
+
+
+def out_of_reach(problem: Problem, statistics: Floats) -> list[Notice]:
+    """Fitted targets outside everything that was simulated from the prior.
+
+    Each statistic is compared with the range of the simulations; all of them together by their
+    Mahalanobis distance from the centre of the simulations, which finds a combination that no
+    parameters give although each part is in range. With n simulations a target that the model can
+    produce is called out of range with a probability of about 2 / (n + 1) per statistic.
+
+    Parameters
+    ----------
+    statistics
+        Simulated from the prior, shape (n, m).
+
+    Returns
+    -------
+    Notices with the outcome `out_of_reach`; `amount` is the gap to the range, in the statistic's
+    own unit (for all together, the ratio of the distances).
+
+    Examples
+    --------
+    >>> from abm.calibration import Independent, Targets, scalar, uniform
+    >>> problem = Problem(lambda p, s, f: p, Independent({"a": uniform(0, 1)}),
+    ...                   Targets([scalar("a", 1.5, 0.1)]))
+    >>> notice, = out_of_reach(problem, np.linspace(0, 1, 50)[:, None])
+    >>> notice.about, round(notice.amount, 3)
+    ('a', 0.5)
+    """
+    rows = statistics[np.isfinite(statistics).all(axis=1)]
+    if len(rows) < 2:
+        return []
+    low, high, observed = rows.min(axis=0), rows.max(axis=0), problem.observed
+    gaps = np.maximum(low - observed, observed - high)
+    errors = np.hypot(problem.fitted.standard_error, problem.discrepancy_sd)
+    found = [
+        _single(problem.fitted.labels[k], observed[k], low[k], high[k], gaps[k], errors[k], rows)
+        for k in np.flatnonzero(gaps > 1e-9 * np.maximum(1.0, np.abs(observed)))
+    ]
+    return found or _together(rows, observed)
+
+
+def failures(tally: Tally) -> list[Notice]:
+    """Notices on simulations that failed or whose statistics are no numbers."""
+    found = []
+    causes = "; ".join(f"{n} times {error}" for error, n in tally.errors.most_common(3))
+    for outcome in (FAILED, NOT_FINITE):
+        n = tally.outcomes[outcome]
+        if n:
+            message = (
+                f"{n} of {tally.n_runs} simulations: {outcome}. Rule: they count as infinitely far "
+                f"from the data and are kept in the ledger. Most frequent causes: {causes}"
+            )
+            found.append(Notice(outcome, message, amount=float(n)))
+    return found
+
+
+def usable(records: Iterable[Record]) -> list[Record]:
+    """Those whose statistics are all finite; the others are counted by `failures`."""
+    return [record for record in records if record.is_ok]
+
+
+def _single(
+    label: str,
+    observed: float,
+    low: float,
+    high: float,
+    gap: float,
+    error: float,
+    rows: Floats,
+) -> Notice:
+    beyond = f"{gap:.4g} beyond the nearest"
+    if error > 0:
+        beyond += f", {gap / error:.1f} standard errors of the data"
+    return Notice(
+        "out_of_reach",
+        f"{label} = {observed:.4g} is outside what the prior produced: {len(rows)} simulations lie "
+        f"in [{low:.4g}, {high:.4g}]; {beyond}. Widen the prior, state a discrepancy, or question "
+        "the model",
+        label,
+        float(gap),
+    )
+
+
+def _together(rows: Floats, observed: Floats) -> list[Notice]:
+    n, m = rows.shape
+    if m < 2 or n < 10 * m:
+        return []
+    covariance = np.cov(rows.T)
+    inverse = np.linalg.pinv(covariance, rcond=1e-9, hermitian=True)
+    centred, gap = rows - rows.mean(axis=0), observed - rows.mean(axis=0)
+    theirs = float(np.sqrt(np.einsum("ni,ij,nj->n", centred, inverse, centred).max()))
+    ours = float(np.sqrt(max(gap @ inverse @ gap, 0.0)))
+    if ours <= theirs:
+        return []
+    return [
+        Notice(
+            "out_of_reach",
+            f"each target is within its range, but no simulation has them together: the data are "
+            f"{ours:.1f} (Mahalanobis) from the centre of {n} simulations, none of which is "
+            f"farther than {theirs:.1f}",
+            "all statistics together",
+            ours / theirs,
+        )
+    ]

@@ -1,0 +1,151 @@
+"""Rejection ABC: draw from the prior, simulate, keep what comes close to the data."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from abm.calibration.adjustment import regression_adjustment
+from abm.calibration.posterior import Posterior
+from abm.calibration.problem import Problem
+from abm.calibration.reach import failures, out_of_reach
+from abm.calibration.records import Notice, statistics_of
+from abm.calibration.simulations import Simulations
+from abm.errors import CalibrationError, require
+from abm.rng import chance
+
+__all__ = ["prior_draws", "rejection"]
+
+
+def prior_draws(problem: Problem, stage: str, n: int) -> np.ndarray:
+    """The first n draws of the prior for a stage, shape (n, d); a function of the seed alone."""
+    return problem.prior.sample(n, rng=chance(problem.seed, f"proposals {stage}"))
+
+
+def rejection(
+    simulations: Simulations,
+    *,
+    n_simulations: int,
+    accept: float | None = None,
+    tolerance: float | None = None,
+    adjust: bool = False,
+) -> Posterior:
+    """Draws of the prior whose simulation lies within `tolerance` of the data.
+
+    Parameters
+    ----------
+    simulations
+        Runs the problem at its dearest fidelity.
+    n_simulations
+        How many draws of the prior are simulated, >= 1.
+    accept
+        Share of the simulations that is kept, the nearest ones, in (0, 1]; this sets the tolerance.
+    tolerance
+        Largest distance that is kept; give either this or `accept` (default 0.01).
+    adjust
+        Whether local-linear regression adjustment follows (see `regression_adjustment`).
+
+    Returns
+    -------
+    Equally weighted draws, unless adjusted. A distance that needs a pilot takes its scales from all
+    simulations. `details`: tolerance, accepted.
+
+    References
+    ----------
+    Pritchard et al. (1999), Molecular Biology and Evolution 16; Beaumont, Zhang & Balding (2002),
+    Genetics 162.
+
+    Examples
+    --------
+    A uniform kernel widens the posterior of N(theta, 1) at y = 0 to variance 1 + tolerance^2 / 3:
+
+    >>> from abm.calibration import Independent, ScaledEuclidean, Targets, scalar, uniform
+    >>> def noisy(parameters, seed, fidelity):
+    ...     return {"y": parameters["theta"] + np.random.default_rng(seed).normal()}
+    >>> problem = Problem(noisy, Independent({"theta": uniform(-10, 10)}),
+    ...                   Targets([scalar("y", 0.0)]), ScaledEuclidean("none"), seed=1)
+    >>> post = rejection(Simulations(problem), n_simulations=5000, tolerance=1.0)
+    >>> bool(abs(post.covariance[0, 0] - (1 + 1 / 3)) < 0.3)
+    True
+    """
+    problem = simulations.problem
+    share = _share(n_simulations, accept, tolerance)
+    simulations.stage("prior", n_simulations)
+    draws = prior_draws(problem, "prior", n_simulations)
+    records = simulations.run_all(problem.tasks("prior", draws))
+    statistics = statistics_of(records)
+    problem = problem.with_pilot(statistics)
+    distances = problem.distances(statistics)
+    finite = int(np.isfinite(distances).sum())
+    if tolerance is None:
+        wanted = max(1, round(share * n_simulations))
+        require(
+            wanted <= finite,
+            CalibrationError,
+            f"accept = {share} of {n_simulations} simulations, but only {finite} gave a distance",
+            argument="accept",
+            value=share,
+        )
+        tolerance = float(np.sort(distances)[wanted - 1])
+    kept = np.flatnonzero(distances <= tolerance)
+    notices = [*out_of_reach(problem, statistics), *failures(simulations.used)]
+    if kept.size == 0:
+        _nothing(tolerance, distances, notices)
+    post = Posterior(
+        problem.names,
+        draws[kept],
+        np.ones(kept.size),
+        "rejection",
+        simulations.used.total_cost,
+        simulations.used.n_runs,
+        statistics[kept],
+        np.array([records[k].held_out for k in kept]),
+        notices,
+        {
+            "tolerance": tolerance,
+            "accepted": kept.size / n_simulations,
+            "distances": distances[kept],
+            "distance": problem.distance.describe(),
+        },
+    )
+    return regression_adjustment(post, problem) if adjust else post
+
+
+def _share(n_simulations: int, accept: float | None, tolerance: float | None) -> float:
+    require(
+        isinstance(n_simulations, int) and n_simulations >= 1,
+        CalibrationError,
+        f"n_simulations = {n_simulations!r}, expected a whole number >= 1",
+        argument="n_simulations",
+    )
+    require(
+        accept is None or tolerance is None,
+        CalibrationError,
+        "give accept or tolerance, not both",
+        argument="accept",
+    )
+    require(
+        tolerance is None or tolerance >= 0,
+        CalibrationError,
+        f"tolerance = {tolerance}, expected >= 0",
+        argument="tolerance",
+    )
+    share = 0.01 if accept is None else accept
+    require(
+        0 < share <= 1,
+        CalibrationError,
+        f"accept = {share}, expected 0 < accept <= 1",
+        argument="accept",
+    )
+    return share
+
+
+def _nothing(tolerance: float, distances: np.ndarray, notices: list[Notice]) -> None:
+    told = "; ".join(notice.message for notice in notices)
+    raise CalibrationError(
+        f"no simulation lies within tolerance = {tolerance:g} of the data; the nearest is at "
+        f"{distances.min():g}. Raise the tolerance, or give accept instead. {told}",
+        argument="tolerance",
+        outcome="no_posterior",
+        nearest=float(distances.min()),
+        notices=notices,
+    )
