@@ -7,6 +7,7 @@ a duplicate. Homophilous networks are in `abm.networks.homophily`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,8 +24,6 @@ __all__ = [
     "stochastic_block",
     "watts_strogatz",
 ]
-
-_ROUNDS = 200
 
 
 def complete(n: int) -> Network:
@@ -65,18 +64,16 @@ def erdos_renyi(n: int, p: float, *, directed: bool = False, rng: np.random.Gene
     _check_probability("p", p)
     if directed:
         source, rest = np.divmod(_skips(n * (n - 1), p, rng), max(n - 1, 1))
-        return Network.from_edges(
-            np.stack([source, rest + (rest >= source)], axis=1), n, directed=True
-        )
-    return Network.from_edges(_unordered(_skips(n * (n - 1) // 2, p, rng)), n)
+        return _packed(n, source, rest + (rest >= source), directed=True)
+    return _packed(n, *_unordered(_skips(n * (n - 1) // 2, p, rng)).T)
 
 
 def watts_strogatz(n: int, k: int, p: float, *, rng: np.random.Generator) -> Network:
     """A ring where each node is tied to its k nearest, with a share p of the ties rewired.
 
-    Each tie (i, i + d) is chosen for rewiring with probability p. The chosen ties are taken out and
-    then, in random order, tied from i to a node drawn uniformly among those that i is not tied to.
-    The number of ties is n k / 2 exactly.
+    Lap by lap (the nearest neighbours first), each tie from i to i + d is, with probability p,
+    given a new end drawn uniformly among the nodes that i is not tied to; a node that is tied to
+    all keeps its tie. The number of ties is n k / 2 exactly.
 
     Parameters
     ----------
@@ -87,8 +84,7 @@ def watts_strogatz(n: int, k: int, p: float, *, rng: np.random.Generator) -> Net
 
     References
     ----------
-    Watts & Strogatz (1998), Nature 393. They rewire lap by lap while unrewired ties still block;
-    taking the chosen ties out first has the same degrees up to O(1/n).
+    Watts & Strogatz (1998), Nature 393; the same process as in NetworkX.
 
     Examples
     --------
@@ -102,34 +98,9 @@ def watts_strogatz(n: int, k: int, p: float, *, rng: np.random.Generator) -> Net
         NetworkError,
         f"k = {k}, expected an even number with 0 <= k < n = {n}",
     )
-    near = np.tile(np.arange(n, dtype=np.int64), k // 2)
-    far = (near + np.repeat(np.arange(1, k // 2 + 1), n)) % max(n, 1)
-    chosen = rng.random(near.size) < p
-    kept = _key(near[~chosen], far[~chosen], n)
-    sources = rng.permutation(near[chosen])
-    return Network.from_edges(_split(_retie(kept, sources, n, rng), n), n)
+    from abm.kernels.rewiring import small_world
 
-
-def _retie(
-    taken: NDArray[np.int64], sources: NDArray[np.int64], n: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Give every source a new tie that is neither a loop nor taken; the first of equals wins."""
-    for _ in range(_ROUNDS):
-        if not sources.size:
-            return taken
-        targets = rng.integers(0, n, sources.size)
-        keys = _key(sources, targets, n)
-        fresh = (sources != targets) & ~np.isin(keys, taken)
-        first = np.zeros(keys.size, dtype=bool)
-        first[np.unique(np.where(fresh, keys, -1), return_index=True)[1]] = True
-        good = fresh & first
-        taken = np.concatenate([taken, keys[good]])
-        sources = sources[~good]
-    # Only nodes that are tied to nearly everybody are left: the network is dense, so that all pairs
-    # can be listed. Any free pair will do, since these nodes may have none of their own.
-    every = _unordered(np.arange(n * (n - 1) // 2))
-    free = np.setdiff1d(_key(every[:, 0], every[:, 1], n), taken)
-    return np.concatenate([taken, rng.choice(free, sources.size, replace=False)])
+    return Network._trusted(n, *small_world(n, k, p, rng))
 
 
 def barabasi_albert(n: int, m: int, *, rng: np.random.Generator) -> Network:
@@ -156,8 +127,8 @@ def barabasi_albert(n: int, m: int, *, rng: np.random.Generator) -> Network:
     require(1 <= m < n, NetworkError, f"m = {m}, expected 1 <= m < n = {n}")
     from abm.kernels.attachment import attach
 
-    ends = attach(n, m, rng).reshape(-1, 2)
-    return Network.from_edges(ends, n)
+    ends = attach(n, m, rng)
+    return _packed(n, ends[::2], ends[1::2])
 
 
 def stochastic_block(
@@ -206,7 +177,7 @@ def stochastic_block(
         for b in range(groups if directed else a + 1):
             pairs = _block(int(sizes[a]), int(sizes[b]), a == b, directed, chances[a, b], rng)
             parts.append(pairs + np.array([firsts[a], firsts[b]]))
-    return Network.from_edges(np.concatenate(parts), int(firsts[-1]), directed=directed)
+    return _packed(int(firsts[-1]), *np.concatenate(parts).T, directed=directed)
 
 
 def _block(
@@ -250,7 +221,7 @@ def configuration(degrees: ArrayLike, *, rng: np.random.Generator) -> Network:
     _check_degrees(wanted)
     from abm.networks.matching import match
 
-    return Network.from_edges(match(wanted, rng), wanted.size)
+    return _packed(wanted.size, *match(wanted, rng))
 
 
 def random_regular(n: int, degree: int, *, rng: np.random.Generator) -> Network:
@@ -297,12 +268,13 @@ def _unordered(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.stack([i, numbers - i * (i - 1) // 2], axis=1)
 
 
-def _key(a: NDArray[np.int64], b: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    return np.minimum(a, b) * n + np.maximum(a, b)
+def _packed(
+    n: int, sources: NDArray[Any], targets: NDArray[Any], *, directed: bool = False
+) -> Network:
+    """A network from ties that are known to be distinct and no loops."""
+    from abm.kernels.rows import pack
 
-
-def _split(keys: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    return np.stack(np.divmod(keys, max(n, 1)), axis=1)
+    return Network._trusted(n, *pack(n, sources, targets, both=not directed), directed=directed)
 
 
 def _check_nodes(n: int) -> None:

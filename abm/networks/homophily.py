@@ -14,8 +14,6 @@ from abm.networks.network import Network
 
 __all__ = ["homophilous"]
 
-_BLOCK = 4_000_000
-
 
 def homophilous(
     features: ArrayLike | Mapping[str, ArrayLike] | pl.DataFrame,
@@ -28,15 +26,15 @@ def homophilous(
     """An undirected network in which similar people are tied more often.
 
     Person i meets `pool` others, drawn at random (everyone, if the population is not larger), and
-    ranks them by successive draws without replacement with probabilities proportional to ::
+    chooses among them by successive draws without replacement with probabilities proportional to ::
 
         w_ij = exp(-homophily * d_ij),    d_ij = sqrt(mean over features f of delta_f(i, j)**2),
 
     where delta_f is |x_if - x_jf| / sd_f for a numeric feature, and 1 if different, else 0 for a
-    categorical one. Everyone is tied to the first `mean_degree / 2` on the list (the fraction is
-    settled by chance); a mutual choice is one tie. Ties lost to mutual choices are replaced by the
-    next on the lists of people drawn at random, so that there are round(n * mean_degree / 2) ties
-    exactly. Nobody has fewer than floor(mean_degree / 2) ties.
+    categorical one. Everyone makes `mean_degree / 2` choices (the fraction is settled by chance); a
+    mutual choice is one tie. Ties lost to mutual choices are replaced by one more choice of people
+    in random order, so that there are round(n * mean_degree / 2) ties exactly. Nobody has fewer
+    than floor(mean_degree / 2) ties.
 
     Parameters
     ----------
@@ -49,7 +47,8 @@ def homophilous(
         Strength, >= 0, per unit of distance. 0 ignores the features; with one categorical feature,
         exp(homophily) is the odds of choosing a like rather than an unlike person.
     pool
-        How many others a person meets; time and memory grow as n * pool.
+        How many others a person meets. A choice costs about the inverse of the mean weight, and at
+        most twice the pool.
 
     Raises
     ------
@@ -85,88 +84,50 @@ def homophilous(
     )
     if n_ties == 0:
         return Network.from_edges(np.empty((0, 2), dtype=np.int64), n)
-    depth = min(met, int(2 * mean_degree) + 24)
-    return Network.from_edges(_settle(_rank(space, homophily, met, depth, rng), n_ties, rng), n)
+    return _chosen(space, homophily, met, n_ties, rng)
 
 
-def _rank(
-    space: NDArray[np.float32], homophily: float, met: int, depth: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """The first `depth` choices of everyone, shape (n, depth), best first.
+def _chosen(
+    space: NDArray[np.float32],
+    homophily: float,
+    met: int,
+    n_ties: int,
+    rng: np.random.Generator,
+) -> Network:
+    """Everybody's first choices, then further choices of people in random order.
 
-    Successive draws with probabilities proportional to w are the order of arrival in a race of
-    exponential clocks with rates w, here on a log scale.
-    """
-    n = len(space)
-    ranked = np.empty((n, depth), dtype=np.int64)
-    circle = rng.permutation(np.arange(1, n))
-    step = max(1, _BLOCK // met)
-    for first in range(0, n, step):
-        rows = np.arange(first, min(first + step, n))
-        others = _meet(rows, circle, met, rng)
-        arrival = np.log(rng.standard_exponential(others.shape)).astype(np.float32)
-        arrival += np.float32(homophily) * _distance(space, rows, others)
-        best = np.argpartition(arrival, depth - 1, axis=1)[:, :depth]
-        order = np.argsort(np.take_along_axis(arrival, best, axis=1), axis=1, kind="stable")
-        best = np.take_along_axis(best, order, axis=1)
-        ranked[rows] = np.take_along_axis(others, best, axis=1)
-    return ranked
-
-
-def _meet(
-    rows: NDArray[np.int64], circle: NDArray[np.int64], met: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Whom each of `rows` meets, shape (n_rows, met): distinct, and not oneself.
-
-    The gaps 1..n-1 to the others are laid on a circle in random order, once; a person takes `met`
+    The gaps 1..n-1 to the others are laid on a circle in random order, once; a person meets `met`
     in a row from a random place. So each pair has the same chance to meet.
     """
-    turns = rng.integers(0, circle.size, rows.size)
-    gaps = np.concatenate([circle, circle[: met - 1]])
-    windows = np.lib.stride_tricks.sliding_window_view(gaps, met)[turns]
-    others: NDArray[np.int64] = (rows[:, None] + windows) % (circle.size + 1)
-    return others
+    from abm.kernels.choosing import choose_first, choose_more, write_ties
+    from abm.kernels.rows import pack
+    from abm.kernels.tools import start
 
-
-def _distance(
-    space: NDArray[np.float32], rows: NDArray[np.int64], others: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    total = np.zeros(others.shape, dtype=np.float32)
-    for column in space.T:
-        total += np.square(column[rows][:, None] - column[others])
-    root: NDArray[np.float32] = np.sqrt(total, out=total)
-    return root
-
-
-def _settle(ranked: NDArray[np.int64], n_ties: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """The first choices of all, then further choices of some, until there are `n_ties` ties."""
-    n, depth = ranked.shape
-    taken = np.zeros(n, dtype=np.int64)
-    keys = np.empty(0, dtype=np.int64)
-    whole = n_ties // n
-    for _ in range(whole):
-        keys = np.concatenate([keys, _choose(ranked, taken, np.arange(n))])
-    keys = np.unique(keys)
-    while keys.size < n_ties:
-        open_lists = np.flatnonzero(taken < depth)
+    n, whole = len(space), n_ties // len(space)
+    circle = rng.permutation(np.arange(1, n, dtype=np.int32))
+    turns = rng.integers(0, circle.size, n, dtype=np.int32)
+    width = min(met, whole + 2)
+    chosen, taken = np.empty((n, width), np.int32), np.zeros(n, np.int32)
+    among = (space, float(homophily), circle, turns)
+    mass, words = np.empty(met), start(rng)
+    made = choose_first(whole, *among, chosen, taken, mass, words)
+    rounds = whole
+    while made < n_ties:
         require(
-            open_lists.size > 0,
+            int(taken.min()) < met,
             NetworkError,
-            f"only {keys.size} of {n_ties} ties could be made: the choices are too alike. "
-            "Give a smaller mean_degree or less homophily",
+            f"only {made} of {n_ties} ties could be made: everybody has chosen all whom they meet. "
+            "Give a smaller mean_degree or a larger pool",
         )
-        some = rng.permutation(open_lists)[: n_ties - keys.size]
-        keys = np.union1d(keys, _choose(ranked, taken, some))
-    return np.stack(np.divmod(keys, n), axis=1)
-
-
-def _choose(
-    ranked: NDArray[np.int64], taken: NDArray[np.int64], people: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    n = len(ranked)
-    partner = ranked[people, taken[people]]
-    taken[people] += 1
-    return np.minimum(people, partner) * n + np.maximum(people, partner)
+        if rounds == width < met:
+            width = min(2 * width, met)
+            chosen = np.pad(chosen, ((0, 0), (0, width - rounds)))
+        people = rng.permutation(n)
+        made = choose_more(people, made, n_ties, *among, chosen, taken, mass, words)
+        rounds += 1
+    sources, targets = np.empty(n_ties, np.int32), np.empty(n_ties, np.int32)
+    write_ties(chosen, taken, sources, targets)
+    return Network._trusted(n, *pack(n, sources, targets, both=True))
 
 
 def _coordinates(features: Any) -> NDArray[np.float32]:

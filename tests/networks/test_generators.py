@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import networkx as nx
 import numpy as np
 import polars as pl
@@ -154,18 +157,38 @@ def test_barabasi_albert_degrees_follow_their_exact_limit():
         )
 
 
-def test_growth_interpreted_and_compiled_is_the_same_network():
-    from abm.kernels import attachment
+WITHOUT_NUMBA = """
+import sys
+import numpy as np
+from abm.kernels import tools
+tools.has_numba = lambda: False
+from abm.networks import barabasi_albert, configuration, homophilous, watts_strogatz
+rng = np.random.default_rng(33)
+for network in (
+    barabasi_albert(300, 4, rng=rng),
+    watts_strogatz(300, 6, 0.4, rng=rng),
+    watts_strogatz(9, 8, 0.9, rng=rng),
+    configuration([30] + [2] * 140, rng=rng),
+    configuration([7] * 10, rng=rng),
+    homophilous(rng.normal(size=(300, 2)), 9, 2.0, pool=80, rng=rng),
+    homophilous(rng.normal(size=30), 20, 30.0, rng=rng),
+):
+    print(network.indices.tolist(), network.indptr.tolist())
+assert "numba" not in sys.modules or "--compiled" in sys.argv
+"""
 
-    made = []
-    for compiled in (True, False):
-        ends = np.zeros(2 * 4 * (500 - 4), dtype=np.int64)
-        for leaf in range(1, 5):
-            ends[2 * leaf - 2 : 2 * leaf] = leaf, 0
-        words = np.array([12345, 67890], dtype=np.uint64)
-        attachment._driver(compiled=compiled)(ends, 500, 4, words)
-        made.append(ends.tolist())
-    assert made[0] == made[1]
+
+def test_interpreted_and_compiled_generators_make_the_same_networks():
+    compiled = WITHOUT_NUMBA.replace("tools.has_numba = lambda: False", "")
+    interpreted, fast = (
+        subprocess.run(
+            [sys.executable, "-c", code, "--compiled"[: 99 * (code is compiled)]],
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for code in (WITHOUT_NUMBA, compiled)
+    )  # fmt: skip
+    assert interpreted == fast
+    assert interpreted.count("\n") == 7
 
 
 def test_blocks_have_their_own_densities():
