@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.analysis.scales import (
@@ -34,6 +35,7 @@ __all__ = [
     "effective_number",
     "entropy",
     "esteban_ray",
+    "flow_table",
     "fracture",
     "inverse_simpson",
     "shift_shares",
@@ -278,6 +280,31 @@ def shift_shares(before: ArrayLike, after: ArrayLike, *, middle: float) -> dict[
         return dict.fromkeys(SHIFTS, NAN)
     shares = np.bincount(codes, minlength=len(SHIFTS)) / codes.size
     return {name: float(share) for name, share in zip(SHIFTS, shares, strict=True)}
+
+
+def flow_table(before: ArrayLike, after: ArrayLike) -> pl.DataFrame:
+    """Share of people who went from each answer to each answer, for `opinion_flows`.
+
+    Parameters
+    ----------
+    before, after
+        Answers of the same people, shape (n,); numbers or names. Who lacks one (nan, None) is left
+        out.
+
+    Returns
+    -------
+    Columns `before`, `after`, `n` and `share`; shares sum to 1. No rows for nobody.
+
+    Examples
+    --------
+    >>> flow_table([1, 1, 2, 2], [1, 2, 2, 2]).rows()
+    [(1, 1, 1, 0.25), (1, 2, 1, 0.25), (2, 2, 2, 0.5)]
+    """
+    pairs = pl.DataFrame({"before": before, "after": after}, strict=False)
+    pairs = pairs.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None)).drop_nulls()
+    counted = pairs.group_by("before", "after").agg(n=pl.len().cast(pl.Int64))
+    share = pl.col("n") / pl.col("n").sum()
+    return counted.with_columns(share=share).sort("before", "after")
 
 
 def _defined(opinions: ArrayLike) -> Array:

@@ -19,6 +19,7 @@ __all__ = [
     "panel_titles",
     "shared_legend",
     "stamp",
+    "stamp_note",
     "wrapped",
 ]
 
@@ -76,14 +77,26 @@ def stamp(figure: Figure, *lines: str) -> None:
     _arrange(figure)
 
 
-def name_uncertainty(figure: Figure, table: pl.DataFrame, mark: str, unit: str) -> None:
-    """Say at the foot what the bands or bars are, from the columns level, n, varied and fixed."""
+def stamp_note(figure: Figure, text: str) -> None:
+    """Print how to read a figure at its foot; replaces an earlier note."""
+    _write(figure, _NOTE, wrapped(text, 0.97 * 72 * figure.get_figwidth(), _SIZES[_NOTE]))
+    _arrange(figure)
+
+
+def name_uncertainty(
+    figure: Figure, table: pl.DataFrame, mark: str, unit: str, *, more: str = ""
+) -> None:
+    """Say at the foot what the bands or bars are, from the columns level, n, varied and fixed.
+
+    `more` is what else there is to say about them.
+    """
     if not {"level", "n"} <= set(table.columns):
+        if more:
+            stamp_note(figure, more)
         return
     counts = table["n"].to_numpy()
     if counts.size == 0 or counts.max() < 2:
-        _write(figure, _NOTE, f"no interval: fewer than two {unit}")
-        _arrange(figure)
+        stamp_note(figure, f"no interval: fewer than two {unit}")
         return
     levels = " and ".join(f"{100 * level:g} %" for level in table["level"].unique().sort())
     few, many = int(counts.min()), int(counts.max())
@@ -93,9 +106,8 @@ def name_uncertainty(figure: Figure, table: pl.DataFrame, mark: str, unit: str) 
         for name, title in (("varied", "varied"), ("fixed", "held fixed"))
         if name in table.columns
     ]
-    text = "; ".join([f"{mark}: {levels} interval over {count} {unit}", *scope])
-    _write(figure, _NOTE, wrapped(text, 0.97 * 72 * figure.get_figwidth(), _SIZES[_NOTE]))
-    _arrange(figure)
+    head = f"{mark}: {levels} interval over {count} {unit}"
+    stamp_note(figure, "; ".join([head, *([more] if more else []), *scope]))
 
 
 def shared_legend(figure: Figure, handles: Sequence[Any], names: Sequence[Any]) -> None:

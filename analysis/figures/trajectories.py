@@ -26,6 +26,7 @@ from abm.analysis.figures.style import (
     looks,
 )
 from abm.analysis.figures.tables import column, need, ordered, part, shown
+from abm.errors import AnalysisError, require
 
 __all__ = ["trajectories"]
 
@@ -45,6 +46,7 @@ def trajectories(
     order: Mapping[str, Sequence[Any]] | None = None,
     names: Mapping[Any, str] | None = None,
     marks: Mapping[float, str] | None = None,
+    within: tuple[float, float] | Mapping[Any, tuple[float, float]] | None = None,
     width: Width | float = "double",
     height: float | None = None,
 ) -> Figure:
@@ -66,6 +68,9 @@ def trajectories(
         Value -> how it is written.
     marks
         Time -> label of an intervention, drawn as a vertical line in every panel.
+    within
+        Range that the quantity cannot leave, such as (0, 100) for a share in per cent, or row ->
+        range. Bands that reach beyond are cut there, and the foot says so; estimates never are.
     width, height
         Journal width or mm, and mm.
 
@@ -80,6 +85,7 @@ def trajectories(
     need(table, x, y, low, high, series, panel, row)
     given = order or {}
     columns, rows = (ordered(table, name, given.get(name or "")) for name in (panel, row))
+    table, cut = _cut(table, (low, high, row), within)
     with figure_style():
         look = looks(ordered(table, series, given.get(series or "")))
         tall = height or 12 + 46 * len(rows)
@@ -98,10 +104,36 @@ def trajectories(
         bottom_label(figure, axes[-1], xlabel)
         figure.align_ylabels([row_axes[0] for row_axes in axes])
         if low is not None:
-            name_uncertainty(figure, table, "bands", "replications")
+            name_uncertainty(figure, table, "bands", "replications", more=cut)
         if series is not None:
             shared_legend(figure, _handles(look), [shown(v, names) for v in look])
     return figure
+
+
+def _cut(
+    table: pl.DataFrame,
+    names: tuple[str | None, str | None, str | None],
+    within: tuple[float, float] | Mapping[Any, tuple[float, float]] | None,
+) -> tuple[pl.DataFrame, str]:
+    """Intervals cut to the ranges they cannot leave, and how to say so; nothing where none does."""
+    low, high, row = names
+    if within is None or low is None or high is None:
+        return table, ""
+    ranges = within if isinstance(within, Mapping) else {None: within}
+    texts = []
+    for name, (least, most) in ranges.items():
+        require(least < most, AnalysisError, f"within = {(least, most)}, expected low < high")
+        mine = pl.lit(True) if name is None or row is None else pl.col(row) == name
+        over = mine & ((pl.col(low) < least) | (pl.col(high) > most))
+        if table.select(over.any()).item():
+            texts.append(f"{least:g} to {most:g}" if most < np.inf else f"{least:g} and above")
+        table = table.with_columns(
+            pl.when(mine).then(pl.col(c).clip(least, most)).otherwise(pl.col(c)).alias(c)
+            for c in (low, high)
+        )
+    if not texts:
+        return table, ""
+    return table, f"bands cut to the possible range, {' and '.join(dict.fromkeys(texts))}"
 
 
 def _where(table: pl.DataFrame, values: Mapping[str | None, Any]) -> pl.DataFrame:

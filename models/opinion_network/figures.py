@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import polars as pl
@@ -81,6 +82,7 @@ def trajectories_figure(table: pl.DataFrame, arms: Sequence[str]) -> Figure:
         xlabel="time (days)",
         order={"variable": tuple(AXES), "arm": arms},
         names={**NAMES, **AXES},
+        within=dict.fromkeys(CHANGES, (0, 100)) | {"variance": (0, math.inf)},
         height=150,
     )
     figure.align_ylabels()
