@@ -15,7 +15,8 @@ The tree::
     ├── PopulationError      columns, rows or ids that do not fit each other
     ├── NetworkError         edges, weights or nodes that do not fit the population
     ├── EngineError          misuse of the clock: re-entry, time running backwards, endless instants
-    │   └── AgentError       an exception in an agent's process; carries agent id and time
+    │   ├── AgentError       an exception in an agent's process; carries agent id and time
+    │   └── RuleError        what a rule returned cannot stand: nan, out of range, a negative rate
     ├── AnalysisError        a table or array that an analysis cannot use as it is
     ├── CalibrationError     a prior, target, distance or simulation that a calibration cannot use
     └── MissingExtra         an optional dependency that is not installed; says how to get it
@@ -102,6 +103,13 @@ class EngineError(AbmError):
 
 class AgentError(EngineError):
     """An exception inside an agent's process; carries `agent_id` and `time`."""
+
+
+class RuleError(EngineError):
+    """What a rule did cannot stand: nan, a value out of range, a negative rate, an exception.
+
+    Carries `agent` (the row), `time` (in the unit of the driver) and `value`.
+    """
 
 
 class AnalysisError(AbmError):

@@ -5,7 +5,20 @@ Numba it is compiled, without Numba (or for small work) the same source is inter
 generator, with the same bits.
 """
 
+from abm.kernels.building import RuleRun, RuleWarning
+from abm.kernels.neighbours import run_neighbours
 from abm.kernels.pairwise import PairwiseCohort, run_pairwise
-from abm.kernels.tools import has_numba
+from abm.kernels.sequence import run_population, run_rows
+from abm.kernels.tools import Chance, has_numba
 
-__all__ = ["PairwiseCohort", "has_numba", "run_pairwise"]
+__all__ = [
+    "Chance",
+    "PairwiseCohort",
+    "RuleRun",
+    "RuleWarning",
+    "has_numba",
+    "run_neighbours",
+    "run_pairwise",
+    "run_population",
+    "run_rows",
+]

@@ -1,157 +1,157 @@
 """The driver of pairwise encounters, put together from parts: whom, with whom, what, when.
 
-Each part is a small function; Numba inlines them, so that a rule costs what it computes.
+Who meets whom does not depend on what they think. So the driver draws a block of encounters,
+touches the places in memory that they need (many at once: that is where the time goes), and then
+applies the rule to them strictly one after another. The order, and the chance of each encounter,
+are those of the plain loop: one word per encounter for the pair, one for the gap to the next
+encounter in continuous time. The rule's own chance is a generator of its own.
 """
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 
-from abm.errors import EngineError, require
-from abm.kernels.tools import Tools, tools
+import numpy as np
 
-__all__ = ["driver"]
+from abm.kernels.rule import Taken, calling, widen
+from abm.kernels.tools import Tools
+
+__all__ = ["BLOCK", "assemble", "effect", "first_of", "partner_of"]
 
 _Function = Callable[..., Any]
+BLOCK = 512
+WIDE = 2**26
+"""From so many agents on, one word is too short for a pair, and the partner gets its own."""
 
 
-@lru_cache(maxsize=256)
-def driver(
-    rule: _Function,
-    *,
-    single: bool,
-    tied: bool,
-    weighted: bool,
+def assemble(
+    pieces: Tools,
+    rule: Taken,
+    dtype: str,
+    ties: str,
+    turn: str,
     subset: bool,
     timed: bool,
-    compiled: bool,
+    wide: bool,
 ) -> _Function:
-    """The driver for a rule; compiled once per rule and kind.
+    """The driver for a rule and a kind of work.
 
     Parameters
     ----------
-    single
-        The rule is for one column.
-    tied, weighted
-        Partners come from a network, by weight.
+    dtype
+        Type of the column; empty for a rule on rows.
+    ties
+        `all`, `ties` or `weights`.
+    turn
+        Who starts an encounter: `anybody`, any of some `members`, or everybody in turn in a new
+        order every round (`sweep`).
     subset
-        Only some start encounters.
+        Not everybody may be moved.
     timed
         Encounters are the events of a Poisson process up to a time.
+    wide
+        The partner is drawn from a word of its own.
     """
-    pieces = tools(compiled=compiled)
-    plain = getattr(rule, "py_func", rule)
-    noisy = _takes_chance(plain, 3 if single else 4)
-    inner = pieces.jit(plain)
-    parts = (
-        pieces.jit(_first(pieces, subset)),
-        pieces.jit(_partner(pieces, tied, weighted)),
-        pieces.jit(_effect(pieces, inner, single, noisy)),
-        pieces.jit(_gap(pieces, timed)),
-    )
-    made: _Function = pieces.jit(_drive(pieces, *parts))
-    return made
+    meet = _meet(pieces, first_of(pieces, turn), partner_of(pieces, ties), wide)
+    act = effect(pieces, rule, dtype, subset)
+    gap = pieces.jit(_gap(pieces, timed))
+    if pieces.compiled:
+        return _blocks(pieces, meet, pieces.jit(_touch(bool(dtype))), act, gap)
+    return _one_by_one(pieces, meet, act, gap)
 
 
-def _takes_chance(rule: _Function, base: int) -> bool:
-    names = list(inspect.signature(rule).parameters)
-    require(
-        len(names) in (base, base + 1),
-        EngineError,
-        f"rule {getattr(rule, '__name__', rule)!r} takes {names}, expected "
-        + ("(own, other, params" if base == 3 else "(i, j, state, params")
-        + "), or one more argument for a uniform random number",
-    )
-    return len(names) == base + 1
+def first_of(pieces: Tools, turn: str) -> _Function:
+    """Who is next at a place of a round, and what is left of the word; `order` holds members."""
+    bounded, rest = pieces.bounded, pieces.rest
+
+    def anybody(_order: Any, _place: Any, n: Any, word: Any) -> Any:
+        return bounded(word, n), rest(word, n)
+
+    def member(order: Any, _place: Any, _n: Any, word: Any) -> Any:
+        size = len(order)
+        return int(order[bounded(word, size)]), rest(word, size)
+
+    def in_turn(order: Any, place: Any, _n: Any, word: Any) -> Any:
+        # Fisher and Yates, one step at a time: the rest of the order is drawn from anew.
+        size = len(order) - place
+        other = place + bounded(word, size)
+        who = order[other]
+        order[other] = order[place]
+        order[place] = who
+        return int(who), rest(word, size)
+
+    return {"anybody": anybody, "members": member, "sweep": in_turn}[turn]
 
 
-def _first(pieces: Tools, subset: bool) -> _Function:
-    draw, bounded = pieces.draw, pieces.bounded
+def partner_of(pieces: Tools, ties: str) -> _Function:
+    """Draws a partner of i from a word; -1 for none."""
+    bounded, unit = pieces.bounded, pieces.unit
 
-    def anybody(_members: Any, n: Any, s0: Any, s1: Any) -> Any:
-        word, s0, s1 = draw(s0, s1)
-        return bounded(word, n), s0, s1
-
-    def member(members: Any, _n: Any, s0: Any, s1: Any) -> Any:
-        word, s0, s1 = draw(s0, s1)
-        return members[bounded(word, len(members))], s0, s1
-
-    return member if subset else anybody
-
-
-def _partner(pieces: Tools, tied: bool, weighted: bool) -> _Function:
-    """Draws a partner of i; -1 for none."""
-    draw, bounded, unit = pieces.draw, pieces.bounded, pieces.unit
-
-    def other(i: Any, n: Any, _ties: Any, s0: Any, s1: Any) -> Any:
-        word, s0, s1 = draw(s0, s1)
+    def other(i: Any, n: Any, _ties: Any, word: Any) -> Any:
         j = bounded(word, n - 1)
-        return (j + 1 if j >= i else j), s0, s1
+        return j + 1 if j >= i else j
 
-    def tie(i: Any, _n: Any, ties: Any, s0: Any, s1: Any) -> Any:
-        starts, stops, indices, _ = ties
-        first = starts[i]
-        degree = stops[i] - first
+    def tie(i: Any, _n: Any, ties: Any, word: Any) -> Any:
+        first = ties[0][i]
+        degree = ties[1][i] - first
         if degree == 0:
-            return -1, s0, s1
-        word, s0, s1 = draw(s0, s1)
-        return int(indices[first + bounded(word, degree)]), s0, s1
+            return -1
+        return int(ties[2][first + bounded(word, degree)])
 
-    def heavy(i: Any, _n: Any, ties: Any, s0: Any, s1: Any) -> Any:
-        starts, stops, indices, mass = ties
-        first, stop = starts[i], stops[i]
+    def heavy(i: Any, _n: Any, ties: Any, word: Any) -> Any:
+        mass = ties[3]
+        first, stop = ties[0][i], ties[1][i]
         if stop == first:
-            return -1, s0, s1
+            return -1
         base = mass[first - 1] if first > 0 else 0.0
         total = mass[stop - 1] - base
         if total <= 0.0:
-            return -1, s0, s1
-        word, s0, s1 = draw(s0, s1)
+            return -1
         goal = base + unit(word) * total
-        place = first
-        while place < stop - 1 and mass[place] <= goal:
-            place += 1
-        return int(indices[place]), s0, s1
+        low, high = first, stop - 1
+        while low < high:
+            middle = (low + high) // 2
+            if mass[middle] <= goal:
+                low = middle + 1
+            else:
+                high = middle
+        return int(ties[2][low])
 
-    if not tied:
-        return other
-    return heavy if weighted else tie
+    return {"all": other, "ties": tie, "weights": heavy}[ties]
 
 
-def _effect(pieces: Tools, rule: _Function, single: bool, noisy: bool) -> _Function:
-    draw, unit = pieces.draw, pieces.unit
+def effect(pieces: Tools, rule: Taken, dtype: str, subset: bool) -> _Function:
+    """Applies the rule to i and j; whether its results can stand. Faults are written down."""
+    call = calling(pieces, rule)
+    if not dtype:
 
-    def column(x: Any, i: Any, j: Any, movable: Any, params: Any, s0: Any, s1: Any) -> Any:
-        own, other = rule(x[i], x[j], params)
+        def rows(state: Any, i: Any, j: Any, _movable: Any, params: Any, _range: Any, rng: Any,
+                 _fault: Any) -> Any:  # fmt: skip
+            call(rng, i, j, state, params)
+            return True
+
+        return pieces.jit(rows)  # type: ignore[no-any-return]
+    wide = widen(pieces, dtype)
+
+    def column(x: Any, i: Any, j: Any, movable: Any, params: Any, allowed: Any, rng: Any,
+               fault: Any) -> Any:  # fmt: skip
+        own, other = call(rng, wide(x[i]), wide(x[j]), params)
+        low, high = allowed
+        # What is nan is in no range, and integers take whole numbers only.
+        if not (low <= own <= high and own == wide(own)):
+            fault[0], fault[1], fault[2], fault[4] = 1.0, i, j, own
+            return False
+        if not (low <= other <= high and other == wide(other)):
+            fault[0], fault[1], fault[2], fault[4] = 1.0, j, i, other
+            return False
         x[i] = own
-        if movable[j]:
+        if not subset or movable[j]:
             x[j] = other
-        return s0, s1
+        return True
 
-    def noisy_column(x: Any, i: Any, j: Any, movable: Any, params: Any, s0: Any, s1: Any) -> Any:
-        word, s0, s1 = draw(s0, s1)
-        own, other = rule(x[i], x[j], params, unit(word))
-        x[i] = own
-        if movable[j]:
-            x[j] = other
-        return s0, s1
-
-    def rows(state: Any, i: Any, j: Any, _movable: Any, params: Any, s0: Any, s1: Any) -> Any:
-        rule(i, j, state, params)
-        return s0, s1
-
-    def noisy_rows(state: Any, i: Any, j: Any, _movable: Any, params: Any, s0: Any, s1: Any) -> Any:
-        word, s0, s1 = draw(s0, s1)
-        rule(i, j, state, params, unit(word))
-        return s0, s1
-
-    if single:
-        return noisy_column if noisy else column
-    return noisy_rows if noisy else rows
+    return pieces.jit(column)  # type: ignore[no-any-return]
 
 
 def _gap(pieces: Tools, timed: bool) -> _Function:
@@ -167,32 +167,40 @@ def _gap(pieces: Tools, timed: bool) -> _Function:
     return exponential if timed else standing
 
 
-def _drive(
-    pieces: Tools, first: _Function, partner: _Function, effect: _Function, gap: _Function
-) -> _Function:
+def _meet(pieces: Tools, first: _Function, partner: _Function, wide: bool) -> _Function:
+    """Who meets whom: (order, place, n, ties, s0, s1) -> (i, j, s0, s1)."""
+    draw, first, partner = pieces.draw, pieces.jit(first), pieces.jit(partner)
+
+    def one_word(order: Any, place: Any, n: Any, ties: Any, s0: Any, s1: Any) -> Any:
+        word, s0, s1 = draw(s0, s1)
+        i, left = first(order, place, n, word)
+        return i, partner(i, n, ties, left), s0, s1
+
+    def two_words(order: Any, place: Any, n: Any, ties: Any, s0: Any, s1: Any) -> Any:
+        word, s0, s1 = draw(s0, s1)
+        i, _ = first(order, place, n, word)
+        word, s0, s1 = draw(s0, s1)
+        return i, partner(i, n, ties, word), s0, s1
+
+    return pieces.jit(two_words if wide else one_word)  # type: ignore[no-any-return]
+
+
+def _one_by_one(pieces: Tools, meet: _Function, act: _Function, gap: _Function) -> _Function:
+    """The plain loop: draw an encounter, apply it."""
     load = pieces.load
 
-    def drive(
-        state: Any,
-        ties: Any,
-        members: Any,
-        movable: Any,
-        params: Any,
-        rate: Any,
-        most: Any,
-        until: Any,
-        clock: Any,
-        words: Any,
-    ) -> Any:
-        n = len(movable)
+    def drive(state: Any, n: Any, ties: Any, order: Any, movable: Any, params: Any, allowed: Any,
+              rate: Any, most: Any, until: Any, clock: Any, words: Any, rng: Any,
+              fault: Any) -> Any:  # fmt: skip
+        size = max(len(order), 1)
         s0, s1 = load(words)
         time = clock[0]
         made = 0
         while made < most and time <= until:
-            i, s0, s1 = first(members, n, s0, s1)
-            j, s0, s1 = partner(i, n, ties, s0, s1)
-            if j >= 0:
-                s0, s1 = effect(state, i, j, movable, params, s0, s1)
+            i, j, s0, s1 = meet(order, made % size, n, ties, s0, s1)
+            if j >= 0 and not act(state, i, j, movable, params, allowed, rng, fault):
+                fault[3] = time
+                break
             made += 1
             time, s0, s1 = gap(time, rate, s0, s1)
         clock[0] = time
@@ -201,3 +209,64 @@ def _drive(
         return made
 
     return drive
+
+
+def _blocks(
+    pieces: Tools, meet: _Function, touch: _Function, act: _Function, gap: _Function
+) -> _Function:
+    """The same, block by block: draw, touch, apply in order."""
+    load, block = pieces.load, BLOCK
+
+    def drive(state: Any, n: Any, ties: Any, order: Any, movable: Any, params: Any, allowed: Any,
+              rate: Any, most: Any, until: Any, clock: Any, words: Any, rng: Any,
+              fault: Any) -> Any:  # fmt: skip
+        size = max(len(order), 1)
+        firsts = np.empty(block, np.int64)
+        seconds = np.empty(block, np.int64)
+        times = np.empty(block, np.float64)
+        s0, s1 = load(words)
+        time = clock[0]
+        made = 0
+        place = 0
+        sound = True
+        touched = 0.0
+        while sound and made < most and time <= until:
+            room = min(block, most - made)
+            k = 0
+            while k < room and time <= until:
+                firsts[k], seconds[k], s0, s1 = meet(order, place, n, ties, s0, s1)
+                place = place + 1 if place + 1 < size else 0
+                times[k] = time
+                time, s0, s1 = gap(time, rate, s0, s1)
+                k += 1
+            touched += touch(state, firsts, seconds, k)
+            for b in range(k):
+                i, j = firsts[b], seconds[b]
+                if j >= 0 and not act(state, i, j, movable, params, allowed, rng, fault):
+                    fault[3] = times[b]
+                    k = b
+                    sound = False
+                    break
+            made += k
+        clock[0] = time
+        words[0] = s0
+        words[1] = s1
+        fault[4] = fault[4] if fault[0] else touched  # keeps the touching from being left out
+        return made
+
+    return drive
+
+
+def _touch(single: bool) -> _Function:
+    """Reads what a block will need, so that all of it comes to the cache at once."""
+
+    def column(x: Any, firsts: Any, seconds: Any, k: Any) -> Any:
+        total = 0.0
+        for b in range(k):
+            total += x[firsts[b]] + x[seconds[b]]
+        return total
+
+    def nothing(_state: Any, _firsts: Any, _seconds: Any, _k: Any) -> Any:
+        return 0.0
+
+    return column if single else nothing

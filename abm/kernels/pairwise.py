@@ -2,8 +2,9 @@
 
 At each encounter somebody is drawn at random and meets a partner: anybody else, or one of those
 that the network ties it to. The rule is applied at once, so the next encounter sees its effect:
-exact asynchronous semantics. A cohort adds the clock: everybody starts encounters at the events of
-a Poisson process of their own, so that all of them together are one Poisson process.
+exact asynchronous semantics. Other schedules are offered by name. A cohort adds the clock:
+everybody starts encounters at the events of a Poisson process of their own, so that all of them
+together are one Poisson process.
 
 A rule is one of two things.
 
@@ -11,57 +12,51 @@ A rule is one of two things.
 * For several columns, `rule(i, j, state, params)`, which writes into the arrays of `state` (a tuple
   or named tuple) and returns nothing; i starts the encounter, j is the partner.
 
-Either may take a further argument: a uniform random number in [0, 1). Parameters are a tuple (or
-named tuple) of numbers; they are compiled in, arrays would be slower and are refused.
+Either may take a last argument `u`, a uniform random number in [0, 1), or `rng`, a generator.
+Parameters are a tuple (or named tuple) of numbers; they are compiled in, arrays would be slower and
+are refused.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from numbers import Number
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from abm.errors import EngineError, NetworkError, PopulationError, require
-from abm.kernels.driver import driver
-from abm.kernels.tools import has_numba, plain_tools
+from abm.errors import EngineError, PopulationError, require
+from abm.kernels.building import RuleRun, launch
+from abm.kernels.driver import WIDE, assemble
+from abm.kernels.faults import no_fault, raise_fault
+from abm.kernels.pair_rounds import assemble_matching, assemble_synchronous
+from abm.kernels.rule import Bounds, Taken, bounds_of, checked_params, name_of, taken
+from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
+from abm.kernels.ties import Ties, TiesLayout, checked_ties, kind_of_ties, layout
+from abm.kernels.tools import Chance, plain_tools
 from abm.kernels.tools import start as begin
 
-__all__ = ["PairwiseCohort", "run_pairwise"]
+__all__ = ["PairwiseCohort", "columns_of", "run_pairwise"]
 
-_NONE_I8 = np.empty(0, dtype=np.int64)
-_NONE_I4 = np.empty(0, dtype=np.int32)
-_NONE_F8 = np.empty(0, dtype=np.float64)
-
-
-class _Ties(Protocol):
-    @property
-    def n(self) -> int: ...
-    @property
-    def starts(self) -> NDArray[np.int64]: ...
-    @property
-    def stops(self) -> NDArray[np.int64]: ...
-    @property
-    def indices(self) -> NDArray[np.int32]: ...
-    @property
-    def weights(self) -> NDArray[np.float64] | None: ...
+_ENDLESS = int(np.iinfo(np.int64).max)
 
 
 def run_pairwise(
     rule: Callable[..., Any],
     x: NDArray[Any] | Sequence[NDArray[Any]],
-    network: _Ties | None,
-    n_interactions: int,
+    network: Ties | None,
+    n_interactions: int | None = None,
     params: tuple[Any, ...] = (),
     *,
     rng: np.random.Generator,
+    rounds: int | None = None,
+    schedule: Schedule = "asynchronous",
     members: ArrayLike | None = None,
+    bounds: Bounds = None,
     compiled: bool | None = None,
-) -> None:
-    """Apply `n_interactions` encounters in sequence; `x` is changed in place.
+) -> RuleRun:
+    """Let agents meet in pairs; `x` is changed in place.
 
     Parameters
     ----------
@@ -74,13 +69,31 @@ def run_pairwise(
         weights); `None` for everybody. Somebody without ties meets nobody, and the encounter
         passes.
     n_interactions
-        How many encounters, >= 0.
+        How many encounters, >= 0, for the schedules `asynchronous` and `sweep`.
+    rounds
+        Instead of `n_interactions`: how many rounds, >= 0. A round is one encounter per member, or
+        one matching.
+    schedule
+        `asynchronous`: anybody starts the next encounter. `sweep`: everybody starts one per round,
+        in an order shuffled anew. `synchronous`: everybody meets a partner as both were at the
+        start of the round, and takes the first result of the rule; the second is not used, so
+        exchanges that must conserve a total need another schedule. `matching`: everybody is in at
+        most one pair per round (in random order, each takes a partner who is still free).
     members
         Rows of those who start encounters and whom the rule for one column may change; all if
         `None`. Others can be met, and stay as they are.
+    bounds
+        Lowest and highest value that the rule may give; what its column can hold if `None`.
     compiled
-        `False` interprets the rule; `None` compiles if Numba is installed. With 64-bit columns both
-        give the same numbers.
+        `False` interprets the rule; `None` compiles it where that is possible and pays. Both give
+        the same numbers.
+
+    Raises
+    ------
+    RuleError
+        The rule gave nan, or a value outside `bounds`; names the agent.
+    EngineError, PopulationError, NetworkError
+        Arguments that do not fit each other.
 
     Examples
     --------
@@ -88,17 +101,24 @@ def run_pairwise(
     ...     gap = other - own
     ...     return (own + p[0] * gap, other - p[0] * gap) if abs(gap) < p[1] else (own, other)
     >>> x = np.array([0.0, 0.25, 1.0])
-    >>> run_pairwise(compromise, x, None, 1000, (0.5, 0.5), rng=np.random.default_rng(1),
-    ...              compiled=False)
-    >>> x.tolist()
-    [0.125, 0.125, 1.0]
+    >>> run = run_pairwise(compromise, x, None, 1000, (0.5, 0.5), rng=np.random.default_rng(1))
+    >>> x.tolist(), run.schedule
+    ([0.125, 0.125, 1.0], 'asynchronous')
     """
-    require(n_interactions >= 0, EngineError, f"n_interactions = {n_interactions}, expected >= 0")
+    check_schedule(
+        schedule, ("asynchronous", "sweep", "synchronous", "matching"), "pairwise encounters"
+    )
     cohort = PairwiseCohort(
-        rule, x, rate=0.0, network=network, params=params, rng=rng, members=members,
+        rule, x, rate=0.0, network=network, params=params, rng=rng, members=members, bounds=bounds,
         compiled=compiled,
     )  # fmt: skip
-    cohort._drive(int(n_interactions), math.inf, timed=False)
+    n, size = _amount(n_interactions, rounds, schedule), max(cohort.n_members, 1)
+    if schedule in ("asynchronous", "sweep"):
+        most = n if rounds is None else n * size
+        made, why = cohort._drive(most, math.inf, turn=turn_of(schedule, cohort._members))
+        return RuleRun("pairwise", name_of(rule), schedule, most / size, made, not why, why)
+    made, why = cohort._drive_rounds(n, schedule)
+    return RuleRun("pairwise", name_of(rule), schedule, n, made, not why, why)
 
 
 class PairwiseCohort:
@@ -109,14 +129,14 @@ class PairwiseCohort:
 
     Parameters
     ----------
-    rule, network, params, members, compiled
+    rule, network, params, members, bounds, compiled
         As in `run_pairwise`.
     state
         The column, or a tuple of columns. They are changed in place.
     rate
         Encounters that a member starts per unit of time, >= 0.
     rng
-        Seeds the cohort's own generator.
+        Seeds the cohort's own generators, one for who meets whom when, one for the rule.
     start
         Time at which the clocks start.
 
@@ -128,6 +148,8 @@ class PairwiseCohort:
         When the next encounter will happen.
     arrays
         The columns.
+    n_updates
+        Encounters so far.
 
     Examples
     --------
@@ -146,22 +168,24 @@ class PairwiseCohort:
         *,
         rate: float,
         rng: np.random.Generator,
-        network: _Ties | None = None,
+        network: Ties | None = None,
         params: tuple[Any, ...] = (),
         members: ArrayLike | None = None,
+        bounds: Bounds = None,
         start: float = 0.0,
         compiled: bool | None = None,
     ) -> None:
-        self.arrays = _arrays(state)
-        self.n = len(self.arrays[0])
+        self._single = isinstance(state, np.ndarray)
+        self._bounds = bounds
+        self._hold(state)
         self.time = float(start)
-        self._rule, self._state = rule, state
-        self._compiled = has_numba() if compiled is None else compiled
-        self._members = _members(members, self.n)
-        self._movable = np.zeros(self.n, dtype=bool)
-        self._movable[slice(None) if members is None else self._members] = True
-        self._words = begin(rng)
+        self.n_updates = 0
+        self._taken = _taken(rule, self._single)
+        self._compiled = compiled
+        self._members = member_rows(members, self.n)
+        self._words, self._rng = begin(rng), Chance(begin(rng))
         self._clock = np.array([math.inf])
+        self._why = ""
         self.params, self.network, self.rate = params, network, 0.0
         self.change(rate=rate, network=network, params=params)
 
@@ -175,6 +199,14 @@ class PairwiseCohort:
         """When the next encounter will happen; infinite if the rate is 0."""
         return float(self._clock[0])
 
+    @property
+    def record(self) -> RuleRun:
+        """What was done so far."""
+        name, rounds = name_of(self._taken.plain), self.n_updates / max(self.n_members, 1)
+        return RuleRun(
+            "pairwise", name, "asynchronous", rounds, self.n_updates, not self._why, self._why
+        )
+
     def advance(self, until: float) -> int:
         """Apply all encounters up to and including time `until`; returns how many.
 
@@ -182,6 +214,8 @@ class PairwiseCohort:
         ------
         EngineError
             `until` lies before the time that was reached.
+        RuleError
+            The rule gave nan or a value outside its bounds; names agent and time.
         """
         require(
             self.time <= until < math.inf,
@@ -190,7 +224,8 @@ class PairwiseCohort:
         )
         made = 0
         if until >= self.next_time:
-            made = self._drive(np.iinfo(np.int64).max, float(until), timed=True)
+            turn = turn_of("asynchronous", self._members)
+            made, self._why = self._drive(_ENDLESS, float(until), turn=turn, timed=True)
         self.time = float(until)
         return made
 
@@ -199,7 +234,7 @@ class PairwiseCohort:
         *,
         rate: float | None = None,
         params: tuple[Any, ...] | None = None,
-        network: _Ties | None = None,
+        network: Ties | None = None,
     ) -> None:
         """Change what is given, from the time reached on. Advance to now first.
 
@@ -207,70 +242,151 @@ class PairwiseCohort:
         exact for a Poisson process and uses no chance.
         """
         if params is not None:
-            self.params = _params(params)
+            self.params = checked_params(params)
         if network is not None:
-            self.network = _ties(network, self.n)
+            self.network = checked_ties(network, self.n)
+            self._layout: TiesLayout | None = None
+        self._check_size()
+        if rate is not None:
+            require(
+                0 <= rate < math.inf, EngineError, f"rate = {rate}, expected a finite number >= 0"
+            )
+            former = self.rate * self.n_members
+            self._clock[0] = self._next_event(former, float(rate) * self.n_members)
+            self.rate = float(rate)
+
+    def resize(
+        self,
+        state: NDArray[Any] | Sequence[NDArray[Any]],
+        kept: NDArray[np.int64],
+        network: Ties | None = None,
+    ) -> None:
+        """Go on with other rows, from the time reached on: births and deaths.
+
+        Newcomers are members if everybody is. The clocks of those who stay go on: the time left to
+        the next encounter is stretched by the number of members, which is exact.
+
+        Parameters
+        ----------
+        state
+            The columns as they are now, of the types they had.
+        kept
+            Former row of each of the first rows, shape (n_kept,); the rest are newcomers.
+        network
+            Ties among the rows as they are now. If `None`, the ties of those who stay, and none
+            for newcomers.
+        """
+        former, old = self.rate * self.n_members, self.n
+        self._hold(state)
+        if self.network is not None:
+            self.network = checked_ties(
+                _followed(self.network, kept, self.n) if network is None else network, self.n
+            )
+            self._layout = None
+        if self._members is not None:
+            place = np.full(old, -1, dtype=np.int32)
+            place[kept] = np.arange(kept.size, dtype=np.int32)
+            moved = place[self._members]
+            self._members = moved[moved >= 0]
+        self._check_size()
+        self._clock[0] = self._next_event(former, self.rate * self.n_members)
+
+    def _hold(self, state: NDArray[Any] | Sequence[NDArray[Any]]) -> None:
+        self.arrays = columns_of(state)
+        self.n = len(self.arrays[0])
+        self._state = state if isinstance(state, (np.ndarray, tuple)) else tuple(state)
+
+    def _check_size(self) -> None:
         if self.network is None:
             require(
                 self.n >= 2 or self.n_members == 0,
                 PopulationError,
                 f"{self.n} agents cannot meet in pairs, expected at least 2",
             )
-        if rate is not None:
-            require(
-                0 <= rate < math.inf, EngineError, f"rate = {rate}, expected a finite number >= 0"
-            )
-            self._clock[0] = self._next_event(float(rate))
-            self.rate = float(rate)
 
-    def _next_event(self, rate: float) -> float:
-        total = rate * self.n_members
+    def _next_event(self, former: float, total: float) -> float:
+        """When the next encounter is, if the rate of all changes from `former` to `total` now."""
         if total == 0:
             return math.inf
         if self.next_time < math.inf:
-            return self.time + (self.next_time - self.time) * (self.rate / rate)
+            return self.time + (self.next_time - self.time) * (former / total)
         pieces = plain_tools()
         word, s0, s1 = pieces.draw(*pieces.load(self._words))
         self._words[:] = s0, s1
         return self.time - math.log(1.0 - pieces.unit(word)) / total
 
-    def _drive(self, most: int, until: float, *, timed: bool) -> int:
-        network = self.network
-        weights = None if network is None else network.weights
-        drive = driver(
-            self._rule,
-            single=isinstance(self._state, np.ndarray),
-            tied=network is not None,
-            weighted=weights is not None,
-            subset=self._members is not None,
-            timed=timed,
-            compiled=self._compiled,
+    def _drive(self, most: int, until: float, *, turn: str, timed: bool = False) -> tuple[int, str]:
+        kind = (
+            str(self.arrays[0].dtype) if self._single else "",
+            kind_of_ties(self.network),
+            turn,
+            self._members is not None,
+            timed,
+            self.n >= WIDE,
         )
-        made = drive(
-            self._state if isinstance(self._state, (np.ndarray, tuple)) else tuple(self._state),
-            _layout(network),
-            _NONE_I8 if self._members is None else self._members,
-            self._movable,
+        rate = self.rate * self.n_members
+        work = min(most, rate * (until - self.time)) if timed else most
+        tail = (rate, most, until, self._clock, self._words)
+        return self._launch(assemble, kind, turn, tail, work)
+
+    def _drive_rounds(self, rounds: int, schedule: str) -> tuple[int, str]:
+        dtype = str(self.arrays[0].dtype) if self._single else ""
+        kind: tuple[Any, ...] = (dtype, kind_of_ties(self.network))
+        tail = (rounds, self._words)
+        if schedule == "matching":
+            kind = (*kind, self._members is not None)
+            return self._launch(assemble_matching, kind, "sweep", tail, rounds * self.n)
+        require(
+            self._single,
+            EngineError,
+            "schedule = 'synchronous' needs a rule for one column: a rule on rows writes at once; "
+            "keep old and new columns and use run_rows, or choose another schedule",
+        )
+        return self._launch(assemble_synchronous, kind, "sweep", tail, rounds * self.n_members)
+
+    def _launch(
+        self, assembled: Any, kind: tuple[Any, ...], turn: str, tail: tuple[Any, ...], work: float
+    ) -> tuple[int, str]:
+        allowed = bounds_of(self.arrays[0].dtype, self._bounds) if self._single else (0.0, 0.0)
+        fault = no_fault()
+        head = (
+            self._state,
+            self.n,
+            self._ties(),
+            order_of(turn, self._members, self.n),
+            _movable(self._members, self.n),
             self.params,
-            self.rate * self.n_members,
-            most,
-            until,
-            self._clock,
-            self._words,
+            allowed,
         )
-        return int(made)
+        made, why = launch(
+            assembled,
+            self._taken,
+            kind,
+            (*head, *tail, self._rng, fault),
+            compiled=self._compiled,
+            work=work,
+        )
+        self.n_updates += int(made)
+        raise_fault(fault, self._taken.plain, *allowed)
+        return int(made), why
+
+    def _ties(self) -> TiesLayout:
+        """The ties as the driver takes them; weights are added up once."""
+        if self.network is None or self.network.weights is None:
+            return layout(self.network)
+        if self._layout is None:
+            self._layout = layout(self.network)
+        return self._layout
 
 
-def _layout(network: _Ties | None) -> tuple[NDArray[Any], ...]:
-    """First and last entries, partners and cumulative weights, as the driver takes them."""
-    if network is None:
-        return _NONE_I8, _NONE_I8, _NONE_I4, _NONE_F8
-    weights = network.weights
-    mass = _NONE_F8 if weights is None else np.cumsum(weights)
-    return network.starts, network.stops, network.indices, mass
+def columns_of(state: Any) -> tuple[NDArray[Any], ...]:
+    """The columns of a state: one array, or a tuple of arrays of one length.
 
-
-def _arrays(state: Any) -> tuple[NDArray[Any], ...]:
+    Raises
+    ------
+    PopulationError
+        Something else, or columns of different lengths; tells the shapes.
+    """
     arrays = (state,) if isinstance(state, np.ndarray) else tuple(state)
     shapes = [getattr(array, "shape", None) for array in arrays]
     good = arrays and all(isinstance(a, np.ndarray) and a.ndim >= 1 for a in arrays)
@@ -282,37 +398,39 @@ def _arrays(state: Any) -> tuple[NDArray[Any], ...]:
     return arrays
 
 
-def _members(members: ArrayLike | None, n: int) -> NDArray[np.int64] | None:
-    if members is None:
-        return None
-    rows = np.asarray(members)
-    rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64).ravel()
-    good = bool(((rows >= 0) & (rows < n)).all()) and np.unique(rows).size == rows.size
-    require(good, PopulationError, f"members: expected different rows in 0..{n - 1}")
-    return rows
+def _taken(rule: Callable[..., Any], single: bool) -> Taken:
+    base = ("own", "other", "params") if single else ("i", "j", "state", "params")
+    return taken(rule, base)
 
 
-def _params(params: Any) -> tuple[Any, ...]:
+def _amount(n_interactions: int | None, rounds: int | None, schedule: str) -> int:
     require(
-        isinstance(params, tuple)
-        and all(isinstance(value, (Number, np.number)) for value in params),
+        (n_interactions is None) != (rounds is None),
         EngineError,
-        f"params = {params!r}, expected a tuple or named tuple of numbers; columns belong to the "
-        "state",
+        f"n_interactions = {n_interactions}, rounds = {rounds}: expected one of them",
     )
-    return params  # type: ignore[no-any-return]
+    require(
+        rounds is not None or schedule in ("asynchronous", "sweep"),
+        EngineError,
+        f"n_interactions = {n_interactions}: the schedule {schedule!r} is counted in rounds",
+    )
+    name = "n_interactions" if rounds is None else "rounds"
+    amount = int(n_interactions if rounds is None else rounds)  # type: ignore[arg-type]
+    require(amount >= 0, EngineError, f"{name} = {amount}, expected >= 0")
+    return amount
 
 
-def _ties(network: _Ties, n: int) -> _Ties:
-    require(
-        network.n == n,
-        NetworkError,
-        f"the network has {network.n} nodes, expected {n} as the state",
-    )
-    weights = network.weights
-    require(
-        weights is None or bool((weights >= 0).all()),
-        NetworkError,
-        "weights: partners are drawn by weight, expected weights >= 0",
-    )
-    return network
+def _movable(members: NDArray[np.int32] | None, n: int) -> NDArray[np.bool_]:
+    """Who may be changed; empty if everybody."""
+    if members is None:
+        return np.empty(0, dtype=bool)
+    movable = np.zeros(n, dtype=bool)
+    movable[members] = True
+    return movable
+
+
+def _followed(network: Any, kept: NDArray[np.int64], n: int) -> Any:
+    """The ties of those who stay, among n rows."""
+    if kept.size < network.n:
+        network = (network.freeze() if hasattr(network, "freeze") else network).subgraph(kept)
+    return network.with_nodes(n) if network.n < n else network

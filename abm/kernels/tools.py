@@ -6,6 +6,7 @@ kept in local variables of a driver. Bounded integers are floor(word * n / 2**64
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
@@ -14,10 +15,51 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Tools", "has_numba", "plain_tools", "start", "tools"]
+__all__ = ["Chance", "Tools", "has_numba", "plain_tools", "start", "tools"]
 
 _MASK = 0xFFFFFFFFFFFFFFFF
 _TO_UNIT = 2.0**-53
+_TURN = 2.0 * math.pi
+
+
+class Chance(NamedTuple):
+    """The generator that a rule gets as its argument `rng`: the same numbers compiled or not.
+
+    Attributes
+    ----------
+    words
+        State of the generator, shape (2,), uint64; every draw changes it.
+
+    Examples
+    --------
+    >>> rng = Chance(start(np.random.default_rng(1)))
+    >>> 0 <= rng.random() < 1 and 0 <= rng.integer(6) < 6
+    True
+    """
+
+    words: Any
+
+    def _word(self) -> int:
+        word, s0, s1 = _draw(int(self.words[0]), int(self.words[1]))
+        self.words[0], self.words[1] = s0, s1
+        return word
+
+    def random(self) -> float:
+        """A uniform number in [0, 1), with 53 random bits."""
+        return _unit(self._word())
+
+    def integer(self, n: int) -> int:
+        """A uniform integer in 0..n-1, for 1 <= n < 2**32."""
+        return _bounded(self._word(), n)
+
+    def exponential(self) -> float:
+        """An exponential number of mean 1; divide by a rate."""
+        return -math.log1p(-_unit(self._word()))
+
+    def normal(self) -> float:
+        """A standard normal number (Box & Muller 1958); uses two uniforms."""
+        radius = math.sqrt(-2.0 * math.log1p(-_unit(self._word())))
+        return radius * math.cos(_TURN * _unit(self._word()))
 
 
 class Tools(NamedTuple):
@@ -33,15 +75,25 @@ class Tools(NamedTuple):
         word -> float in [0, 1) with 53 random bits.
     bounded
         (word, n) -> integer in 0..n-1, for 1 <= n < 2**32.
+    rest
+        (word, n) -> what is left of a word after `bounded(word, n)`: its low 64 bits times n, as
+        good as a new word as long as n is far below 2**64.
     load
         Array of two words -> (s0, s1).
+    real
+        A number of any float type -> the same in 64 bits.
+    compiled
+        Which of the two these are.
     """
 
     jit: Callable[[Any], Any]
     draw: Callable[[Any, Any], tuple[Any, Any, Any]]
     unit: Callable[[Any], Any]
     bounded: Callable[[Any, Any], Any]
+    rest: Callable[[Any, Any], Any]
     load: Callable[[Any], tuple[Any, Any]]
+    real: Callable[[Any], Any]
+    compiled: bool
 
 
 @cache
@@ -82,7 +134,14 @@ def plain_tools() -> Tools:
     (393217, 0)
     """
     return Tools(
-        jit=lambda function: function, draw=_draw, unit=_unit, bounded=_bounded, load=_load
+        jit=lambda function: function,
+        draw=_draw,
+        unit=_unit,
+        bounded=_bounded,
+        rest=_rest,
+        load=_load,
+        real=float,
+        compiled=False,
     )
 
 
@@ -102,6 +161,10 @@ def _unit(word: int) -> float:
 
 def _bounded(word: int, n: int) -> int:
     return word * int(n) >> 64
+
+
+def _rest(word: int, n: int) -> int:
+    return word * int(n) & _MASK
 
 
 def _load(state: NDArray[np.uint64]) -> tuple[int, int]:

@@ -69,14 +69,13 @@ def obvious(x, network, n_interactions, p, words):
     x = list(x)
     for _ in range(n_interactions):
         word, s0, s1 = draw(s0, s1)
-        i = word * len(x) >> 64
+        i, word = word * len(x) >> 64, word * len(x) & (2**64 - 1)  # the rest draws the partner
         if network is None:
             others = [j for j in range(len(x)) if j != i]
         else:
             others = network.neighbours(i).tolist()
         if not others:
             continue
-        word, s0, s1 = draw(s0, s1)
         j = others[word * len(others) >> 64]
         if abs(x[i] - x[j]) < p[1]:
             x[i], x[j] = x[i] + p[0] * (x[j] - x[i]), x[j] - p[0] * (x[j] - x[i])

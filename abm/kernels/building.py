@@ -1,0 +1,166 @@
+"""Putting drivers together: compiled where that is possible and pays, else interpreted, and why.
+
+A driver is assembled by a function of the tools, the rule and what kind of columns, ties and
+schedule it works on. It is compiled once per rule and kind. The interpreted driver is the same
+source on the same generator: it gives the same bits, only slower.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from abm.errors import EngineError
+from abm.kernels.rule import Taken, name_of
+from abm.kernels.tools import Tools, has_numba, tools
+
+__all__ = ["SLOWER", "RuleRun", "RuleWarning", "launch"]
+
+SLOWER = 100
+"""How much slower an interpreted rule is, about: told in messages."""
+
+_SMALL = 20_000  # updates that are interpreted sooner than a rule is compiled (about 0.05 s)
+_work: dict[Any, float] = {}
+_refused: dict[Any, str] = {}
+
+Assemble = Callable[..., Callable[..., Any]]
+
+
+class RuleWarning(UserWarning):
+    """A rule runs slower than it could; says why and what it costs."""
+
+
+class RuleRun(NamedTuple):
+    """What a driver did: kept with the results.
+
+    Attributes
+    ----------
+    driver
+        `pairwise`, `neighbours`, `transitions`, ...
+    rule
+        Name of the rule.
+    schedule
+        `asynchronous`, `sweep`, `synchronous` or `matching`.
+    rounds
+        Rounds applied; for encounters in any number, encounters per member.
+    n_updates
+        How often the rule was applied.
+    compiled
+        Whether it was compiled.
+    why
+        Why not, if it was not; else empty.
+    """
+
+    driver: str
+    rule: str
+    schedule: str
+    rounds: float
+    n_updates: int
+    compiled: bool
+    why: str
+
+
+def launch(
+    assemble: Assemble,
+    rule: Taken,
+    kind: tuple[Any, ...],
+    arguments: tuple[Any, ...],
+    *,
+    compiled: bool | None,
+    work: float,
+) -> tuple[Any, str]:
+    """Run a driver on its arguments; returns its result, and why it was interpreted if it was.
+
+    Parameters
+    ----------
+    assemble
+        (tools, rule, *kind) -> driver.
+    compiled
+        `True` or `False`; `None` lets the amount of work decide.
+    work
+        About how often the rule will be applied.
+
+    Raises
+    ------
+    EngineError
+        `compiled=True`, and the rule cannot be compiled.
+    """
+    why = _why_not(assemble, rule, compiled, work)
+    if not why:
+        try:
+            return _driver(assemble, rule, kind, True)(*arguments), ""
+        except Exception as error:
+            if not _from_compiler(error):
+                raise
+            why = _explain(rule, error, must=compiled is True)
+            _refused[rule.plain] = why
+    return _driver(assemble, rule, kind, False)(*arguments), why
+
+
+@lru_cache(maxsize=512)
+def _driver(
+    assemble: Assemble, rule: Taken, kind: tuple[Any, ...], compiled: bool
+) -> Callable[..., Any]:
+    pieces: Tools = tools(compiled=compiled)
+    made: Callable[..., Any] = pieces.jit(assemble(pieces, rule, *kind))
+    return made
+
+
+def _why_not(assemble: Assemble, rule: Taken, compiled: bool | None, work: float) -> str:
+    if compiled is False:
+        return "as asked"
+    if rule.plain in _refused and compiled is None:
+        return _refused[rule.plain]
+    if not has_numba():
+        if compiled:
+            raise EngineError(
+                "compiled=True needs Numba, which is not installed: pip install numba, or leave "
+                "compiled out to have the rule interpreted"
+            )
+        _warn(rule, "Numba is not installed (pip install numba)", work)
+        return "Numba is not installed"
+    if compiled is None:
+        key = (assemble, rule.plain)
+        _work[key] = _work.get(key, 0.0) + work
+        if _work[key] < _SMALL:
+            return "too little work to compile for"
+    return ""
+
+
+def _warn(rule: Taken, reason: str, work: float) -> None:
+    if work >= _SMALL:
+        warnings.warn(
+            f"rule {name_of(rule.plain)!r} is interpreted, about {SLOWER} times slower than "
+            f"compiled, with the same results: {reason}",
+            RuleWarning,
+            stacklevel=5,
+        )
+
+
+def _from_compiler(error: Exception) -> bool:
+    from numba.core.errors import NumbaError
+
+    return isinstance(error, NumbaError)
+
+
+def _explain(rule: Taken, error: Exception, *, must: bool) -> str:
+    reason = _first_reason(str(error))
+    if must:
+        raise EngineError(
+            f"rule {name_of(rule.plain)!r} cannot be compiled: {reason}; use plain arithmetic on "
+            "numbers, or leave compiled out to have it interpreted",
+        ) from error
+    _warn(rule, reason, _SMALL)
+    return reason
+
+
+def _first_reason(text: str) -> str:
+    """What a message of Numba says, in one line."""
+    import re
+
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    lines = [line.strip(" -") for line in plain.splitlines() if line.strip(" -")]
+    told = [line for line in lines if not line.startswith(("Failed in", "Resolution failure"))]
+    return (told or lines or ["Numba gives no reason"])[0][:300]

@@ -1,0 +1,156 @@
+"""A user's rule: what it takes, how it is called, and what it may give back.
+
+A rule is a small function of numbers. It names its arguments in the order that its driver tells;
+if the last one is called `u`, it gets a uniform random number in [0, 1), and if it is called `rng`,
+a generator with `random()`, `integer(n)`, `exponential()` and `normal()`.
+
+Rules compute in 64 bits, whatever the type of the column: floats arrive as 64-bit floats, integers
+as 64-bit integers, and what comes back is rounded to the column when it is stored. So a rule gives
+the same numbers compiled and interpreted.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from numbers import Number
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from abm.errors import EngineError, require
+from abm.kernels.tools import Tools
+
+__all__ = ["Bounds", "Taken", "bounds_of", "calling", "checked_params", "name_of", "taken", "widen"]
+
+Function = Callable[..., Any]
+Bounds = tuple[float, float] | None
+
+
+class Taken(NamedTuple):
+    """What a rule takes.
+
+    Attributes
+    ----------
+    plain
+        The function itself, without a compiler's wrapping.
+    extra
+        Whether it takes the optional argument of its driver.
+    chance
+        Name of its last argument if that is `u` or `rng`, else the empty text.
+    """
+
+    plain: Function
+    extra: bool
+    chance: str
+
+
+def taken(rule: Function, base: tuple[str, ...], extra: str = "") -> Taken:
+    """What a rule takes, read from its signature.
+
+    Parameters
+    ----------
+    base
+        What the driver passes; the rule may use other names for them.
+    extra
+        Name of a further argument that may stand before the last of `base`.
+
+    Raises
+    ------
+    EngineError
+        The rule takes other arguments.
+
+    Examples
+    --------
+    >>> taken(lambda own, other, p, u: (own, other), ("own", "other", "params")).chance
+    'u'
+    """
+    plain = getattr(rule, "py_func", rule)
+    require(callable(plain), EngineError, f"rule = {rule!r}, expected a function")
+    names = list(inspect.signature(plain).parameters)
+    chance = names[-1] if names and names[-1] in ("u", "rng") else ""
+    given = names[:-1] if chance else names
+    has_extra = bool(extra) and extra in given and len(given) == len(base) + 1
+    place = len(base) - 1
+    good = len(given) == len(base) + has_extra and (not has_extra or given[place] == extra)
+    shape = [*base[:-1], *([f"[{extra}]"] if extra else []), base[-1]]
+    require(
+        good,
+        EngineError,
+        f"rule {name_of(rule)!r} takes ({', '.join(names)}), expected ({', '.join(shape)}), and if "
+        "it uses chance a last argument `u` (a uniform number) or `rng` (a generator)",
+    )
+    return Taken(plain, has_extra, chance)
+
+
+def calling(pieces: Tools, rule: Taken) -> Function:
+    """`call(rng, *arguments)`, for any rule: with `u`, with `rng` or without chance."""
+    inner = pieces.jit(rule.plain)
+
+    def without(_rng: Any, *arguments: Any) -> Any:
+        return inner(*arguments)
+
+    def uniform(rng: Any, *arguments: Any) -> Any:
+        return inner(*arguments, rng.random())
+
+    def generator(rng: Any, *arguments: Any) -> Any:
+        return inner(*arguments, rng)
+
+    return pieces.jit({"": without, "u": uniform, "rng": generator}[rule.chance])
+
+
+def widen(pieces: Tools, dtype: DTypeLike) -> Function:
+    """Number of a column -> what a rule gets: 64-bit float, 64-bit integer, or truth value."""
+    kind = np.dtype(dtype).kind
+    require(
+        kind in "fiub",
+        EngineError,
+        f"a column of type {np.dtype(dtype)}, expected floats, integers or truth values: give "
+        "categories numbers",
+    )
+    if kind == "f":
+        return pieces.real
+    return bool if kind == "b" else int
+
+
+def bounds_of(dtype: DTypeLike, bounds: Bounds) -> tuple[Any, Any]:
+    """The range that values of a column may have; by default all that its type can hold but nan.
+
+    Examples
+    --------
+    >>> bounds_of("int8", None), bounds_of("float32", (0, 1))
+    ((-128, 127), (0.0, 1.0))
+    """
+    kind = np.dtype(dtype).kind
+    if kind == "b":
+        return False, True
+    if kind == "f":
+        low, high = (-np.inf, np.inf) if bounds is None else bounds
+        low, high = float(low), float(high)
+    else:
+        info = np.iinfo(dtype)
+        low, high = (info.min, info.max) if bounds is None else bounds
+        low, high = max(int(np.ceil(low)), info.min), min(int(np.floor(high)), info.max)
+        low, high = max(low, -(2**63)), min(high, 2**63 - 1)
+    require(
+        low <= high, EngineError, f"bounds = {bounds!r}, expected (lowest, highest)", value=bounds
+    )
+    return low, high
+
+
+def checked_params(params: Any) -> tuple[Any, ...]:
+    """Parameters as they are, if they are a tuple of numbers."""
+    require(
+        isinstance(params, tuple)
+        and all(isinstance(value, (Number, np.number)) for value in params),
+        EngineError,
+        f"params = {params!r}, expected a tuple or named tuple of numbers; columns belong to the "
+        "state",
+    )
+    return params  # type: ignore[no-any-return]
+
+
+def name_of(rule: Function) -> str:
+    """Name of a rule, for messages and records."""
+    return str(getattr(rule, "__name__", rule))

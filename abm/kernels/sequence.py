@@ -1,0 +1,228 @@
+"""One agent after another, on all columns: and rules for a whole population at once.
+
+`run_rows` calls `rule(i, state, params)` for one agent at a time, in the order of a schedule. The
+rule reads and writes the arrays of `state` as it likes (a grid, a list of empty cells, a market's
+order book are arrays of the state too), so what it does is seen by the next. `run_population` calls
+`rule(state, params)` once per round, for what is not one agent's doing: a market that clears, a
+tax, a sort. Both compile the rule; a last argument `rng` (or `u`) brings chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from abm.errors import EngineError, PopulationError, RuleError, require
+from abm.kernels.building import RuleRun, launch
+from abm.kernels.driver import first_of
+from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
+from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
+from abm.kernels.tools import Chance, Tools, start
+
+__all__ = ["run_population", "run_rows"]
+
+Ranges = Mapping[int | str, tuple[float, float]]
+
+
+def run_rows(
+    rule: Callable[..., Any],
+    state: tuple[NDArray[Any], ...],
+    params: tuple[Any, ...] = (),
+    *,
+    rounds: int,
+    schedule: Schedule,
+    rng: np.random.Generator,
+    n: int | None = None,
+    members: ArrayLike | None = None,
+    bounds: Ranges | None = None,
+    compiled: bool | None = None,
+) -> RuleRun:
+    """Let agents act one after another, each on all of the state; arrays are changed in place.
+
+    Parameters
+    ----------
+    rule
+        `rule(i, state, params)`, with a last argument `u` or `rng` if it uses chance. It writes
+        into the arrays; what it returns counts as nothing.
+    state
+        A tuple or named tuple of arrays. They need not have one length.
+    rounds
+        How many rounds, >= 0; in a round as many act as there are members.
+    schedule
+        `asynchronous`: anybody acts next. `sweep`: everybody once per round, in an order shuffled
+        anew.
+    n
+        Number of agents; the length of the first array if `None`.
+    members
+        Who acts; all if `None`.
+    bounds
+        Place or name of an array -> its lowest and highest value, checked after every round,
+        nan included.
+
+    Raises
+    ------
+    RuleError
+        An array left its bounds; names array, row and round.
+
+    Examples
+    --------
+    Everybody with money gives one unit to anybody (Dragulescu & Yakovenko 2000).
+
+    >>> def give(i, state, p, rng):
+    ...     wealth = state[0]
+    ...     if wealth[i] > 0:
+    ...         wealth[i] -= 1
+    ...         wealth[rng.integer(len(wealth))] += 1
+    >>> wealth = np.ones(100, dtype=np.int64)
+    >>> run = run_rows(give, (wealth,), rounds=10, schedule="sweep",
+    ...                rng=np.random.default_rng(1), bounds={0: (0, 100)})
+    >>> int(wealth.sum()), run.schedule
+    (100, 'sweep')
+    """
+    check_schedule(schedule, ("asynchronous", "sweep"), "rules on rows")
+    size = _checked(state, rounds, n)
+    what = taken(rule, ("i", "state", "params"))
+    rows = member_rows(members, size)
+    turn = turn_of(schedule, rows)
+    n_acting = size if rows is None else rows.size
+    ranges = _ranges(state, bounds)
+    words, chance, order = start(rng), Chance(start(rng)), order_of(turn, rows, size)
+    why, made = "", 0
+    for first, count in _portions(rounds, ranges):
+        arguments = (
+            state, size, n_acting, order, checked_params(params), count, words, chance,
+        )  # fmt: skip
+        done, why = launch(
+            _assemble_rows, what, (turn,), arguments, compiled=compiled, work=count * n_acting
+        )
+        made += int(done)
+        _check_ranges(rule, state, ranges, first + count - 1)
+    return RuleRun("rows", name_of(rule), schedule, rounds, made, not why, why)
+
+
+def run_population(
+    rule: Callable[..., Any],
+    state: tuple[NDArray[Any], ...],
+    params: tuple[Any, ...] = (),
+    *,
+    rounds: int,
+    rng: np.random.Generator,
+    bounds: Ranges | None = None,
+    compiled: bool | None = None,
+) -> RuleRun:
+    """Apply a rule for all at once, round after round; arrays are changed in place.
+
+    Parameters
+    ----------
+    rule
+        `rule(state, params)`, with a last argument `rng` or `u` if it uses chance.
+    state, params, rounds, bounds
+        As in `run_rows`.
+
+    Examples
+    --------
+    >>> def tax(state, p):
+    ...     wealth = state[0]
+    ...     taken = 0.0
+    ...     for i in range(len(wealth)):
+    ...         taken += p[0] * wealth[i]
+    ...         wealth[i] -= p[0] * wealth[i]
+    ...     for i in range(len(wealth)):
+    ...         wealth[i] += taken / len(wealth)
+    >>> wealth = np.array([0.0, 10.0])
+    >>> run = run_population(tax, (wealth,), (0.5,), rounds=1, rng=np.random.default_rng(1))
+    >>> wealth.tolist(), run.schedule
+    ([2.5, 7.5], 'synchronous')
+    """
+    size = _checked(state, rounds, None)
+    what = taken(rule, ("state", "params"))
+    ranges = _ranges(state, bounds)
+    chance, why = Chance(start(rng)), ""
+    for first, count in _portions(rounds, ranges):
+        arguments = (state, checked_params(params), count, chance)
+        _, why = launch(
+            _assemble_population, what, (), arguments, compiled=compiled, work=count * size
+        )
+        _check_ranges(rule, state, ranges, first + count - 1)
+    return RuleRun("population", name_of(rule), "synchronous", rounds, rounds, not why, why)
+
+
+def _assemble_rows(pieces: Tools, rule: Taken, turn: str) -> Callable[..., Any]:
+    call, draw, load = calling(pieces, rule), pieces.draw, pieces.load
+    first = pieces.jit(first_of(pieces, turn))
+
+    def drive(state: Any, n: Any, size: Any, order: Any, params: Any, rounds: Any, words: Any,
+              rng: Any) -> Any:  # fmt: skip
+        s0, s1 = load(words)
+        for _ in range(rounds):
+            for place in range(size):
+                word, s0, s1 = draw(s0, s1)
+                i, _ = first(order, place, n, word)
+                call(rng, i, state, params)
+        words[0] = s0
+        words[1] = s1
+        return rounds * size
+
+    return drive
+
+
+def _assemble_population(pieces: Tools, rule: Taken) -> Callable[..., Any]:
+    call = calling(pieces, rule)
+
+    def drive(state: Any, params: Any, rounds: Any, rng: Any) -> Any:
+        for _ in range(rounds):
+            call(rng, state, params)
+        return rounds
+
+    return drive
+
+
+def _checked(state: Any, rounds: int, n: int | None) -> int:
+    require(
+        isinstance(state, tuple) and state and all(isinstance(a, np.ndarray) for a in state),
+        PopulationError,
+        f"state of type {type(state).__name__}, expected a tuple or named tuple of NumPy arrays",
+    )
+    require(rounds >= 0, EngineError, f"rounds = {rounds}, expected >= 0")
+    size = len(state[0]) if n is None else int(n)
+    require(size >= 0, EngineError, f"n = {n}, expected >= 0 agents")
+    return size
+
+
+def _ranges(state: Any, bounds: Ranges | None) -> dict[int, tuple[float, float]]:
+    """Place of an array -> its range."""
+    names = list(getattr(state, "_fields", ()))
+    found = {}
+    for key, (low, high) in (bounds or {}).items():
+        place = names.index(key) if key in names else key
+        require(
+            isinstance(place, int) and 0 <= place < len(state),
+            EngineError,
+            f"bounds for {key!r}, expected a place 0..{len(state) - 1} or one of {names}",
+        )
+        found[int(place)] = (float(low), float(high))
+    return found
+
+
+def _portions(rounds: int, ranges: Any) -> list[tuple[int, int]]:
+    """First round and number of rounds between two checks."""
+    return [(r, 1) for r in range(rounds)] if ranges else [(0, rounds)]
+
+
+def _check_ranges(rule: Any, state: Any, ranges: dict[int, tuple[float, float]], r: int) -> None:
+    for place, (low, high) in ranges.items():
+        array = state[place]
+        wrong = ~((array >= low) & (array <= high))
+        if wrong.any():
+            row = int(np.argwhere(wrong)[0][0])
+            name = getattr(state, "_fields", range(len(state)))[place]
+            raise RuleError(
+                f"rule {name_of(rule)!r} left {array[wrong].ravel()[0]!r} in row {row} of array "
+                f"{name!r} in round {r}, expected {low:g} <= value <= {high:g}",
+                agent=row,
+                time=r,
+                value=array[wrong].ravel()[0],
+            )
