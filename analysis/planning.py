@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 from abm.analysis.intervals import check_level, t_halfwidth
 from abm.errors import AnalysisError, require
 
-__all__ = ["equivalence_power", "power", "replications_for_power", "replications_needed"]
+__all__ = [
+    "detectable_effect",
+    "equivalence_power",
+    "power",
+    "replications_for_power",
+    "replications_needed",
+]
 
 MOST = 1_000_000
 
@@ -75,6 +81,25 @@ def replications_for_power(
     good = effect != 0 and np.isfinite(effect) and np.isfinite(sd) and sd > 0
     require(good, AnalysisError, f"effect = {effect}, sd = {sd}: expected effect != 0 and sd > 0")
     return _smallest(lambda n: power(effect, sd, n, level=level) >= wanted)
+
+
+def detectable_effect(sd: float, n: int, *, wanted: float = 0.8, level: float = 0.95) -> float:
+    """Smallest true effect that n pairs find with that probability; nan with fewer than two.
+
+    Examples
+    --------
+    >>> round(detectable_effect(1.0, 34), 3)
+    0.495
+    """
+    check_level(level)
+    _check_power(wanted)
+    if n < 2 or not sd > 0:
+        return float("nan")
+    top = sd
+    while power(top, sd, n, level=level) < wanted:
+        top *= 2
+    root = optimize.brentq(lambda e: power(e, sd, n, level=level) - wanted, 0, top, xtol=1e-6 * sd)
+    return float(root)
 
 
 def equivalence_power(

@@ -16,7 +16,17 @@ from rich.table import Table
 from abm.analysis.numbers import interval_text
 from abm.errors import AnalysisError, require
 
-__all__ = ["readable", "spread", "to_csv", "to_latex", "to_markdown", "to_rich"]
+__all__ = [
+    "cells",
+    "escape_latex",
+    "number_columns",
+    "readable",
+    "spread",
+    "to_csv",
+    "to_latex",
+    "to_markdown",
+    "to_rich",
+]
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -32,6 +42,13 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "−": r"$-$",
+    "±": r"$\pm$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "×": r"$\times$",
+    "…": r"\ldots{}",
+    "—": "---",
+    "–": "--",
 }
 
 
@@ -67,8 +84,8 @@ def readable(
     missing = [name for name in (estimate, low, high) if name not in table.columns]
     require(not missing, AnalysisError, f"the table lacks {missing}; it has {table.columns}")
     kept = list(keep) if keep is not None else table.columns[: table.columns.index(estimate)]
-    cells = zip(*(table[name].to_list() for name in (estimate, low, high)), strict=True)
-    texts = [interval_text(*cell, scale=scale) for cell in cells]
+    triples = zip(*(table[name].to_list() for name in (estimate, low, high)), strict=True)
+    texts = [interval_text(*triple, scale=scale) for triple in triples]
     return table.select(kept).with_columns(pl.Series(into or _title(table, estimate), texts))
 
 
@@ -84,14 +101,14 @@ def spread(
     [('a', '1', '2')]
     """
     index = [rows] if isinstance(rows, str) else list(rows)
-    cells = table.select(*index, columns, values)
-    twice = cells.select(pl.struct(*index, columns).is_duplicated().any()).item()
+    chosen = table.select(*index, columns, values)
+    twice = chosen.select(pl.struct(*index, columns).is_duplicated().any()).item()
     require(
         not twice,
         AnalysisError,
         f"several values for one cell of {index} x {columns!r}: name more columns in rows",
     )
-    wide = cells.pivot(on=columns, index=index, values=values)
+    wide = chosen.pivot(on=columns, index=index, values=values)
     return wide.with_columns(pl.col(pl.String).exclude(index).fill_null("—"))
 
 
@@ -105,8 +122,8 @@ def to_markdown(table: pl.DataFrame, *, caption: str = "") -> str:
     | :-- | --: |
     | a | 10 |
     """
-    marks = ["--:" if right else ":--" for right in _right(table)]
-    lines = [table.columns, marks, *_cells(table)]
+    marks = ["--:" if right else ":--" for right in number_columns(table)]
+    lines = [table.columns, marks, *cells(table)]
     text = "\n".join("| " + " | ".join(_pipe(cell) for cell in line) + " |" for line in lines)
     return f"{text}\n\n{caption}" if caption else text
 
@@ -125,14 +142,14 @@ def to_latex(table: pl.DataFrame, *, caption: str = "", label: str = "") -> str:
     \\bottomrule
     \\end{tabular}
     """
-    align = "".join("r" if right else "l" for right in _right(table))
+    align = "".join("r" if right else "l" for right in number_columns(table))
     head, *body = [
-        " & ".join(map(_escape, line)) + r" \\" for line in [table.columns, *_cells(table)]
+        " & ".join(map(escape_latex, line)) + r" \\" for line in [table.columns, *cells(table)]
     ]
     rules = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule", *body]
     lines = [*rules, r"\bottomrule", r"\end{tabular}"]
     if caption or label:
-        titles = [rf"\caption{{{_escape(caption)}}}"] * bool(caption)
+        titles = [rf"\caption{{{escape_latex(caption)}}}"] * bool(caption)
         titles += [rf"\label{{{label}}}"] * bool(label)
         lines = [r"\begin{table}", r"\centering", *titles, *lines, r"\end{table}"]
     return "\n".join(lines)
@@ -164,10 +181,10 @@ def to_rich(
     1
     """
     made = Table(title=title or None, caption=caption or None, title_justify="left")
-    for name, right in zip(table.columns, _right(table), strict=True):
+    for name, right in zip(table.columns, number_columns(table), strict=True):
         shown = (names or {}).get(name, name)
         made.add_column(_plain(shown), justify="right" if right else "left")
-    for line in _cells(table):
+    for line in cells(table):
         made.add_row(*map(_plain, line))
     return made
 
@@ -177,7 +194,7 @@ def _title(table: pl.DataFrame, estimate: str) -> str:
     return f"{estimate} [{100 * levels[0]:g} % interval]" if len(levels) == 1 else estimate
 
 
-def _right(table: pl.DataFrame) -> list[bool]:
+def number_columns(table: pl.DataFrame) -> list[bool]:
     """Which columns hold numbers, also written as text such as `0.12 [0.05, 0.19]`."""
     return [_is_number_column(table[name]) for name in table.columns]
 
@@ -190,7 +207,14 @@ def _is_number_column(values: pl.Series) -> bool:
     return bool(texts) and all(re.fullmatch(pattern, str(text)) for text in texts)
 
 
-def _cells(table: pl.DataFrame) -> list[list[str]]:
+def cells(table: pl.DataFrame) -> list[list[str]]:
+    """The table as texts, row by row.
+
+    Examples
+    --------
+    >>> cells(pl.DataFrame({"arm": ["a", None], "share": [0.25, float("nan")]}))
+    [['a', '0.25'], ['—', 'undefined']]
+    """
     return [[_cell(value) for value in row] for row in table.iter_rows()]
 
 
@@ -211,5 +235,12 @@ def _plain(text: str) -> str:
     return text.replace("[", r"\[")
 
 
-def _escape(text: str) -> str:
+def escape_latex(text: str) -> str:
+    """Text in which nothing is a command of LaTeX.
+
+    Examples
+    --------
+    >>> print(escape_latex("50 % of a_b"))
+    50 \\% of a\\_b
+    """
     return "".join(_LATEX.get(letter, letter) for letter in text)

@@ -10,8 +10,10 @@ from typing import Any
 import polars as pl
 
 from abm.errors import ScenarioError
+from abm.studies.decided import decision_counts
 from abm.studies.folder import read_manifest, read_table
 from abm.studies.gather import concatenated, outcomes_table
+from abm.studies.registry import resolve
 
 __all__ = ["RunFolder", "StudyFolder", "load"]
 
@@ -35,6 +37,16 @@ class RunFolder:
     def manifest(self) -> dict[str, Any]:
         """What it was made from."""
         return read_manifest(self.folder)
+
+    def model_class(self) -> type:
+        """The model that was run, with what its class declares.
+
+        Raises
+        ------
+        ScenarioError
+            It cannot be found here: a class of a notebook, or a file that was moved.
+        """
+        return resolve(self.manifest["model"]["reference"])
 
     @property
     def finished(self) -> bool:
@@ -61,6 +73,14 @@ class RunFolder:
         if not path.exists():
             raise _no_table(self.folder, table)
         return read_table(path)
+
+    def decision_counts(self) -> pl.DataFrame:
+        """Decisions of each question: as assigned, by a rule that stood in, or otherwise.
+
+        See `abm.studies.decided.decision_counts`; empty where nothing was asked.
+        """
+        path = self.folder / "decisions.parquet"
+        return decision_counts(read_table(path)) if path.exists() else pl.DataFrame()
 
     def _refuse_failed(self) -> None:
         if not self.finished:
@@ -90,6 +110,10 @@ class StudyFolder:
     def manifest(self) -> dict[str, Any]:
         """What it was made from, and what happened."""
         return read_manifest(self.folder)
+
+    def model_class(self) -> type:
+        """The model that was run; raises `ScenarioError` where it cannot be found."""
+        return resolve(self.manifest["model"]["reference"])
 
     def outcomes(self) -> pl.DataFrame:
         """One row per finished run: arm, answerer, replication and its outcomes."""

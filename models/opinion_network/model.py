@@ -221,6 +221,13 @@ class OpinionNetwork(abm.Model):
 
         report(Path(study_folder))
 
+    @classmethod
+    def report_parts(cls, study: Any) -> Any:
+        """What `abm report` and `abm figures` should know: question, main outcomes, names."""
+        from abm.models.opinion_network.report import parts
+
+        return parts(study)
+
     def _observe(self) -> None:
         for group, rows in self._groups().items():
             for variable, value in self._describe(rows).items():

@@ -10,9 +10,11 @@ import polars as pl
 from rich.console import Console
 
 from abm.analysis.figures import save
+from abm.analysis.report.parts import Parts
 from abm.models.opinion_network import results
 from abm.models.opinion_network.figures import (
     AXES,
+    NAMES,
     differences_figure,
     shares_figure,
     trajectories_figure,
@@ -24,9 +26,15 @@ from abm.models.opinion_network.printing import (
     print_differences,
     print_shares,
 )
+from abm.models.opinion_network.summaries import CHANGES
 from abm.studies.reading import StudyFolder
 
-__all__ = ["report"]
+__all__ = ["parts", "report"]
+
+QUESTION = (
+    "Does it matter whose posts people are shown? Citizens hold private opinions and read and "
+    "write public posts; the arms differ in which posts are shown."
+)
 
 
 def report(folder: Path, console: Console | None = None) -> None:
@@ -71,6 +79,32 @@ def report(folder: Path, console: Console | None = None) -> None:
             table.write_csv(folder / "figures" / f"table_{name}.csv")
     out.print(f"tables and figures: {folder / 'figures'}")
     _labels(out, study)
+
+
+def parts(study: Any) -> Parts:
+    """What this family adds to the general report of one of its studies.
+
+    The citizens who are asked come first: forty among two thousand vanish in a total.
+    """
+    first = next(run for run in study.runs() if run.finished) if hasattr(study, "runs") else study
+    found = first.manifest["outcomes"]
+    measures = (*CHANGES[:3], "variance")
+    groups = [g for g in ("asked", "all") if f"{g}.{CHANGES[0]}" in found]
+    outcomes = [f"{group}.{name}" for group in groups for name in measures]
+    of = {"asked": "asked", "all": "all citizens", "rule": "rule citizens"}
+    words = {**NAMES, "variance": "variance of opinions"}
+    return Parts(
+        question=QUESTION,
+        outcomes=outcomes,
+        control="none",
+        names=NAMES
+        | {f"{g}.{m}": f"{words.get(m, m)}, {of[g]}" for g in of for m in (*measures, CHANGES[3])},
+        diversity=[f"{group}.variance" for group in groups],
+        notes=(
+            "Language-model citizens are reported as 'asked', apart from those who follow a "
+            "numeric rule.",
+        ),
+    )
 
 
 def _labels(out: Console, study: StudyFolder) -> None:

@@ -1,0 +1,195 @@
+"""The commands `abm compare`, `abm figures` and `abm report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from abm.analysis.report import Comparison, Material
+
+__all__ = ["compare", "figures", "report"]
+
+Level = Annotated[float, typer.Option(help="Nominal coverage of intervals, in (0, 1).")]
+
+
+def compare(
+    first: Annotated[
+        str, typer.Argument(metavar="RUN", help="Study, run, STUDY:ARM or STUDY:ANSWERER.")
+    ],
+    second: Annotated[
+        str, typer.Argument(metavar="RUN", help="The other one; differences are second - first.")
+    ],
+    outcome: Annotated[
+        list[str] | None, typer.Option(help="Outcome to compare; may be repeated.")
+    ] = None,
+    margin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[OUTCOME=]NUMBER",
+            help="Largest difference that would not matter, fixed beforehand; tests equivalence.",
+        ),
+    ] = None,
+    level: Level = 0.95,
+    correction: Annotated[
+        str, typer.Option(help="For many comparisons: holm, fdr_bh, bonferroni.")
+    ] = "holm",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File for the table, .csv, .md or .tex.")
+    ] = None,
+) -> None:
+    """Set two runs, arms, answerers or studies side by side: differences with intervals.
+
+    Runs with the same seeds are paired. Says in what the two differ.
+
+    Example:  abm compare runs/exposure_arms:none runs/exposure_arms:opposing
+    """
+    from rich.console import Console
+
+    from abm.analysis.report import compare as compared
+    from abm.analysis.report import missing_evidence, read_material
+
+    one, other = read_material(first), read_material(second)
+    made = compared(
+        one,
+        other,
+        outcomes=outcome or (),
+        margins=_margins(margin or []),
+        level=level,
+        correction=correction,
+    )
+    console = Console(highlight=False)
+    _print_comparison(console, made, one)
+    warnings = dict.fromkeys([*missing_evidence(one), *missing_evidence(other)])
+    _print_warnings(console, [*warnings])
+    if out is not None:
+        _write_table(made, one, out)
+        console.print(f"table: {out}", markup=False)
+
+
+def figures(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Study, run, or STUDY:ARM.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder; RUN/figures by default.")
+    ] = None,
+    level: Level = 0.95,
+) -> None:
+    """Draw the figures that suit a study, each beside its CSV, caption and provenance.
+
+    Example:  abm figures runs/exposure_arms
+    """
+    from rich.console import Console
+
+    from abm.analysis.report import figure_set, read_material
+    from abm.analysis.report.drawing import figure_notes, save_drawing
+
+    material = read_material(run)
+    folder = out or material.folder / "figures"
+    console = Console(highlight=False, soft_wrap=True)
+    for drawing in figure_set(material, level=level):
+        saved = save_drawing(drawing, folder, material)
+        console.print(f"{saved.pdf.stem}: {drawing.caption}", markup=False)
+    for note in [*figure_notes(material), *material.labels]:
+        console.print(f"on every figure: {note}", markup=False)
+    console.print(f"figures (PDF, PNG, CSV, JSON): {folder}", markup=False)
+
+
+def report(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Studies or runs, one or several.")
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder; RUN/report by default.")
+    ] = None,
+    control: Annotated[
+        str | None, typer.Option(help="Arm to which effects are differences.")
+    ] = None,
+    level: Level = 0.95,
+) -> None:
+    """Write a report: one self-contained HTML page, Markdown and LaTeX, figures beside them.
+
+    Example:  abm report runs/exposure_arms
+    """
+    from rich.console import Console
+
+    from abm.analysis.report import read_material, write_report
+
+    materials = [read_material(run) for run in runs]
+    folder = out or materials[0].folder / "report"
+    written = write_report(materials, folder, level=level, control=control)
+    console = Console(highlight=False)
+    _print_warnings(console, list(written.warnings))
+    for path in (written.html, written.markdown, written.latex):
+        console.print(str(path), markup=False, soft_wrap=True)
+
+
+def _margins(given: list[str]) -> dict[str, float]:
+    from abm.errors import AnalysisError
+
+    found = {}
+    for text in given:
+        name, _, number = text.rpartition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            raise AnalysisError(
+                f"--margin {text!r}, expected a number or OUTCOME=NUMBER, in the outcome's unit"
+            ) from None
+    return found
+
+
+def _print_comparison(console: Console, made: Comparison, material: Material) -> None:
+    from rich.text import Text
+
+    from abm.analysis.report.sections import comparison_table
+    from abm.analysis.tables import to_rich
+
+    console.print(f"{made.second} minus {made.first}", style="bold", markup=False)
+    if made.differs:
+        for what, first, second in made.differs[:12]:
+            console.print(Text(f"  {what}: {first} -> {second}"))
+        if len(made.differs) > 12:
+            console.print(f"  and {len(made.differs) - 12} more differences")
+    console.print(to_rich(comparison_table(made, material)))
+    row = made.table.row(0, named=True)
+    pairs = "paired by seeds" if made.paired else "independent runs (Welch)"
+    console.print(
+        f"Intervals: {100 * row['level']:g} %, {pairs}. Varied: {row['varied']}. Held fixed: "
+        f"{row['fixed']}. p is corrected for {made.table.height} comparisons.",
+        markup=False,
+    )
+    for note in made.notes:
+        console.print(f"{note}.", markup=False)
+    for reason in made.table["reason"].unique(maintain_order=True):
+        if reason:
+            console.print(f"{reason}.", markup=False)
+
+
+def _print_warnings(console: Console, warnings: list[str]) -> None:
+    from rich.text import Text
+
+    for text in warnings:
+        console.print(Text(f"  ! {text}", style="yellow"))
+
+
+def _write_table(made: Comparison, material: Material, out: Path) -> None:
+    from abm.analysis.report.sections import comparison_table
+    from abm.analysis.tables import to_csv, to_latex, to_markdown
+    from abm.errors import AnalysisError, require
+
+    writers = {".md": to_markdown, ".tex": to_latex}
+    require(
+        out.suffix in (".csv", *writers),
+        AnalysisError,
+        f"--out {out}: expected a file that ends in .csv, .md or .tex",
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix == ".csv":
+        text = to_csv(made.table)
+    else:
+        text = writers[out.suffix](comparison_table(made, material)) + "\n"
+    out.write_text(text, encoding="utf-8")

@@ -1,0 +1,314 @@
+"""The figures that suit a study: trajectories, effects, shares, what the model added, a dose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from abm.analysis.comparisons import means_table
+from abm.analysis.doses import dose_effects
+from abm.analysis.figures import Saved, effect_forest, save, stacked_shares, trajectories
+from abm.analysis.numbers import percent_text
+from abm.analysis.report import results
+from abm.analysis.report.material import KEYS, Material
+from abm.analysis.report.parts import Drawing
+
+__all__ = ["figure_facts", "figure_notes", "figure_set", "save_drawing"]
+
+MOST_SERIES, MOST_PANELS, MOST_ROWS, MOST_TIMES = 8, 3, 4, 101
+MOST_OUTCOMES = 6
+
+
+def figure_set(material: Material, *, level: float = 0.95) -> list[Drawing]:
+    """The figures that suit these runs, the model's own first."""
+    made = list(material.parts.figures)
+    taken = {drawing.name for drawing in made}
+    for draw in (_shares, _effects, _doses, _added, _trajectories):
+        made += [d for d in draw(material, level) if d.name not in taken]
+    return made
+
+
+def figure_notes(material: Material) -> list[str]:
+    """What every figure of these runs must say: failures, missing runs, fallback."""
+    failed = len(material.manifests) - len(material.finished)
+    notes = [f"{failed} of {len(material.manifests)} runs failed and are not shown"] * (failed > 0)
+    shares = results.fallback_share(material)
+    notes += [
+        f"{name}: {percent_text(share, share / 10)} of decisions not answered as assigned"
+        for name, share in shares.items()
+        if share > 0
+    ]
+    return notes
+
+
+def figure_facts(material: Material) -> dict[str, Any]:
+    """Where the numbers of a figure come from."""
+    first = material.finished[0]
+    return {
+        "study": first["study"],
+        "runs": len(material.finished),
+        "arms": material.arms,
+        "answerers": material.answerers,
+        "replications": material.replications,
+        "varied": list(material.varied),
+        "held fixed": list(material.fixed),
+        "model": first["model"],
+        "scenario": first["definition"]["scenario"],
+        "fingerprints": material.language_models,
+        "git": first["made_with"].get("git"),
+        "versions": first["made_with"].get("versions"),
+    }
+
+
+def save_drawing(drawing: Drawing, folder: Any, material: Material) -> Saved:
+    """Write a figure beside its CSV, with caption, provenance, failures and labels."""
+    facts = {"caption": drawing.caption, **figure_facts(material)}
+    label, notes = "; ".join(material.labels), figure_notes(material)
+    return save(
+        drawing.figure, folder, drawing.name, drawing.table, facts, label=label, notes=notes
+    )
+
+
+def _names(material: Material) -> dict[Any, str]:
+    return {**material.parts.names}
+
+
+def _order(material: Material, outcomes: Sequence[str] = ()) -> dict[str, Sequence[Any]]:
+    return {"arm": material.arms, "answerer": material.answerers, "outcome": list(outcomes)}
+
+
+def _series(material: Material) -> str | None:
+    return "answerer" if len(material.answerers) > 1 else None
+
+
+def _effects(material: Material, level: float) -> list[Drawing]:
+    table = results.effects(material, level)
+    if not table.height or len(material.answerers) > MOST_SERIES:
+        return []
+    control = material.written(material.control)
+    made = []
+    for number, outcomes in enumerate(_chunks(material.main_outcomes[:MOST_OUTCOMES], MOST_PANELS)):
+        part = table.filter(pl.col("outcome").is_in(outcomes))
+        figure = effect_forest(
+            part,
+            series=_series(material),
+            panel="outcome",
+            xlabel=f"difference to {control}",
+            order={
+                **_order(material, outcomes),
+                "arm": [a for a in material.arms if a != material.control],
+            },
+            names=_names(material),
+        )
+        caption = (
+            f"Differences to arm {control!r} within replications, {100 * level:g} % intervals over "
+            f"{material.replications} replications."
+        )
+        made.append(Drawing(_numbered("effects", number), figure, part, caption))
+    return made
+
+
+def _added(material: Material, level: float) -> list[Drawing]:
+    table = results.added(material, level)
+    if not table.height:
+        return []
+    made = []
+    kinds = table["quantity"].unique(maintain_order=True).to_list()
+    for kind in kinds:
+        for number, outcomes in enumerate(
+            _chunks(material.main_outcomes[:MOST_OUTCOMES], MOST_PANELS)
+        ):
+            part = table.filter((pl.col("quantity") == kind) & pl.col("outcome").is_in(outcomes))
+            others = [a for a in material.answerers if a != material.parts.twin]
+            what = "outcome" if kind == "level" else "effect"
+            figure = effect_forest(
+                part,
+                series="answerer" if len(others) > 1 else None,
+                panel="outcome",
+                xlabel=f"{what} of {', '.join(map(material.written, others))} minus that of the "
+                "rule twin",
+                order=_order(material, outcomes),
+                names=_names(material),
+            )
+            caption = (
+                f"What the language model added: its {what}s minus those of the rule twin with the "
+                f"same random numbers, {100 * level:g} % intervals."
+            )
+            made.append(Drawing(_numbered(f"added_{kind}", number), figure, part, caption))
+    return made
+
+
+def _shares(material: Material, level: float) -> list[Drawing]:
+    made = []
+    for name, outcomes in _wholes(material).items():
+        table = means_table(
+            results.per_replication(material),
+            outcomes=outcomes,
+            by=("answerer", "arm"),
+            within=(0, 1),
+            **results.scope(material, level),
+        )
+        figure = stacked_shares(
+            table,
+            panel=_series(material),
+            order=_order(material, outcomes),
+            names=_names(material)
+            | {
+                o: material.written(o)
+                if o in material.parts.names
+                else o.removeprefix(f"{name}.").replace("_", " ")
+                for o in outcomes
+            },
+            xlabel=f"share of {material.written(name)} (%)" if name else "share (%)",
+        )
+        caption = f"Means over {material.replications} replications."
+        made.append(Drawing(f"shares_{name}" if name else "shares", figure, table, caption))
+    return made
+
+
+def _wholes(material: Material) -> dict[str, list[str]]:
+    """Group -> consecutive outcomes of that group that are shares and add up to 1 in every run."""
+    frame, found = material.outcomes, {}
+    groups: dict[str, list[str]] = {}
+    for name in material.outcome_names:
+        groups.setdefault(name.rpartition(".")[0], []).append(name)
+    for group, names in groups.items():
+        values = frame.select(names).to_numpy()
+        inside = np.all((values >= 0) & (values <= 1), axis=0)
+        for first in range(len(names)):
+            for last in range(first + 2, min(len(names), first + MOST_SERIES) + 1):
+                block = values[:, first:last]
+                whole = np.allclose(block.sum(axis=1), 1, atol=1e-9) and inside[first:last].all()
+                if whole and group not in found and np.ptp(block, axis=0).max() > 0:
+                    found[group] = names[first:last]
+    return found
+
+
+def _doses(material: Material, level: float) -> list[Drawing]:
+    dose = results.dose_of(material)
+    if dose is None:
+        return []
+    name, values = dose
+    frame = results.per_replication(material).with_columns(
+        pl.col("arm").replace_strict(values, return_dtype=pl.Float64).alias(name)
+    )
+    outcomes = material.main_outcomes[:MOST_ROWS]
+    table = dose_effects(
+        frame, outcomes=outcomes, dose=name, by="answerer", **results.scope(material, level)
+    )
+    figure = trajectories(
+        table,
+        x=name,
+        series=_series(material),
+        row="outcome",
+        xlabel=name.replace("_", " "),
+        order=_order(material, outcomes),
+        names={o: f"change of {material.written(o)}" for o in outcomes} | _names(material),
+    )
+    caption = f"Dose and response: differences to the lowest {name}, paired by replication."
+    return [Drawing("dose_response", figure, table, caption)]
+
+
+def _trajectories(material: Material, level: float) -> list[Drawing]:
+    frame = long_series(material)
+    if not frame.height or len(material.arms) > MOST_SERIES:
+        return []
+    made = []
+    for group in frame["group"].unique(maintain_order=True):
+        part = frame.filter(pl.col("group") == group)
+        variables = _varying(part)
+        wanted = [o.rpartition(".")[2] for o in material.main_outcomes]
+        variables = sorted(variables, key=lambda v: v not in wanted)
+        for number, names in enumerate(_chunks(variables[:MOST_ROWS], MOST_ROWS)):
+            mine = part.filter(pl.col("variable").is_in(names))
+            table = means_table(
+                mine,
+                outcomes="value",
+                by=("answerer", "arm", "time", "variable"),
+                **results.scope(material, level),
+            ).drop("outcome")
+            figure = trajectories(
+                table,
+                panel=_series(material),
+                row="variable",
+                xlabel="time",
+                order=_order(material) | {"variable": names},
+                names=_names(material) | {v: v.replace("_", " ") for v in names},
+            )
+            caption = (
+                f"Means over {material.replications} replications with {100 * level:g} % intervals"
+                + (f"; {material.written(group)}." if group else ".")
+            )
+            name = "_".join(filter(None, ["trajectories", group]))
+            made.append(Drawing(_numbered(name, number), figure, table, caption))
+    return made
+
+
+def long_series(material: Material) -> pl.DataFrame:
+    """The series of all runs as arm, answerer, replication, time, group, variable, value.
+
+    Series may be wide (a column per variable) or long (`variable`, `value`, perhaps `group`). Runs
+    that observed at different times are read at common ones: the last value before each.
+    """
+    frame = results.keyed(material, "series")
+    if "time" not in frame.columns:
+        return pl.DataFrame()
+    if not {"variable", "value"} <= set(frame.columns):
+        numbers = [
+            name
+            for name, kind in frame.schema.items()
+            if kind.is_numeric() and name not in (*KEYS, "time")
+        ]
+        if not numbers:
+            return pl.DataFrame()
+        frame = frame.unpivot(numbers, index=[*KEYS, "time"])
+    if "group" not in frame.columns:
+        frame = frame.with_columns(pl.lit("").alias("group"))
+    kept = frame.select(
+        *KEYS,
+        pl.col("time").cast(pl.Float64),
+        "group",
+        "variable",
+        pl.col("value").cast(pl.Float64),
+    )
+    kept = kept.drop_nulls("value")
+    cell = [*KEYS, "group", "variable"]
+    last = kept.group_by([*cell, "time"], maintain_order=True).agg(pl.col("value").last())
+    times = last["time"].unique().sort()
+    alike = last.group_by(cell).len()["len"].n_unique() == 1
+    if alike and times.len() * last.select(pl.struct(cell).n_unique()).item() == last.height:
+        return _thinned(last, times)
+    return _at_common_times(last, cell, times)
+
+
+def _thinned(frame: pl.DataFrame, times: pl.Series) -> pl.DataFrame:
+    if times.len() <= MOST_TIMES:
+        return frame
+    places = np.unique(np.linspace(0, times.len() - 1, MOST_TIMES).round().astype(int))
+    return frame.filter(pl.col("time").is_in(times.gather(places).implode()))
+
+
+def _at_common_times(frame: pl.DataFrame, cell: list[str], times: pl.Series) -> pl.DataFrame:
+    low, high = float(times[0]), float(times[-1])
+    grid = pl.DataFrame({"time": np.linspace(low, high, min(MOST_TIMES, times.len()))})
+    wanted = frame.select(cell).unique(maintain_order=True).join(grid, how="cross")
+    joined = wanted.sort("time").join_asof(frame.sort("time"), on="time", by=cell)
+    return joined.drop_nulls("value")
+
+
+def _varying(frame: pl.DataFrame) -> list[str]:
+    spans = frame.group_by("variable", maintain_order=True).agg(
+        (pl.col("value").max() - pl.col("value").min()).alias("span")
+    )
+    return spans.filter(pl.col("span") > 0)["variable"].to_list()
+
+
+def _chunks(names: Sequence[str], size: int) -> list[list[str]]:
+    return [list(names[start : start + size]) for start in range(0, len(names), size)]
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 0 else f"{name}_{number + 1}"

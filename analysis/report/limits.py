@@ -1,0 +1,177 @@
+"""What a report cannot say: evidence that is missing, printed where nobody overlooks it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from abm.analysis.numbers import percent_text
+from abm.analysis.report import results
+from abm.analysis.report.material import Material
+from abm.errors import AnalysisError
+
+__all__ = ["audits_of", "missing_evidence"]
+
+HIGH_FALLBACK = 0.05
+"""Share of decisions not answered as assigned from which the report warns."""
+FEW = 5
+WORDING = ("paraphrase", "permute", "granularity")
+_FIDELITY = re.compile(
+    r"(^|[._])(fidelity|accuracy|rmse|nrmse|wasserstein|jsd|tvd|ks|brier|log_score)($|[._])"
+)
+_DIVERSITY = re.compile(
+    r"(^|[._])(diversity|entropy|effective|k_star|n_star|variance|sd|dispersion|cosine)($|[._])"
+)
+
+
+def missing_evidence(material: Material) -> list[str]:
+    """What is missing or doubtful, each with what to do; empty when nothing is.
+
+    Replications, a rule twin, an audit of the wording, the diversity beside a fidelity figure,
+    failed or missing runs, fallback, synthetic answers, sampled answers, and whatever the runs
+    flagged themselves (an agent class that never acted, a question that nobody answered).
+    """
+    checks = (
+        _synthetic,
+        _unfinished,
+        _replications,
+        _twin,
+        _audit,
+        _fallback,
+        _diversity,
+        _flags,
+        _pairing,
+    )
+    return [text for check in checks for text in check(material)]
+
+
+def audits_of(material: Material) -> list[Mapping[str, Any]]:
+    """The audits that were made of these runs (`abm audit`), in order of their names."""
+    found = []
+    for folder in {material.folder, *(Path(run.folder) for run in material.runs)}:
+        for path in sorted(folder.glob("audits/*.json")):
+            try:
+                audit = json.loads(path.read_text(encoding="utf-8"))
+            except (ValueError, OSError) as error:
+                raise AnalysisError(
+                    f"{path} is damaged: {error}. Remove it and give `abm audit` again"
+                ) from error
+            chosen = {
+                f"{m['arm']}/{m['answerer']}/r{m['replication']:03d}" for m in material.finished
+            }
+            if audit.get("run") in chosen:
+                found.append(audit)
+    return sorted(found, key=lambda a: (a["kind"], a["run"]))
+
+
+def _synthetic(material: Material) -> list[str]:
+    return [
+        f"{label[0].upper()}{label[1:]}. For evidence, run the study with a real model "
+        "(--model FILE.gguf)."
+        for label in material.labels
+    ]
+
+
+def _unfinished(material: Material) -> list[str]:
+    failed = len(material.manifests) - len(material.finished)
+    said = [f"{failed} of {len(material.manifests)} runs failed and are left out."] * (failed > 0)
+    missing = material.source.manifest.get("runs", {}).get("missing", 0) if material.is_study else 0
+    if missing:
+        said.append(f"{missing} planned runs are missing: give the study's command again.")
+    return said
+
+
+def _replications(material: Material) -> list[str]:
+    n = material.replications
+    if n < 2 or not material.varied:
+        return [
+            "Effects without replications: one run per arm shows one possible course, and no "
+            "interval can be given. Set replications under [study]."
+        ]
+    if n < FEW:
+        return [f"Only {n} replications: intervals are wide and their coverage leans on normality."]
+    return []
+
+
+def _twin(material: Material) -> list[str]:
+    models = list(material.language_models)
+    if models and material.parts.twin not in material.answerers:
+        return [
+            f"Results of a language model ({', '.join(models)}) without the rule twin: what the "
+            "model added cannot be said. Add [answerers.rule] to the study."
+        ]
+    return []
+
+
+def _audit(material: Material) -> list[str]:
+    done = {(a["kind"], a["answerer"]) for a in audits_of(material)}
+    lacking = [
+        name
+        for name in material.language_models
+        if not any((kind, name) in done for kind in WORDING)
+    ]
+    if not lacking:
+        return []
+    return [
+        f"No audit of the prompt's wording for {', '.join(lacking)}: how much the results depend "
+        "on the words is unknown. Run `abm audit RUN --paraphrase` on one of the runs."
+    ]
+
+
+def _fallback(material: Material) -> list[str]:
+    return [
+        f"Answerer {name}: {percent_text(share, share / 10)} of its decisions were not answered "
+        "as assigned (a rule stood in, or they were skipped or asked again), so its results are "
+        "not those of that answerer alone."
+        for name, share in results.fallback_share(material).items()
+        if share >= HIGH_FALLBACK
+    ]
+
+
+def _diversity(material: Material) -> list[str]:
+    names = material.outcome_names
+    fidelity = [n for n in names if n in material.parts.fidelity or _FIDELITY.search(n)]
+    diversity = [n for n in names if n in material.parts.diversity or _DIVERSITY.search(n)]
+    if fidelity and not diversity:
+        return [
+            f"Fidelity ({', '.join(fidelity)}) without diversity: a model can meet an average with "
+            "agents that are all alike. Add a diversity outcome (effective channels, entropy, "
+            "share of between-person variance kept)."
+        ]
+    if diversity and not fidelity and material.language_models and material.parts.diversity:
+        return [
+            f"Diversity ({', '.join(diversity)}) without fidelity to data: agents may differ from "
+            "each other and from people alike."
+        ]
+    return []
+
+
+def _flags(material: Material) -> list[str]:
+    said: dict[str, int] = {}
+    for m in material.manifests:
+        for flag in m["flags"]:
+            said[flag] = said.get(flag, 0) + 1
+    n = len(material.manifests)
+    own = [f"{flag} ({count} of {n} runs)" for flag, count in said.items()]
+    study = [f for f in material.source.manifest.get("flags", []) if not f.startswith(tuple(said))]
+    return [f"Flag: {text}." for text in own + (study if material.is_study else [])]
+
+
+def _pairing(material: Material) -> list[str]:
+    """Arms that decoupled: pairing by common random numbers gained nothing."""
+    table = results.effects(material, 0.95)
+    if not table.height:
+        return []
+    known = table.filter(pl.col("correlation").is_finite())["correlation"]
+    middle = known.median()
+    if not known.len() or not isinstance(middle, float) or middle >= 0.1:
+        return []
+    return [
+        f"Arms share their random numbers, but their outcomes are hardly correlated (median "
+        f"{middle:.2f}): pairing gained no precision; the intervals are still right."
+    ]

@@ -1,0 +1,207 @@
+"""Tables of a study: means, effects of arms, what the model added, who decided, what it cost."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+import polars as pl
+
+from abm.analysis.added import added_by_model
+from abm.analysis.comparisons import adjusted, effects_table, means_table
+from abm.analysis.numbers import number_text, percent_text
+from abm.analysis.planning import detectable_effect
+from abm.analysis.report.material import KEYS, Material
+from abm.errors import AbmError
+from abm.ledger import Ledger
+
+__all__ = [
+    "added",
+    "cost",
+    "decided",
+    "dose_of",
+    "effects",
+    "fallback_share",
+    "means",
+    "p_text",
+    "per_replication",
+    "scope",
+]
+
+
+def per_replication(material: Material) -> pl.DataFrame:
+    """Outcomes, one row per run that adds something: where no seed varies, runs are copies."""
+    outcomes = material.outcomes
+    if material.varied:
+        return outcomes
+    first = outcomes["replication"].to_numpy().min()
+    return outcomes.filter(pl.col("replication") == int(first))
+
+
+def scope(material: Material, level: float) -> dict[str, Any]:
+    """What varied and what was held fixed, as the tables of effects take it."""
+    varied = material.varied or ("nothing",)
+    return {"level": level, "varied": varied, "fixed": material.fixed}
+
+
+def means(material: Material, level: float) -> pl.DataFrame:
+    """Mean of every main outcome per answerer and arm, with its interval over replications."""
+    return means_table(
+        per_replication(material),
+        outcomes=material.main_outcomes,
+        by=("answerer", "arm"),
+        **scope(material, level),
+    )
+
+
+@lru_cache(maxsize=16)
+def effects(material: Material, level: float, control: str | None = None) -> pl.DataFrame:
+    """Every arm against the control within each answerer; empty with one arm.
+
+    Adds `p_adjusted` (Holm, over the whole table) and `detectable`, the smallest true effect that
+    so many pairs would find with 80 % power.
+    """
+    if len(material.arms) < 2:
+        return pl.DataFrame()
+    table = effects_table(
+        per_replication(material),
+        outcomes=material.main_outcomes,
+        control=control or material.control,
+        by="answerer",
+        **scope(material, level),
+    )
+    return with_planning(adjusted(table), level)
+
+
+def with_planning(table: pl.DataFrame, level: float) -> pl.DataFrame:
+    """Add the smallest true effect that is found with 80 % power."""
+    pairs = zip(table["sd_paired"], table["n"], strict=True)
+    found = [detectable_effect(sd or float("nan"), n, level=level) for sd, n in pairs]
+    return table.with_columns(pl.Series("detectable", found, dtype=pl.Float64))
+
+
+@lru_cache(maxsize=16)
+def added(material: Material, level: float, control: str | None = None) -> pl.DataFrame:
+    """Every answerer against the rule twin (p: Holm per quantity); empty without another."""
+    twin = material.parts.twin
+    if twin not in material.answerers or len(material.answerers) < 2:
+        return pl.DataFrame()
+    table = added_by_model(
+        per_replication(material),
+        outcomes=material.main_outcomes,
+        twin=twin,
+        control=(control or material.control) if len(material.arms) > 1 else None,
+        **scope(material, level),
+    )
+    return adjusted(table, family="quantity")
+
+
+@lru_cache(maxsize=16)
+def decided(material: Material) -> pl.DataFrame:
+    """Decisions per answerer and question: as assigned, by a rule that stood in, or otherwise."""
+    frames = []
+    for run in material.runs:
+        if run.manifest["status"] == "finished":
+            counts = run.decision_counts()
+            if counts.height:
+                frames.append(
+                    counts.with_columns(pl.lit(run.manifest["answerer"]).alias("answerer"))
+                )
+    if not frames:
+        return pl.DataFrame()
+    keys = ["answerer", "question"]
+    numbers = ["decisions", "as_assigned", "by_rule", "again_or_skipped"]
+    return (
+        pl.concat(frames)
+        .group_by(keys, maintain_order=True)
+        .agg(pl.col(numbers).sum(), pl.col("how").filter(pl.col("how") != "").unique().sort())
+        .sort(keys)
+        .with_columns(pl.col("how").list.join(", "))
+    )
+
+
+def fallback_share(material: Material) -> dict[str, float]:
+    """Answerer -> share of its decisions that were not answered as assigned."""
+    table = decided(material)
+    if not table.height:
+        return {}
+    sums = table.group_by("answerer").agg(pl.col("decisions", "as_assigned").sum())
+    return {r["answerer"]: 1 - r["as_assigned"] / r["decisions"] for r in sums.to_dicts()}
+
+
+def cost(material: Material) -> pl.DataFrame:
+    """Per answerer: runs, hours, decisions, answers inferred, saved by asking once, tokens."""
+    inferred = _inferred(material)
+    rows = []
+    for name in material.answerers:
+        mine = [m for m in material.finished if m["answerer"] == name]
+        marks = material.language_models.get(name, [])
+        decisions = sum(m["decisions"].get("decisions", 0) for m in mine)
+        tokens = [
+            sum(m["decisions"].get(f"tokens_{way}", 0) for m in mine) for way in ("in", "out")
+        ]
+        seconds = sum(sum(m["timings"].values()) for m in mine)
+        answers = sum(inferred.get(mark, 0) for mark in marks)
+        saved = percent_text(1 - answers / decisions) if marks and decisions else "—"
+        rows.append(
+            {
+                "answerer": material.written(name),
+                "runs": len(mine),
+                "hours of runs": number_text(seconds / 3600, seconds / 3600 / 10),
+                "decisions": f"{decisions:,}",
+                "answers inferred": f"{answers:,}" if marks else "none (code)",
+                "saved by asking once": saved,
+                "tokens in, out (if nothing were cached)": f"{tokens[0]:,}, {tokens[1]:,}"
+                if marks
+                else "—",
+            }
+        )
+    return pl.DataFrame(rows)
+
+
+def dose_of(material: Material) -> tuple[str, dict[str, float]] | None:
+    """The one numeric parameter in which three or more arms differ, and its value in each arm."""
+    scenarios = {m["arm"]: m["definition"]["scenario"] for m in material.finished}
+    names = {n for s in scenarios.values() for n in s}
+    differing = [n for n in names if len({repr(s.get(n)) for s in scenarios.values()}) > 1]
+    if len(differing) != 1:
+        return None
+    doses = {arm: s.get(differing[0]) for arm, s in scenarios.items()}
+    numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in doses.values())
+    distinct = len(set(doses.values())) == len(doses) >= 3
+    return (differing[0], {a: float(v) for a, v in doses.items()}) if numbers and distinct else None
+
+
+def p_text(value: float | None) -> str:
+    """A p value as it is printed.
+
+    Examples
+    --------
+    >>> p_text(0.00004), p_text(0.0312), p_text(float("nan"))
+    ('< 0.001', '0.031', '—')
+    """
+    if value is None or value != value:
+        return "—"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _inferred(material: Material) -> dict[str, int]:
+    """Fingerprint -> distinct answers that the chosen runs used."""
+    counts: dict[str, set[str]] = {}
+    for run in material.runs:
+        path = run.folder / "ledger.sqlite"
+        if run.manifest["status"] == "finished" and path.exists():
+            with suppress(AbmError), Ledger(path, create=False, read_only=True) as ledger:
+                query = (
+                    "SELECT p.fingerprint, a.key FROM answers a JOIN policies p ON p.id = a.policy"
+                )
+                for mark, key in ledger.rows(query):
+                    counts.setdefault(mark, set()).add(key)
+    return {mark: len(keys) for mark, keys in counts.items()}
+
+
+def keyed(material: Material, table: str) -> pl.DataFrame:
+    """A stored table of all runs with its keys; empty if there is none."""
+    frame = material.table(table)
+    return frame if set(KEYS) <= set(frame.columns) else pl.DataFrame()
