@@ -1,7 +1,8 @@
 """Networks: CSR arrays, generators, files, layers, and ties that change during a run."""
 
-from abm.networks.convert import from_networkx, read_edge_list, to_networkx
+from abm.networks.convert import from_networkx, to_networkx
 from abm.networks.dynamic import DynamicNetwork
+from abm.networks.edge_lists import read_edge_list
 from abm.networks.generators import (
     barabasi_albert,
     complete,
@@ -14,6 +15,7 @@ from abm.networks.generators import (
 from abm.networks.homophily import homophilous
 from abm.networks.layers import Layers
 from abm.networks.network import Network
+from abm.networks.spatial import lattice, proximity, random_geometric
 
 __all__ = [
     "DynamicNetwork",
@@ -25,6 +27,9 @@ __all__ = [
     "erdos_renyi",
     "from_networkx",
     "homophilous",
+    "lattice",
+    "proximity",
+    "random_geometric",
     "random_regular",
     "read_edge_list",
     "stochastic_block",

@@ -24,6 +24,17 @@ class DynamicNetwork:
         Number of nodes.
     directed
         Whether i may follow j without being followed. If not, every change is made at both ends.
+    weighted
+        Whether ties have weights, 1 unless given.
+
+    Attributes
+    ----------
+    starts, stops : int64 arrays, shape (n,)
+        First entry of each row, and one past its last.
+    indices : int32 array
+        Neighbours. Entries outside the rows mean nothing.
+    weights : float64 array or None
+        Weights, in the places of `indices`; 0 outside the rows.
 
     Examples
     --------
@@ -34,9 +45,7 @@ class DynamicNetwork:
     ([2], 1)
     """
 
-    weights = None
-
-    def __init__(self, n: int, directed: bool = True) -> None:
+    def __init__(self, n: int, directed: bool = True, *, weighted: bool = False) -> None:
         require(0 <= n < 2**31, NetworkError, f"n = {n}, expected 0 <= n < 2**31 nodes")
         self.n = int(n)
         self.directed = bool(directed)
@@ -44,12 +53,13 @@ class DynamicNetwork:
         self.stops = np.zeros(n, dtype=np.int64)
         self._room = np.zeros(n, dtype=np.int64)
         self.indices = np.empty(0, dtype=np.int32)
+        self.weights: NDArray[np.float64] | None = np.empty(0) if weighted else None
         self._used = 0
         self._n_entries = 0
 
     @classmethod
     def from_network(cls, network: Network) -> DynamicNetwork:
-        """A changeable copy of an unweighted network.
+        """A changeable copy of a network, with its weights if there are any.
 
         Examples
         --------
@@ -57,15 +67,11 @@ class DynamicNetwork:
         >>> DynamicNetwork.from_network(triangle).freeze() == triangle
         True
         """
-        require(
-            network.weights is None,
-            NetworkError,
-            "a DynamicNetwork has no weights; drop them first",
-        )
-        made = cls(network.n, network.directed)
+        made = cls(network.n, network.directed, weighted=network.weights is not None)
         made.starts[:], made.stops[:] = network.starts, network.stops
         made._room[:] = network.degree
         made.indices = network.indices.copy()
+        made.weights = None if network.weights is None else network.weights.copy()
         made._used = made._n_entries = int(network.indices.size)
         return made
 
@@ -90,16 +96,26 @@ class DynamicNetwork:
         """Whether there is a tie from `source` to `target`."""
         return self._find(self._node(source), self._node(target)) >= 0
 
+    def in_neighbours(self, node: int) -> NDArray[np.int32]:
+        """The nodes that are tied to `node` now, ascending; reads all ties if directed."""
+        i = self._node(node)
+        sources, places = self._entries()
+        return sources[self.indices[places] == i].astype(np.int32)
+
+    def weight(self, source: int, target: int) -> float:
+        """The weight of a tie: 1 if the network has none, 0 if the tie is not there."""
+        place = self._find(self._node(source), self._node(target))
+        if place < 0:
+            return 0.0
+        return 1.0 if self.weights is None else float(self.weights[place])
+
     def freeze(self) -> Network:
         """The network as it is now."""
-        sources = np.repeat(np.arange(self.n), self.degree)
-        places = np.arange(sources.size) + np.repeat(
-            self.starts - np.cumsum(self.degree) + self.degree, self.degree
-        )
+        sources, places = self._entries()
         pairs = np.stack([sources, self.indices[places]], axis=1).astype(np.int64)
-        if not self.directed:
-            pairs = pairs[pairs[:, 0] < pairs[:, 1]]
-        return Network.from_edges(pairs, self.n, directed=self.directed)
+        kept = np.ones(len(pairs), dtype=bool) if self.directed else pairs[:, 0] < pairs[:, 1]
+        weights = None if self.weights is None else self.weights[places[kept]]
+        return Network.from_edges(pairs[kept], self.n, weights=weights, directed=self.directed)
 
     def __repr__(self) -> str:
         kind = "directed" if self.directed else "undirected"
@@ -107,21 +123,23 @@ class DynamicNetwork:
 
     # ------------------------------------------------------------------ changing
 
-    def follow(self, source: int, target: int) -> bool:
-        """Make a tie; returns whether it is new.
+    def follow(self, source: int, target: int, weight: float = 1.0) -> bool:
+        """Make a tie; returns whether it is new. A tie that is there keeps its weight.
 
         Raises
         ------
         NetworkError
-            A node outside the network, or a tie to oneself.
+            A node outside the network, a tie to oneself, a weight that is not finite, or a weight
+            other than 1 in an unweighted network.
         """
         i, j = self._node(source), self._node(target)
         require(i != j, NetworkError, f"node {i} cannot be tied to itself", node=i)
+        value = self._weight(weight)
         if self._find(i, j) >= 0:
             return False
-        self._append(i, j)
+        self._append(i, j, value)
         if not self.directed:
-            self._append(j, i)
+            self._append(j, i, value)
         return True
 
     def unfollow(self, source: int, target: int) -> bool:
@@ -134,16 +152,41 @@ class DynamicNetwork:
         return True
 
     def rewire(self, source: int, old: int, new: int) -> bool:
-        """Cut the tie to `old` and make one to `new`; False, and no change, if that is impossible.
+        """Cut the tie to `old` and make one to `new`, which takes over its weight.
 
-        Impossible means that the old tie is not there, or the new one is, or is to oneself.
+        Returns False, and changes nothing, if that is impossible: the old tie is not there, or the
+        new one is, or is to oneself.
         """
         i, j, k = self._node(source), self._node(old), self._node(new)
         if i == k or self._find(i, j) < 0 or self._find(i, k) >= 0:
             return False
+        value = self.weight(i, j)
         self.unfollow(i, j)
-        self.follow(i, k)
-        return True
+        return self.follow(i, k, value)
+
+    def set_weight(self, source: int, target: int, weight: float) -> None:
+        """Give a tie that is there another weight, at both ends if undirected.
+
+        Examples
+        --------
+        >>> network = DynamicNetwork(3, directed=False, weighted=True)
+        >>> _ = network.follow(0, 1, 2.0)
+        >>> network.set_weight(1, 0, 0.5)
+        >>> network.weight(0, 1), network.freeze().edge_weights().tolist()
+        (0.5, [0.5])
+        """
+        i, j = self._node(source), self._node(target)
+        value, place = self._weight(weight), self._find(i, j)
+        require(
+            place >= 0 and self.weights is not None,
+            NetworkError,
+            f"there is no weighted tie from {i} to {j}; make one with follow(..., weight), in a "
+            "network made with weighted=True",
+        )
+        assert self.weights is not None
+        self.weights[place] = value
+        if not self.directed:
+            self.weights[self._find(j, i)] = value
 
     def add_nodes(self, n: int) -> NDArray[np.int64]:
         """Add n nodes without ties; returns their numbers."""
@@ -161,15 +204,36 @@ class DynamicNetwork:
         for j in self.neighbours(i).tolist():
             self.unfollow(i, j)
         if self.directed:
-            for j in range(self.n):
+            for j in self.in_neighbours(i).tolist():
                 self._cut(j, i)
 
     # ------------------------------------------------------------------ plumbing
 
-    def _append(self, i: int, j: int) -> None:
+    def _entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Source and place of every entry, row after row."""
+        degree = self.degree
+        sources = np.repeat(np.arange(self.n), degree)
+        places = np.arange(sources.size) + np.repeat(
+            self.starts - np.cumsum(degree) + degree, degree
+        )
+        return sources, places
+
+    def _weight(self, weight: float) -> float:
+        value = float(weight)
+        require(
+            bool(np.isfinite(value)) and (self.weights is not None or value == 1.0),
+            NetworkError,
+            f"weight = {value}, expected "
+            + ("1 (make the network with weighted=True)" if self.weights is None else "a number"),
+        )
+        return value
+
+    def _append(self, i: int, j: int, weight: float) -> None:
         if self.stops[i] - self.starts[i] == self._room[i]:
             self._move(i)
         self.indices[self.stops[i]] = j
+        if self.weights is not None:
+            self.weights[self.stops[i]] = weight
         self.stops[i] += 1
         self._n_entries += 1
 
@@ -178,7 +242,11 @@ class DynamicNetwork:
         if place < 0:
             return False
         self.stops[i] -= 1
-        self.indices[place] = self.indices[self.stops[i]]
+        last = self.stops[i]
+        self.indices[place] = self.indices[last]
+        if self.weights is not None:
+            self.weights[place] = self.weights[last]
+            self.weights[last] = 0.0
         self._n_entries -= 1
         return True
 
@@ -194,6 +262,9 @@ class DynamicNetwork:
             self._pack(room)
         start, stop = int(self.starts[i]), int(self.stops[i])
         self.indices[self._used : self._used + stop - start] = self.indices[start:stop]
+        if self.weights is not None:
+            self.weights[self._used : self._used + stop - start] = self.weights[start:stop]
+            self.weights[start:stop] = 0.0
         self.starts[i], self.stops[i] = self._used, self._used + stop - start
         self._room[i] = room
         self._used += room
@@ -208,6 +279,10 @@ class DynamicNetwork:
         steps = np.arange(old.size)
         packed[new + steps] = self.indices[old + steps]
         self.indices = packed
+        if self.weights is not None:
+            mass = np.zeros(packed.size)
+            mass[new + steps] = self.weights[old + steps]
+            self.weights = mass
         self.starts, self.stops, self._used = firsts, firsts + degree, used
 
     def _node(self, node: ArrayLike) -> int:

@@ -56,7 +56,8 @@ class Network:
     ([1, 2], 3)
     """
 
-    __slots__ = ("directed", "indices", "indptr", "labels", "n", "weights")
+    __slots__ = ("_turned", "directed", "indices", "indptr", "labels", "n", "weights")
+    _turned: Network | None
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Network:
     ) -> None:
         self.n = _size(n)
         self.directed = bool(directed)
+        self._turned = None
         self.indptr = np.ascontiguousarray(indptr, dtype=np.int64)
         _check_borders(self.n, self.indptr, np.asarray(indices).size)
         self.indices = np.ascontiguousarray(_nodes(self.n, indices, "indices"), dtype=np.int32)
@@ -138,7 +140,7 @@ class Network:
     ) -> Network:
         """A network from arrays that are known to be sound: no checks, no copies."""
         made = cls.__new__(cls)
-        made.n, made.directed = n, directed
+        made.n, made.directed, made._turned = n, directed, None
         made.indptr, made.indices, made.weights = indptr, indices, weights
         made.labels = _labels(labels, n)
         return made
@@ -180,6 +182,19 @@ class Network:
         """The nodes that `node` is tied to (points to), ascending; a view, not a copy."""
         i = self._node(node)
         return self.indices[self.indptr[i] : self.indptr[i + 1]]
+
+    def in_neighbours(self, node: int) -> NDArray[np.int32]:
+        """The nodes that are tied to (point to) `node`, ascending; a view, not a copy.
+
+        The first call in a directed network turns all ties round, which is then kept.
+
+        Examples
+        --------
+        >>> follows = Network.from_edges([(0, 2), (1, 2)], directed=True)
+        >>> follows.in_neighbours(2).tolist(), follows.neighbours(2).tolist()
+        ([0, 1], [])
+        """
+        return self.reversed().neighbours(node)
 
     def neighbour_weights(self, node: int) -> NDArray[np.float64]:
         """Weights of the ties of `node`, in the order of `neighbours`; ones if unweighted."""
@@ -272,12 +287,17 @@ class Network:
         )
 
     def reversed(self) -> Network:
-        """Every tie turned round: row i lists those who point to i."""
+        """Every tie turned round: row i lists those who point to i. Made once and kept."""
         if not self.directed:
             return self
-        pairs = self.edges()[:, ::-1]
-        weights = None if self.weights is None else self.edge_weights()
-        return Network.from_edges(pairs, self.n, weights=weights, directed=True, labels=self.labels)
+        if self._turned is None:
+            pairs = self.edges()[:, ::-1]
+            weights = None if self.weights is None else self.edge_weights()
+            self._turned = Network.from_edges(
+                pairs, self.n, weights=weights, directed=True, labels=self.labels
+            )
+            self._turned._turned = self
+        return self._turned
 
     def to_networkx(self) -> Any:
         """A NetworkX Graph or DiGraph; nodes carry their labels if there are any."""

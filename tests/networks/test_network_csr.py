@@ -6,7 +6,6 @@ import pickle
 
 import networkx as nx
 import numpy as np
-import polars as pl
 import pytest
 
 from abm.errors import NetworkError
@@ -16,7 +15,6 @@ from abm.networks import (
     Network,
     erdos_renyi,
     from_networkx,
-    read_edge_list,
     to_networkx,
 )
 
@@ -137,47 +135,6 @@ def test_networkx_graphs_with_parallel_ties_or_half_given_weights_are_refused():
     assert from_networkx(graph, weight=None).weights is None
 
 
-def test_an_edge_list_is_read_with_its_names_and_weights(tmp_path):
-    file = tmp_path / "ties.tsv"
-    file.write_text("from\tto\tw\nbob\tann\t2\ncyd\tbob\t0.5\n")
-    network = read_edge_list(file, source="from", target="to", weight="w", directed=True)
-    assert network.labels.tolist() == ["ann", "bob", "cyd"]
-    assert network.edges().tolist() == [[1, 0], [2, 1]]
-    assert network.edge_weights().tolist() == [2.0, 0.5]
-
-
-def test_an_edge_list_without_header_is_read_by_position(tmp_path):
-    file = tmp_path / "ties.csv"
-    file.write_text("3,1\n1,7\n")
-    network = read_edge_list(file, header=False)
-    assert network.labels.tolist() == [1, 3, 7]
-    assert network.edges().tolist() == [[0, 1], [0, 2]]
-
-
-@pytest.mark.parametrize(
-    ("text", "options", "message"),
-    [
-        ("a,b\n1,2\n", {"source": "x"}, r"no column 'x'"),
-        ("a,b\n1,\n", {}, "column 1 is empty in 1 lines"),
-        ("a,b\n1,2\n", {"nodes": [1, 3]}, r"\['2'\]"),
-        ("a,b\n1,1\n", {}, "self-loops"),
-    ],
-)
-def test_a_wrong_edge_list_is_refused_with_the_place(tmp_path, text, options, message):
-    file = tmp_path / "ties.csv"
-    file.write_text(text)
-    with pytest.raises(NetworkError, match=message):
-        read_edge_list(file, **options)
-
-
-def test_a_missing_or_unknown_file_is_named(tmp_path):
-    with pytest.raises(NetworkError, match="no such file"):
-        read_edge_list(tmp_path / "none.csv")
-    pl.DataFrame({"a": [1]}).write_csv(tmp_path / "ties.dat")
-    with pytest.raises(NetworkError, match=r"expected \.csv or \.tsv"):
-        read_edge_list(tmp_path / "ties.dat")
-
-
 def test_layers_share_their_nodes_and_add_up():
     layers = Layers(
         family=Network.from_edges([(0, 1)], 3),
@@ -233,3 +190,61 @@ def test_a_node_that_leaves_has_no_ties_in_either_direction():
     assert network.follow(5, 0)
     with pytest.raises(NetworkError, match="itself"):
         network.follow(2, 2)
+
+
+@pytest.mark.parametrize("directed", [True, False])
+def test_weights_that_change_agree_with_a_table_of_pairs(directed):
+    """4,000 random changes against an obvious reference; seed 8."""
+    rng = np.random.default_rng(8)
+    network, table = DynamicNetwork(12, directed, weighted=True), {}
+
+    def keys(i, j):
+        return [(i, j)] if directed else [(i, j), (j, i)]
+
+    for _ in range(4000):
+        i, j, k = (int(v) for v in rng.choice(12, 3, replace=False))
+        weight, what = float(rng.random()), rng.integers(4)
+        if what == 0 and network.follow(i, j, weight):
+            table.update(dict.fromkeys(keys(i, j), weight))
+        elif what == 1 and network.unfollow(i, j):
+            for key in keys(i, j):
+                del table[key]
+        elif what == 2 and network.rewire(i, j, k):
+            kept = table[i, j]
+            for key in keys(i, j):
+                del table[key]
+            table.update(dict.fromkeys(keys(i, k), kept))
+        elif what == 3 and (i, j) in table:
+            network.set_weight(i, j, weight)
+            table.update(dict.fromkeys(keys(i, j), weight))
+    frozen = network.freeze()
+    found = dict(zip(map(tuple, frozen.edges().tolist()), frozen.edge_weights(), strict=True))
+    assert found == {key: w for key, w in table.items() if directed or key[0] < key[1]}
+    assert all(network.weight(*key) == w for key, w in table.items())
+    # What compiled kernels read: no weight is left outside the rows.
+    assert network.weights.sum() == pytest.approx(sum(table.values()))
+    assert DynamicNetwork.from_network(frozen).freeze() == frozen
+    for i in range(12):
+        assert network.in_neighbours(i).tolist() == sorted(a for a, b in table if b == i)
+    network.isolate(3)
+    assert network.in_neighbours(3).size == network.neighbours(3).size == 0
+
+
+def test_weights_are_refused_where_they_make_no_sense():
+    plain, heavy = DynamicNetwork(3), DynamicNetwork(3, weighted=True)
+    with pytest.raises(NetworkError, match="weighted=True"):
+        plain.follow(0, 1, 2.0)
+    with pytest.raises(NetworkError, match="weight = nan"):
+        heavy.follow(0, 1, float("nan"))
+    with pytest.raises(NetworkError, match="no weighted tie from 0 to 1"):
+        heavy.set_weight(0, 1, 2.0)
+
+
+def test_who_points_to_a_node_is_read_from_the_ties_turned_round():
+    network = erdos_renyi(50, 0.1, directed=True, rng=np.random.default_rng(9))
+    pairs = network.edges()
+    for node in range(50):
+        assert network.in_neighbours(node).tolist() == sorted(pairs[pairs[:, 1] == node][:, 0])
+    assert network.reversed().reversed() is network
+    ring = Network.from_edges(SQUARE)
+    assert ring.in_neighbours(0).tolist() == ring.neighbours(0).tolist()
