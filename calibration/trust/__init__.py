@@ -6,6 +6,13 @@ what the data can teach, `posterior_predictive` whether the fitted model looks l
 `summary_sensitivity` how much the answer hangs on single summaries.
 """
 
+from abm.calibration.trust.check import (
+    TrustReport,
+    check_method,
+    check_table,
+    predictive_check,
+    trust_report,
+)
 from abm.calibration.trust.coverage import (
     binomial_band,
     coverage,
@@ -27,13 +34,22 @@ from abm.calibration.trust.recovery import (
     recovery,
     recovery_words,
 )
+from abm.calibration.trust.table import (
+    fit_table,
+    summary_sensitivity,
+    through_kernel,
+    with_data,
+)
 from abm.calibration.trust.tarp import TarpCheck, expected_coverage, tarp
 
 __all__ = [
     "PredictiveCheck",
     "RankCheck",
     "TarpCheck",
+    "TrustReport",
     "binomial_band",
+    "check_method",
+    "check_table",
     "contraction",
     "contraction_words",
     "coverage",
@@ -41,14 +57,20 @@ __all__ = [
     "effective_size",
     "equal_weights",
     "expected_coverage",
+    "fit_table",
     "interval_coverage",
     "posterior_predictive",
+    "predictive_check",
     "rank_table",
     "rank_uniforms",
     "ranks",
     "recovery",
     "recovery_words",
     "simulation_based_calibration",
+    "summary_sensitivity",
     "tarp",
+    "through_kernel",
+    "trust_report",
     "weighted_quantile",
+    "with_data",
 ]

@@ -1,0 +1,408 @@
+"""All checks of a calibration in one report, in words: what `abm calibrate --check` prints.
+
+`check_table` checks rejection ABC on the simulations that a fit has made anyway; `check_method`
+plants truths and runs any method on each, at the full price. Both plant parameters drawn from the
+prior, so that they judge the calibration as a procedure: whether it finds what it planted, and
+whether it knows how sure it may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from abm.calibration.distances import ScaledEuclidean
+from abm.calibration.posterior import Posterior
+from abm.calibration.problem import Problem
+from abm.calibration.records import Notice
+from abm.calibration.simulations import Simulations
+from abm.calibration.trust.coverage import coverage, coverage_words
+from abm.calibration.trust.predictive import PredictiveCheck, posterior_predictive
+from abm.calibration.trust.ranks import (
+    RankCheck,
+    rank_table,
+    simulation_based_calibration,
+)
+from abm.calibration.trust.recovery import (
+    contraction,
+    contraction_words,
+    recovery,
+    recovery_words,
+)
+from abm.calibration.trust.table import fit_table, summary_sensitivity, through_kernel, with_data
+from abm.calibration.trust.tarp import TarpCheck, tarp
+from abm.errors import CalibrationError, require
+from abm.rng import chance, uniform
+
+__all__ = ["TrustReport", "check_method", "check_table", "predictive_check", "trust_report"]
+
+Floats = NDArray[np.float64]
+Method = Callable[[Simulations], Posterior]
+N_DRAWS = 99
+
+
+@dataclass(frozen=True, eq=False)
+class TrustReport:
+    """What the checks found.
+
+    Attributes
+    ----------
+    ranks, tarp, coverage, recovery, contraction
+        See the functions of these names.
+    sensitivity
+        Of the fit to the data to each target, or `None`.
+    predictive
+        Of the fit to the data, or `None`.
+    n_sets, n_failed
+        Planted data sets that entered, and those whose simulation or fit failed.
+    remarks
+        What limits the checks themselves.
+    """
+
+    ranks: Sequence[RankCheck]
+    tarp: TarpCheck
+    coverage: pl.DataFrame
+    recovery: pl.DataFrame
+    contraction: pl.DataFrame
+    n_sets: int
+    n_failed: int
+    sensitivity: pl.DataFrame | None = None
+    predictive: PredictiveCheck | None = None
+    remarks: Sequence[str] = field(default=())
+
+    @property
+    def recovers(self) -> bool:
+        """Every planted parameter is recovered."""
+        return bool(self.recovery["recovered"].all())
+
+    @property
+    def calibrated(self) -> bool:
+        """Ranks, TARP and coverage find nothing wrong with the width and place of posteriors."""
+        ranks = all(check.passes for check in self.ranks)
+        return ranks and self.tarp.passes and bool(self.coverage["holds"].all())
+
+    @property
+    def passes(self) -> bool:
+        return self.recovers and self.calibrated
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        if self.passes:
+            return "This calibration recovers what it plants, and its intervals mean what they say."
+        if not self.recovers:
+            lost = self.recovery.filter(~pl.col("recovered"))["parameter"].to_list()
+            return (
+                f"This calibration CANNOT RECOVER ITS OWN PLANTED PARAMETERS {lost}: what it says "
+                "about them is not evidence."
+            )
+        return (
+            "This calibration recovers what it plants, but its posteriors have the WRONG WIDTH OR "
+            "PLACE: do not read its intervals at their nominal level."
+        )
+
+    @property
+    def words(self) -> list[str]:
+        """Everything, a sentence each; the verdict first."""
+        said = [self.verdict, *recovery_words(self.recovery)]
+        said += [check.words for check in self.ranks]
+        said += [self.tarp.words, *coverage_words(self.coverage)]
+        said += contraction_words(self.contraction)
+        if self.sensitivity is not None:
+            said += _sensitivity_words(self.sensitivity)
+        if self.predictive is not None:
+            said += self.predictive.words
+        if self.n_failed:
+            said.append(f"{self.n_failed} planted data sets failed and are not in these numbers")
+        return [*said, *self.remarks]
+
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """Everything as tables."""
+        found = {
+            "ranks": rank_table(self.ranks),
+            "coverage": self.coverage,
+            "recovery": self.recovery,
+            "contraction": self.contraction,
+        }
+        if self.sensitivity is not None:
+            found["sensitivity"] = self.sensitivity
+        if self.predictive is not None:
+            found["predictive"] = self.predictive.table
+        return found
+
+
+def check_table(
+    problem: Problem,
+    parameters: Floats,
+    statistics: Floats,
+    *,
+    accept: float | None = None,
+    tolerance: float | None = None,
+    adjust: bool = False,
+    n_sets: int = 200,
+    n_draws: int = N_DRAWS,
+) -> TrustReport:
+    """Check rejection ABC on the simulations of its own reference table.
+
+    Parameters
+    ----------
+    problem
+        Before its distance got scales.
+    parameters, statistics
+        Draws of the prior (n, d) and what was simulated from them (n, m); rows with undefined
+        statistics are left out, and said.
+    accept, tolerance, adjust
+        As in `rejection`: check what you use. With a tolerance, a scaled Euclidean distance and no
+        adjustment, planted data go through the kernel, for which ABC is exact.
+    n_sets
+        Rows that play the data, at least 50.
+
+    Raises
+    ------
+    CalibrationError
+        Too few usable rows.
+
+    Examples
+    --------
+    >>> from abm.calibration import Independent, Targets, normal, scalar
+    >>> rng = np.random.default_rng(1)
+    >>> theta = rng.normal(size=(3000, 1))
+    >>> problem = Problem(lambda p, s, f: p, Independent({"theta": normal(0, 1)}),
+    ...                   Targets([scalar("y", 0.0)]), seed=1)
+    >>> report = check_table(problem, theta, theta + 0.5 * rng.normal(size=theta.shape),
+    ...                      tolerance=0.2)
+    >>> report.verdict
+    'This calibration recovers what it plants, and its intervals mean what they say.'
+    """
+    usable = np.isfinite(statistics).all(axis=1)
+    theta, rows = parameters[usable], statistics[usable]
+    require(
+        n_sets >= 50 and len(rows) >= max(500, 2 * n_sets),
+        CalibrationError,
+        f"n_sets = {n_sets} from {len(rows)} usable simulations, expected at least 50 data sets and"
+        f" {max(500, 2 * n_sets)} simulations",
+    )
+    share = 0.01 if accept is None and tolerance is None else accept
+    fitted = problem.with_pilot(rows)
+    exact = tolerance is not None and not adjust and isinstance(fitted.distance, ScaledEuclidean)
+    rng = chance(problem.seed, "check table")
+    truths, draws, failed = [], [], 0
+    for row in rng.choice(len(rows), n_sets, replace=False):
+        data = rows[row]
+        if exact and tolerance is not None:
+            data = through_kernel(fitted, data, tolerance, rng=rng)
+        others = np.arange(len(rows)) != row
+        try:
+            post = fit_table(
+                with_data(fitted, data),
+                theta[others],
+                rows[others],
+                accept=share,
+                tolerance=tolerance,
+                adjust=adjust,
+            )
+        except CalibrationError:
+            failed += 1
+            continue
+        if post.ess < n_draws / 4:
+            failed += 1
+            continue
+        truths.append(theta[row])
+        draws.append(post.resample(n_draws, rng=rng))
+    report = trust_report(problem, np.array(truths), np.array(draws), n_failed=failed)
+    sensitivity = summary_sensitivity(problem, theta, rows, accept=share or 0.05, adjust=adjust)
+    remarks = [_kernel_remark(exact)]
+    lost = int((~usable).sum())
+    if lost:
+        remarks.append(f"{lost} simulations with undefined statistics are not in the table")
+    return replace(report, sensitivity=sensitivity, remarks=[*report.remarks, *remarks])
+
+
+def check_method(
+    problem: Problem,
+    method: Method,
+    *,
+    n_sets: int = 100,
+    n_draws: int = N_DRAWS,
+    workers: int = 1,
+    folder: str | Path | None = None,
+) -> TrustReport:
+    """Plant truths and run a method on the data simulated from each, at the full price.
+
+    Parameters
+    ----------
+    method
+        Takes `Simulations`, returns a `Posterior`: `lambda s: smc(s, n_particles=200)`.
+    n_sets
+        Planted truths, at least 25; the cost is n_sets times that of the method.
+    folder
+        Keeps a ledger for each set, so that a killed check resumes.
+
+    Examples
+    --------
+    >>> from abm.calibration import Independent, Targets, normal, scalar
+    >>> def prior_only(simulations):  # a method that ignores the data
+    ...     draws = simulations.problem.prior.sample(200, rng=np.random.default_rng(1))
+    ...     return Posterior(("theta",), draws, np.ones(200), "prior")
+    >>> problem = Problem(lambda p, s, f: {"y": p["theta"]}, Independent({"theta": normal(0, 1)}),
+    ...                   Targets([scalar("y", 0.0)]), seed=1)
+    >>> check_method(problem, prior_only).recovers
+    False
+    """
+    require(n_sets >= 25, CalibrationError, f"n_sets = {n_sets}, expected at least 25")
+    base = None if folder is None else Path(folder)
+    if base is not None:
+        base.mkdir(parents=True, exist_ok=True)
+    planted = problem.prior.sample(n_sets, rng=chance(problem.seed, "planted truths"))
+    with Simulations(
+        problem, None if base is None else base / "planted.sqlite", workers=workers
+    ) as simulations:
+        records = simulations.run_all(problem.tasks("planted", planted))
+    truths, draws, failed = [], [], 0
+    for number, record in enumerate(records):
+        if not record.is_ok:
+            failed += 1
+            continue
+        seed = int(uniform(problem.seed, "check set", number) * 2**53)
+        again = replace(with_data(problem, record.statistics), seed=seed)
+        ledger = None if base is None else base / f"set_{number:04d}.sqlite"
+        try:
+            with Simulations(again, ledger, workers=workers) as simulations:
+                post = method(simulations)
+            rng = chance(problem.seed, "check draws", occasion=number)
+            drawn = post.resample(n_draws, rng=rng)
+        except CalibrationError:
+            failed += 1
+            continue
+        truths.append(planted[number])
+        draws.append(drawn)
+    report = trust_report(problem, np.array(truths), np.array(draws), n_failed=failed)
+    return replace(report, remarks=[*report.remarks, _kernel_remark(False)])
+
+
+def trust_report(
+    problem: Problem, truths: Floats, draws: Floats, *, n_failed: int = 0
+) -> TrustReport:
+    """The report from planted truths (n_sets, d) and posterior draws (n_sets, n_draws, d).
+
+    Examples
+    --------
+    >>> from abm.calibration import Independent, Targets, normal, scalar
+    >>> problem = Problem(lambda p, s, f: p, Independent({"theta": normal(0, 1)}),
+    ...                   Targets([scalar("y", 0.0)]), seed=1)
+    >>> rng = np.random.default_rng(2)
+    >>> theta = rng.normal(size=(200, 1))
+    >>> y = theta + np.sqrt(0.5) * rng.normal(size=theta.shape)
+    >>> draws = (y * 2 / 3)[:, None] + np.sqrt(1 / 3) * rng.normal(size=(200, 99, 1))
+    >>> trust_report(problem, theta, draws).passes
+    True
+    """
+    n = len(truths)
+    require(
+        n >= 20,
+        CalibrationError,
+        f"{n} planted data sets could be fitted and {n_failed} failed: too few to check anything. "
+        "Raise the number of simulations or the tolerance",
+    )
+    rng = chance(problem.seed, "trust report")
+    names = list(problem.names)
+    draws_of_prior = problem.prior.sample(2000, rng=rng)
+    references = problem.prior.sample(n, rng=rng)
+    bins = next((b for b in (20, 10, 5, 4) if n >= 5 * b), 4)
+    remarks = []
+    if bins < 20:
+        remarks.append(
+            f"only {n} planted sets: the rank histograms have {bins} bins and see large faults only"
+        )
+    return TrustReport(
+        simulation_based_calibration(truths, draws, names=names, n_bins=bins, rng=rng),
+        tarp(truths, draws, references, scale=draws_of_prior.std(axis=0), rng=rng),
+        coverage(truths, draws, levels=(0.5, 0.9), names=names),
+        recovery(truths, draws, names=names),
+        contraction(truths, draws, draws_of_prior.std(axis=0), names=names),
+        n,
+        n_failed,
+        remarks=remarks,
+    )
+
+
+def predictive_check(
+    simulations: Simulations, posterior: Posterior, *, n: int = 200
+) -> PredictiveCheck:
+    """Simulate afresh from posterior draws and compare with fitted and held-out data.
+
+    The sampling error of the data is added to each simulated statistic. Signed weights are clipped
+    at 0 for the choice of draws.
+
+    Examples
+    --------
+    >>> from abm.calibration import Independent, Targets, scalar, uniform
+    >>> problem = Problem(lambda p, s, f: {"y": p["x"], "z": 2 * p["x"]},
+    ...                   Independent({"x": uniform(0, 1)}),
+    ...                   Targets([scalar("y", 0.5, 0.1), scalar("z", 1.0, 0.1, held_out=True)]))
+    >>> post = Posterior(("x",), np.linspace(0.4, 0.6, 21)[:, None], np.ones(21), "given")
+    >>> predictive_check(Simulations(problem), post, n=50).table["inside"].to_list()
+    [True, True]
+    """
+    problem = simulations.problem
+    rng = chance(problem.seed, "predictive")
+    rows = posterior.clipped().resample(n, rng=rng)
+    simulations.stage("predictive", n)
+    records = simulations.run_all(problem.tasks("predictive", rows))
+    fitted, held = problem.fitted, problem.targets.held_out
+    simulated = np.array([np.concatenate([r.statistics, r.held_out]) for r in records])
+    simulated[:, : fitted.size] += _sampling_error(fitted.covariance, n, rng)
+    if held.size:
+        simulated[:, fitted.size :] += _sampling_error(held.covariance, n, rng)
+    return posterior_predictive(
+        np.concatenate([fitted.observed, held.observed]),
+        simulated,
+        names=[*fitted.labels, *held.labels],
+        held_out=held.labels,
+    )
+
+
+def _sampling_error(covariance: Floats, n: int, rng: np.random.Generator) -> Floats:
+    values, vectors = np.linalg.eigh(covariance)
+    factor = vectors * np.sqrt(np.maximum(values, 0.0))
+    result: Floats = rng.normal(size=(n, len(values))) @ factor.T
+    return result
+
+
+def _kernel_remark(exact: bool) -> str:
+    if exact:
+        return "planted data went through the kernel of the tolerance, for which ABC is exact"
+    return (
+        "planted data did not go through the kernel of the tolerance: an ABC posterior is wider "
+        "than the exact one, and these checks may call it too wide for that alone"
+    )
+
+
+def _sensitivity_words(table: pl.DataFrame) -> list[str]:
+    said = []
+    for row in table.iter_rows(named=True):
+        if row["reason"]:
+            said.append(f"without {row['left_out']}: not possible ({row['reason']})")
+        elif abs(row["shift"]) > 1:
+            said.append(
+                f"{row['parameter']} hangs on the target {row['left_out']}: without it the estimate"
+                f" moves by {row['shift']:+.1f} posterior standard deviations"
+            )
+    return list(dict.fromkeys(said)) or [
+        "no single target moves an estimate by more than one posterior standard deviation"
+    ]
+
+
+def notices_of(report: TrustReport) -> list[Notice]:
+    """The report's failures as notices, for the result of a fit."""
+    found = []
+    if not report.recovers:
+        found.append(Notice("not_recovered", report.verdict))
+    elif not report.calibrated:
+        found.append(Notice("not_calibrated", report.verdict))
+    return found
