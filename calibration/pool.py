@@ -21,7 +21,7 @@ from typing import Any
 from abm.calibration.problem import Task
 from abm.calibration.records import Record
 from abm.calibration.runner import Runner, failed
-from abm.studies.travel import pack_value
+from abm.studies.travel import loaded_files, pack_value
 
 __all__ = ["WorkerPool", "plain"]
 
@@ -67,7 +67,8 @@ class WorkerPool:
 
     def __init__(self, runner: Runner, n_workers: int) -> None:
         self.runner, self.n_workers = runner, n_workers
-        self._packed = pack_value(runner, [runner.simulator])
+        inner = getattr(runner.simulator, "func", runner.simulator)
+        self._packed = pack_value(runner, [runner.simulator, inner])
         self._workers: list[_Worker] = []
         self._seconds = 0.0
         self._alone: deque[Chunk] = deque()
@@ -166,7 +167,7 @@ class WorkerPool:
         theirs.close()
         worker = _Worker(process, ours)
         with suppress(OSError):
-            ours.send(self._packed)
+            ours.send((loaded_files(), self._packed))
         return worker
 
 

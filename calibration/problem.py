@@ -297,10 +297,13 @@ def described(simulator: Any) -> dict[str, Any]:
     name = f"{place.__module__}:{place.__qualname__}"
     try:
         file = inspect.getsourcefile(place)
+        if file and place.__module__.startswith("abm_file_"):
+            name = f"{Path(file).name}:{place.__qualname__}"
         code = sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
     except (TypeError, OSError):
         code = ""
-    return {"name": name, "code": code}
+    options = {k: str(v) for k, v in getattr(simulator, "keywords", {}).items()}
+    return {"name": name, "code": code, **({"options": options} if options else {})}
 
 
 def _check(problem: Problem) -> None:

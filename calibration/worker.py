@@ -6,12 +6,14 @@ import os
 import pickle
 import threading
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from abm.calibration.pool import plain
 from abm.calibration.problem import Task
 from abm.calibration.runner import Runner
 from abm.errors import AbmError, CalibrationError
+from abm.studies.registry import load_file
 
 __all__ = ["main"]
 
@@ -21,7 +23,10 @@ def main(handle: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     link = Connection(handle)
     try:
-        runner: Runner = pickle.loads(link.recv())
+        files, packed = link.recv()
+        for file in files:
+            load_file(Path(file))
+        runner: Runner = pickle.loads(packed)
     except (EOFError, OSError):
         return
     except Exception as error:  # unpickling runs anybody's code

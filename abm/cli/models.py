@@ -38,7 +38,8 @@ def describe(name: str) -> None:
         _show_parameter(p)
     _show_questions(cls)
     for file in studies_of(name):
-        show.console.print(f"study: {name}/{file.stem}   (abm study {name}/{file.stem})")
+        command = "calibrate" if "[calibration]" in file.read_text(encoding="utf-8") else "study"
+        show.console.print(f"study: {name}/{file.stem}   (abm {command} {name}/{file.stem})")
 
 
 def _show_parameter(p: Parameter) -> None:

@@ -21,7 +21,7 @@ from rich.text import Text
 
 from abm.studies.progress import Count
 
-__all__ = ["TerminalProgress"]
+__all__ = ["TerminalProgress", "duration"]
 
 
 class TerminalProgress:
@@ -102,7 +102,7 @@ class TerminalProgress:
         text = f"  {self._done}/{self._total} runs"
         answers = _told(self._count())
         text += f", {answers}" if answers else ""
-        return text + (f", about {_duration(left)} left" if self._done < self._total else "")
+        return text + (f", about {duration(left)} left" if self._done < self._total else "")
 
 
 class _Answers(ProgressColumn):
@@ -124,12 +124,12 @@ def _told(count: Count) -> str:
     return f"{count.asked:,} answers asked, {count.inferred:,} inferred ({saved:.0f} % saved)"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """Rounded for people.
 
     Examples
     --------
-    >>> _duration(42.3), _duration(125), _duration(7300)
+    >>> duration(42.3), duration(125), duration(7300)
     ('42 s', '2 min', '2.0 h')
     """
     if seconds < 90:

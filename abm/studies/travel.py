@@ -19,7 +19,7 @@ from abm.errors import ScenarioError
 from abm.studies.registry import load_file
 from abm.studies.run import Run
 
-__all__ = ["pack", "pack_value", "places", "unpack"]
+__all__ = ["loaded_files", "pack", "pack_value", "places", "unpack"]
 
 _CANNOT = (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError)
 _REMEDY = (
@@ -54,10 +54,11 @@ def pack_value(value: Any, things: Sequence[Any]) -> bytes:
     ScenarioError
         It holds something that cannot travel.
     """
-    names = {getattr(thing, "__module__", "__main__") for thing in things}
+    names = {getattr(thing, "__module__", None) or "__main__" for thing in things}
     found = [sys.modules.get(name) for name in sorted(names) if name != "__main__"]
+    own = [m for m in found if m is not None and not m.__name__.startswith("abm_file_")]
     try:
-        return _dumped(value, [module for module in found if module is not None])
+        return _dumped(value, own)
     except _CANNOT as error:
         raise ScenarioError(
             f"{things!r} cannot travel to a worker process: {error}. Put it into a module of its "
@@ -83,6 +84,12 @@ def places(model: type) -> list[str]:
     if model.__module__.startswith("abm_file_") and module is not None and module.__file__:
         return [module.__file__]
     return []
+
+
+def loaded_files() -> list[str]:
+    """Files of all modules that this process loaded by path; a worker loads them first."""
+    found = [m for name, m in list(sys.modules.items()) if name.startswith("abm_file_")]
+    return sorted(str(module.__file__) for module in found if module.__file__)
 
 
 def unpack(packed: bytes, files: list[str]) -> Run:

@@ -1,0 +1,176 @@
+"""Carrying a calibration out: its folder, its ledger, its result; again and again the same.
+
+OUT/<name>/
+    calibration.toml       the file, where there is one
+    simulations.sqlite     every simulation, failures included
+    posterior.parquet      the draws and their weights
+    manifest.json          problem, method, costs, outcomes, notices, versions
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from abm.calibration.methods import method_named
+from abm.calibration.posterior import Posterior
+from abm.calibration.reading import Calibration
+from abm.calibration.simulations import Progress, Simulations
+from abm.errors import CalibrationError, require
+from abm.studies.manifest import environment, to_json
+
+__all__ = ["Done", "execute"]
+
+LEDGER = "simulations.sqlite"
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished calibration.
+
+    Attributes
+    ----------
+    result
+        What the method gave.
+    folder, manifest
+        Where it lies, and the content of `manifest.json`.
+    """
+
+    result: Any
+    folder: Path
+    manifest: Mapping[str, Any]
+
+
+def execute(
+    calibration: Calibration,
+    out: str | Path = "runs",
+    *,
+    workers: int = 1,
+    fresh: bool = False,
+    report: bool = True,
+    progress: Progress | None = None,
+) -> Done:
+    """Run a calibration; what its ledger holds already is not simulated again.
+
+    Parameters
+    ----------
+    out
+        Folder that holds a folder per calibration.
+    workers
+        1 is serial; any number gives the same result to the bit.
+    fresh
+        Start anew; what was there is kept as `NAME.previous`.
+    report
+        Whether the calibration's own report runs.
+
+    Raises
+    ------
+    CalibrationError, LedgerError
+        See `Simulations`; also where the folder holds another calibration of this name.
+    """
+    folder = Path(out) / calibration.name
+    _prepare(folder, calibration, fresh)
+    method = method_named(calibration.method, calibration.options)
+    begun = time.monotonic()
+    with Simulations(
+        calibration.problem, folder / LEDGER, workers=workers, progress=progress
+    ) as simulations:
+        result = method(simulations, **calibration.options)
+        manifest = _manifest(calibration, result, simulations, time.monotonic() - begun)
+        _write(folder, result, manifest)
+        if report and calibration.report is not None:
+            calibration.report(result, calibration.problem, folder, simulations)
+    return Done(result, folder, manifest)
+
+
+def _prepare(folder: Path, calibration: Calibration, fresh: bool) -> None:
+    """Make the folder; refuse one of another definition; put an old one aside if told so."""
+    definition = to_json(_lists(_definition(calibration)))
+    file = folder / "definition.json"
+    if fresh and folder.exists():
+        _put_aside(folder)
+    if file.exists():
+        require(
+            file.read_text(encoding="utf-8") == definition,
+            CalibrationError,
+            f"{folder} holds results of another calibration with the name {calibration.name!r}; "
+            "give another --out, or --fresh to put them aside",
+            outcome="another_calibration",
+        )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    if calibration.text:
+        (folder / "calibration.toml").write_text(calibration.text, encoding="utf-8")
+    _replace(file, definition)
+
+
+def _put_aside(folder: Path) -> None:
+    old = folder.with_name(f"{folder.name}.previous")
+    number = 1
+    while old.exists():
+        number += 1
+        old = folder.with_name(f"{folder.name}.previous{number}")
+    folder.rename(old)
+
+
+def _definition(calibration: Calibration) -> dict[str, Any]:
+    return {
+        "problem": calibration.problem.describe(),
+        "method": calibration.method,
+        "options": dict(calibration.options),
+    }
+
+
+def _manifest(
+    calibration: Calibration, result: Any, simulations: Simulations, seconds: float
+) -> dict[str, Any]:
+    used = simulations.used
+    made: dict[str, Any] = {
+        "kind": "calibration",
+        **_definition(calibration),
+        "label": calibration.label,
+        "summary": result.summary().to_dicts(),
+        "notices": [vars(notice) for notice in result.notices],
+        "details": dict(result.details),
+        "simulations": used.to_dict() | {"speculative": simulations.speculative},
+        "execution": {
+            "workers": simulations.workers,
+            "seconds": seconds,
+            "simulated_hours": sum(used.seconds.values()) / 3600,
+        },
+        "made_with": environment(),
+    }
+    if isinstance(result, Posterior):
+        made |= {"ess": result.ess, "cost": result.cost, "ess_per_cost": result.ess_per_cost}
+        made |= {"draws": result.n, "covariance": result.covariance}
+    return made
+
+
+def _write(folder: Path, result: Any, manifest: Mapping[str, Any]) -> None:
+    frame = getattr(result, "frame", None)
+    if callable(frame):
+        partial = folder / "posterior.parquet.partial"
+        frame().write_parquet(partial)
+        partial.replace(folder / "posterior.parquet")
+    _replace(folder / "manifest.json", to_json(_lists(manifest)))
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _lists(value: Any) -> Any:
+    """Arrays as lists, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: _lists(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_lists(item) for item in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value

@@ -1,0 +1,58 @@
+"""The methods by name. A method is a function of `Simulations` and its own options.
+
+    method(simulations, **options) -> result
+
+A result has `summary()` (a Polars table, one row per parameter), `notices` and `details`; most are
+a `Posterior`. A new method is a new file and one line here.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+from abm.errors import CalibrationError, require
+from abm.studies.parameters import closest
+
+__all__ = ["METHODS", "method_named"]
+
+METHODS: dict[str, str] = {
+    "multifidelity": "abm.calibration.multifidelity:multifidelity",
+    "rejection": "abm.calibration.rejection:rejection",
+    "smc": "abm.calibration.smc:smc",
+}
+"""Name in a file -> where the function is."""
+
+
+def method_named(name: str, options: Mapping[str, Any]) -> Callable[..., Any]:
+    """The function of a method, its options checked against its parameters.
+
+    Examples
+    --------
+    >>> method_named("smc", {"n_particles": 10}).__name__
+    'smc'
+    >>> method_named("smc", {"n_particle": 10})
+    Traceback (most recent call last):
+    abm.errors.CalibrationError: method smc has no option 'n_particle'; did you mean 'n_particles'?
+    """
+    require(
+        name in METHODS,
+        CalibrationError,
+        f"method = {name!r}: {closest(name, METHODS)}",
+        argument="method",
+        value=name,
+    )
+    module, _, function = METHODS[name].partition(":")
+    found: Callable[..., Any] = getattr(import_module(module), function)
+    known = [p for p in inspect.signature(found).parameters if p != "simulations"]
+    for option in options:
+        require(
+            option in known,
+            CalibrationError,
+            f"method {name} has no option {option!r}; {closest(option, known)}",
+            argument=option,
+            place=("method", option),
+        )
+    return found
