@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from abm.population.conditional import draw_columns
+from abm.population.households import FittedHouseholds, fit_households
 from abm.population.microdata import draw, integerise
 from abm.population.population import Population
-from abm.population.raking import Raked, rake
+from abm.population.raking import Raked, fit_table, rake
 from abm.population.rows import Rows
 
 if TYPE_CHECKING:
     from abm.population.agents import RowAgent
 
-__all__ = ["Population", "Raked", "RowAgent", "Rows", "draw", "integerise", "rake"]
+__all__ = [
+    "FittedHouseholds",
+    "Population",
+    "Raked",
+    "RowAgent",
+    "Rows",
+    "draw",
+    "draw_columns",
+    "fit_households",
+    "fit_table",
+    "integerise",
+    "rake",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from abm.errors import PopulationError, require
 from abm.population.microdata import _weights, draw
 
-__all__ = ["Raked", "rake"]
+__all__ = ["Raked", "fit_table", "rake"]
 
 Marginal = Mapping[Any, float]
 
@@ -61,9 +61,9 @@ class Raked:
         """Kish's (sum w)**2 / sum w**2: how many equally weighted records these are worth."""
         return float(self.weights.sum() ** 2 / (self.weights**2).sum())
 
-    def draw(self, n: int, *, rng: np.random.Generator) -> pl.DataFrame:
+    def draw(self, n: int, *, rng: np.random.Generator, method: str = "systematic") -> pl.DataFrame:
         """n people with these weights, integerised; see `abm.population.draw`."""
-        return draw(self.frame, n, weights=self.weights, rng=rng)
+        return draw(self.frame, n, weights=self.weights, rng=rng, method=method)
 
     def fit_of(self, people: pl.DataFrame) -> pl.DataFrame:
         """The fit table with a column `drawn`: how people drawn from it meet the targets."""
@@ -127,6 +127,53 @@ def rake(
     return Raked(frame, fitted, fit, rounds)
 
 
+def fit_table(
+    people: pl.DataFrame,
+    marginals: Mapping[str | tuple[str, ...], Marginal],
+    *,
+    weights: str | ArrayLike | None = None,
+) -> pl.DataFrame:
+    """How people, however they were made, meet marginal targets.
+
+    Parameters
+    ----------
+    people
+        One row per person.
+    marginals
+        As for `rake`; each variable's targets are scaled to the total of the weights.
+    weights
+        A column, one per row, or `None` for 1 each.
+
+    Returns
+    -------
+    One row per target: variable, category, target, found, error (relative to the total).
+
+    Raises
+    ------
+    PopulationError
+        A column that is not there, a target that is no number >= 0, or a category of the people
+        without a target.
+
+    Examples
+    --------
+    >>> people = pl.DataFrame({"sex": ["f", "f", "m", "f"]})
+    >>> fit_table(people, {"sex": {"f": 0.5, "m": 0.5}}).rows()
+    [('sex', 'f', 2.0, 3.0, 0.25), ('sex', 'm', 2.0, 1.0, -0.25)]
+    """
+    values = _weights(people, weights)
+    total = float(values.sum())
+    parts = []
+    for name, targets in marginals.items():
+        table = _table(people, name, targets, values, empty_is_refused=False)
+        sum_of_targets = float(table.target.sum())
+        require(sum_of_targets > 0, PopulationError, f"the targets of {table.name!r} sum to 0")
+        wanted = table.target * (total / sum_of_targets)
+        found = np.bincount(table.cell, values, wanted.size)
+        parts.append(_rows(table, target=wanted, found=found, error=(found - wanted) / total))
+    require(bool(parts), PopulationError, "marginals is empty, expected at least one variable")
+    return pl.concat(parts)
+
+
 def _fit_weights(
     tables: Sequence[_Table], before: NDArray[np.float64], largest: float, max_rounds: int
 ) -> tuple[NDArray[np.float64], int]:
@@ -165,6 +212,8 @@ def _table(
     name: str | tuple[str, ...],
     targets: Marginal,
     weights: NDArray[np.float64],
+    *,
+    empty_is_refused: bool = True,
 ) -> _Table:
     columns = (name,) if isinstance(name, str) else tuple(name)
     shown = " x ".join(columns)
@@ -198,7 +247,7 @@ def _table(
     have = np.bincount(cell, weights, len(labels))
     lacking = [labels[i] for i in np.flatnonzero((have == 0) & (target > 0))]
     require(
-        not lacking,
+        not (lacking and empty_is_refused),
         PopulationError,
         f"marginal {shown!r}: no record with a positive weight is {lacking}, but its target is "
         "positive; merge categories, or add records",
@@ -244,21 +293,15 @@ def _fit(
 ) -> pl.DataFrame:
     parts = []
     for table in tables:
-        size = table.target.size
-        have = np.bincount(table.cell, fitted, size)
-        parts.append(
-            pl.DataFrame(
-                {
-                    "variable": [table.name] * size,
-                    "category": list(table.labels),
-                    "target": table.target,
-                    "before": np.bincount(table.cell, before, size),
-                    "fitted": have,
-                    "error": (have - table.target) / total,
-                }
-            )
-        )
+        first, have = (np.bincount(table.cell, w, table.target.size) for w in (before, fitted))
+        error = (have - table.target) / total
+        parts.append(_rows(table, target=table.target, before=first, fitted=have, error=error))
     return pl.concat(parts)
+
+
+def _rows(table: _Table, **values: NDArray[np.float64]) -> pl.DataFrame:
+    names = {"variable": [table.name] * len(table.labels), "category": list(table.labels)}
+    return pl.DataFrame({**names, **values})
 
 
 def _check_met(fit: pl.DataFrame, tolerance: float, rounds: int) -> None:
