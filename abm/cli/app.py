@@ -93,6 +93,13 @@ def study(
         typer.Option("--fresh", help="Start anew; earlier results are kept as NAME.previous."),
     ] = False,
     report: Annotated[bool, typer.Option(help="Print the model's table, draw its figures.")] = True,
+    tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Stop when so many tokens were asked for; instead of the file's."),
+    ] = None,
+    hours: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so many hours; instead of the file's.")
+    ] = None,
 ) -> None:
     """Execute a study: every arm, answerer and replication that is not there yet.
 
@@ -103,7 +110,33 @@ def study(
     """
     from abm.cli.study import execute
 
-    execute(file, out, workers, model, replications, fresh, report)
+    execute(file, out, workers, model, replications, fresh, report, tokens, hours)
+
+
+@app.command()
+def plan(
+    file: Annotated[Path, typer.Argument(help="The study, a TOML file.", show_default=False)],
+    replications: Annotated[
+        int, typer.Option(min=1, help="Replications of the dry run, no more than the study has.")
+    ] = 2,
+    fraction: Annotated[
+        float, typer.Option(help="Share of the duration that is run, in (0, 1].")
+    ] = 1.0,
+    tokens_per_second: Annotated[
+        float | None, typer.Option(help="Speed of the models; measured where they can be loaded.")
+    ] = None,
+    model: ModelFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Estimate what a study costs: questions, tokens, hours, disk. No result is written.
+
+    Rules stand in for the language models in a dry run; what it counts is extrapolated.
+
+    Example:  abm plan models/opinion_network/studies/exposure_arms.toml --fraction 0.2
+    """
+    from abm.cli.plan import show_plan
+
+    show_plan(file, replications, fraction, tokens_per_second, model, as_json)
 
 
 @app.command()
@@ -226,6 +259,71 @@ def models(
         list_families()
     else:
         describe(name)
+
+
+@app.command()
+def audit(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A finished run folder.", show_default=False)
+    ],
+    paraphrase: Annotated[
+        bool, typer.Option("--paraphrase", help="Ask the recorded requests in other words.")
+    ] = False,
+    permute: Annotated[
+        bool, typer.Option("--permute", help="Ask with the listed options in other orders.")
+    ] = False,
+    twin: Annotated[
+        bool, typer.Option("--twin", help="Ask the rule twin the recorded requests.")
+    ] = False,
+    halve: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PARAMETER", help="Repeat the run with this parameter halved."),
+    ] = None,
+    variants: Annotated[int, typer.Option(min=1, help="Most paraphrases or orders.")] = 5,
+    repeat: Annotated[
+        bool, typer.Option("--repeat", help="Repeat the run with each variant too: outcomes.")
+    ] = False,
+    model: ModelFile = None,
+    model_class: Annotated[
+        str | None,
+        typer.Option(help="The model, if it is not found where it was: file.py:Class."),
+    ] = None,
+) -> None:
+    """Say what share of a run was fallback, and how much the words or the model mattered.
+
+    Without options, who decided. Audits are kept beside the study, and its report shows them.
+
+    Example:  abm audit runs/exposure_arms/runs/ordinary/embedded/r000 --paraphrase --twin
+    """
+    from abm.cli.audit import audit_run
+
+    kinds = [
+        k for k, on in (("paraphrase", paraphrase), ("permute", permute), ("twin", twin)) if on
+    ]
+    audit_run(folder, kinds, halve or [], variants, repeat, model, model_class)
+
+
+@app.command()
+def odd(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL_OR_STUDY",
+            help="A model (see `abm models`, module:Class, file.py:Class) or a study file.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File; printed when none is given.")
+    ] = None,
+) -> None:
+    """Draft the ODD protocol of a model, and mark what a person must write.
+
+    Example:  abm odd opinion_network --out ODD.md
+    """
+    from abm.cli.odd import show_odd
+
+    show_odd(what, out)
 
 
 @app.command()

@@ -17,9 +17,9 @@ from abm.errors import (
     ScenarioError,
 )
 
-__all__ = ["FAILED", "REFUSED", "RunsFailed", "guarded"]
+__all__ = ["FAILED", "REFUSED", "SPENT", "BudgetReached", "RunsFailed", "guarded"]
 
-FAILED, REFUSED, STOPPED = 1, 2, 130
+FAILED, REFUSED, SPENT, STOPPED = 1, 2, 3, 130
 _INPUT = (
     ScenarioError,
     CalibrationError,
@@ -33,6 +33,10 @@ _INPUT = (
 
 class RunsFailed(AbmError):
     """Some runs failed; they have been reported already, so nothing more is printed."""
+
+
+class BudgetReached(AbmError):
+    """The study's budget is spent; that has been told already, so nothing more is printed."""
 
 
 def guarded(arguments: list[str]) -> int:
@@ -51,6 +55,8 @@ def guarded(arguments: list[str]) -> int:
         code = STOPPED
     except RunsFailed:
         return FAILED
+    except BudgetReached:
+        return SPENT
     except Exception as error:  # the last border: nobody above could say more
         return _told(error, debug)
     if code == STOPPED:

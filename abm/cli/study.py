@@ -10,11 +10,11 @@ from typing import Any
 from rich.text import Text
 
 from abm.cli import show
-from abm.cli.errors import RunsFailed
+from abm.cli.errors import BudgetReached, RunsFailed
 from abm.cli.progress import TerminalProgress
 from abm.studies.reading import StudyFolder
 from abm.studies.registry import study_file
-from abm.studies.study import Study
+from abm.studies.study import Budget, Study
 
 __all__ = ["execute", "read"]
 
@@ -35,9 +35,15 @@ def execute(
     replications: int | None,
     fresh: bool,
     report: bool,
+    tokens: int | None = None,
+    hours: float | None = None,
 ) -> None:
     """Execute a study and show how it went."""
     study = read(file, model, replications)
+    study = replace(
+        study,
+        budget=Budget(tokens or study.budget.tokens, hours or study.budget.hours),
+    )
     progress = TerminalProgress(show.console)
     try:
         done = study.run(out, workers=workers, fresh=fresh, progress=progress)
@@ -51,6 +57,8 @@ def execute(
         hook(done.folder)
     if done.manifest["runs"]["failed"]:
         raise RunsFailed(f"{done.manifest['runs']['failed']} runs failed")
+    if done.manifest["execution"]["stopped"]:
+        raise BudgetReached(done.manifest["execution"]["stopped"])
 
 
 def summary(done: StudyFolder) -> None:
@@ -65,7 +73,7 @@ def summary(done: StudyFolder) -> None:
     now += f" by {workers} workers" if workers > 1 else ""
     show.console.print(f"{', '.join(parts)} ({now})")
     if execution["stopped"]:
-        show.console.print(f"stopped: {execution['stopped']}; the same command goes on")
+        show.console.print(f"stopped: {execution['stopped']}")
     _answers(manifest)
     for label, cause in manifest["failed"].items():
         show.console.print(Text(f"  failed: {label}: {cause}", style="red"))
@@ -90,4 +98,15 @@ def _answers(manifest: Mapping[str, Any]) -> None:
         saved = show.share(total["asked"] - total["inferred"], total["asked"])
         show.console.print(
             f"now: {total['asked']:,} requests asked, {total['inferred']:,} inferred, {saved} saved"
+            + _batches(total)
         )
+
+
+def _batches(total: Mapping[str, Any]) -> str:
+    """How the inferred requests were batched, and what the prefix tree shared."""
+    if not total["batches"]:
+        return ""
+    said = f"; {total['batches']:,} batches of {total['mean_batch']:.1f} on average"
+    said += f", {total['largest_batch']:,} at most"
+    shared = total["evaluated"].get("shared")
+    return said + ("" if shared is None else f"; {shared:.0%} of their tokens were shared")

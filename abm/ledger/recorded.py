@@ -336,7 +336,7 @@ class Remembered:
         Most answers, >= 1; roughly a kilobyte each.
     """
 
-    def __init__(self, most: int = 1 << 16) -> None:
+    def __init__(self, most: int = 1 << 14) -> None:
         self.most = most
         self._answers: dict[str, Answer] = {}
 

@@ -8,16 +8,16 @@ A spec is one of
 ``"embedded"``         the embedded model (an instrument check: no evidence about people)
 ``"path.gguf"``        a language model file; the path starts at the study's folder
 ``{backend = ...}``    a table: one of the above or a backend's own options, and `coverage_floor`,
-                       `temperature`, `option_bias`
+                       `temperature`, `option_bias`, `reasoning`
+``{mixture = {...}}``  several of these, each with its share of the agents: see `abm.studies.mixing`
 a Policy               in Python only
 =====================  ==========================================================================
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -25,8 +25,10 @@ from abm.errors import AbmError, ScenarioError, require
 from abm.policies.base import Policy
 from abm.policies.coverage import DEFAULT_FLOOR
 from abm.questions import Transform
+from abm.studies.mixing import parse_shares
+from abm.studies.shelf import Shelf
 
-__all__ = ["INSTRUMENT_CHECK", "Spec", "parse_spec"]
+__all__ = ["INSTRUMENT_CHECK", "Spec", "answers_in_process", "parse_spec"]
 
 INSTRUMENT_CHECK = "instrument check: synthetic answers, no evidence about people"
 
@@ -40,7 +42,7 @@ class Spec:
     Attributes
     ----------
     kind
-        `rule`, `truth`, `backend` or `policy`.
+        `rule`, `truth`, `backend`, `policy` or `mixture`.
     backend
         What `abm.llm.load_backend` takes, for `backend`.
     policy
@@ -49,6 +51,8 @@ class Spec:
         Declared transform of the scores, or `None`.
     coverage_floor
         Least mass on the menu; `None` for the default.
+    shares, members
+        Member -> share of the agents, and member -> spec, for `mixture`.
     labelled
         What outputs must say, where it is known from a manifest; else it follows from the backend.
     """
@@ -59,6 +63,8 @@ class Spec:
     transform: Transform | None = None
     coverage_floor: float | None = None
     labelled: str | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    members: Mapping[str, Spec] = field(default_factory=dict)
 
     @property
     def is_language_model(self) -> bool:
@@ -92,6 +98,8 @@ class Spec:
         if self.policy is not None:
             kind = getattr(self.policy, "stands_for", type(self.policy).__name__)
             return {"policy": kind, "fingerprint": self.policy.fingerprint}
+        if self.members:
+            return {"mixture": {name: self._member(name) for name in self.members}}
         plain: dict[str, Any] = {}
         if self.coverage_floor is not None:
             plain["coverage_floor"] = self.coverage_floor
@@ -104,6 +112,11 @@ class Spec:
             return {**self.backend, **plain}
         return {"backend": self.backend, **plain} if plain else self.backend
 
+    def _member(self, name: str) -> dict[str, Any]:
+        plain = self.members[name].described()
+        table = plain if isinstance(plain, Mapping) else {"backend": plain}
+        return {"share": self.shares[name], **table}
+
     @property
     def floor(self) -> float:
         """The coverage floor that judges its answers."""
@@ -112,8 +125,8 @@ class Spec:
             return 0.0 if declared is None else float(declared)
         return DEFAULT_FLOOR if self.coverage_floor is None else self.coverage_floor
 
-    def build(self, twin: Policy, backends: dict[str, Any] | None = None) -> Policy:
-        """The policy. Loads the model file of a language model, once per dictionary `backends`."""
+    def build(self, twin: Policy, shelf: Shelf | None = None) -> Policy:
+        """The policy. Loads the model file of a language model, once per `shelf`."""
         if self.policy is not None:
             return self.policy
         if self.kind == "rule":
@@ -122,15 +135,18 @@ class Spec:
             from abm.llm import embedded
 
             return cast(Policy, embedded.truth())
-        return _language_model(self, {} if backends is None else backends)
+        return _language_model(self, shelf or Shelf())
 
     def with_model(self, path: Path) -> Spec:
-        """The same spec with another model file; backend options of a table are kept."""
+        """The same spec with another model file; llama.cpp's options of a table are kept."""
+        if self.members:
+            members = {name: spec.with_model(path) for name, spec in self.members.items()}
+            return replace(self, members=members)
         if not self.is_language_model:
             return self
         if isinstance(self.backend, Mapping):
             dropped = {"backend", "path"}
-            if self.backend.get("backend") == "scripted":
+            if not _in_process(self.backend):  # options of a server say nothing to a file
                 dropped = set(self.backend)
             kept = {k: v for k, v in self.backend.items() if k not in dropped}
             return replace(self, backend={"backend": str(path), **kept})
@@ -178,7 +194,38 @@ def _from_text(value: str, folder: Path) -> Spec:
     raise _unknown(value)
 
 
+def answers_in_process(spec: Spec) -> bool:
+    """Whether its language model is loaded into this process, rather than asked elsewhere."""
+    if isinstance(spec.backend, Mapping):
+        return _in_process(spec.backend) or spec.backend.get("backend") == "scripted"
+    return spec.backend is not None
+
+
+def _in_process(table: Mapping[str, Any]) -> bool:
+    named = str(table.get("backend", ""))
+    return named in ("", "llama", "embedded") or named.endswith(".gguf")
+
+
+def _from_mixture(table: dict[str, Any], folder: Path) -> Spec:
+    members = parse_shares(table.pop("mixture"))
+    require(
+        not table,
+        ScenarioError,
+        f"{sorted(table)} beside mixture: give options to its members",
+    )
+    specs = {}
+    for name, (_, rest) in members.items():
+        specs[name] = parse_spec(rest, folder)
+        require(
+            not specs[name].members, ScenarioError, f"mixture member {name!r} is a mixture itself"
+        )
+    shares = {name: share for name, (share, _) in members.items()}
+    return Spec("mixture", shares=shares, members=specs)
+
+
 def _from_table(table: dict[str, Any], folder: Path) -> Spec:
+    if "mixture" in table:
+        return _from_mixture(table, folder)
     after = {name: table.pop(name) for name in _AFTER if name in table}
     named = table.get("backend", table.get("path"))
     require(
@@ -196,7 +243,7 @@ def _from_table(table: dict[str, Any], folder: Path) -> Spec:
         files = {
             key: _file(table[key], folder)
             for key in ("backend", "path")
-            if str(table.get(key, "")).endswith(".gguf")
+            if str(table.get(key, "")).endswith(".gguf") or (key == "path" and key in table)
         }
         spec = Spec("backend", backend={**table, **files})
     floor = after.pop("coverage_floor", None)
@@ -250,12 +297,8 @@ def _unknown(value: Any) -> ScenarioError:
     )
 
 
-def _language_model(spec: Spec, backends: dict[str, Any]) -> Policy:
-    from abm.llm import load_backend
+def _language_model(spec: Spec, shelf: Shelf) -> Policy:
     from abm.policies.llm import LLMPolicy
 
     assert spec.backend is not None
-    key = json.dumps(spec.backend, sort_keys=True, default=str)
-    if key not in backends:
-        backends[key] = load_backend(spec.backend)
-    return LLMPolicy(backends[key], coverage_floor=spec.floor)
+    return LLMPolicy(shelf.backend(spec.backend), coverage_floor=spec.floor)

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from abm.errors import BackendError, ModelFileError, ScenarioError
-from abm.ledger import Ledger, Recorded, RunRecorder, export_run
+from abm.ledger import Ledger, Meter, Recorded, RunRecorder, export_run
 from abm.policies.base import Policy
 from abm.questions import Answer, Request
 from abm.studies.answerers import Spec
+from abm.studies.mixing import base_role
 from abm.studies.progress import Count
 from abm.studies.run import Run
+from abm.studies.shelf import Shelf
 
 __all__ = ["Answering", "RunAnswers", "travelling"]
 
@@ -28,6 +30,10 @@ class Answering:
         The runs that will be executed. Models that none of them needs are not loaded.
     path
         The study's ledger; no file is made where nothing is recorded.
+    meter
+        Stops the study when its budget is spent.
+    memory_gb
+        Most memory for models that are loaded at once, in 10^9 bytes; `None` for no bound.
 
     Raises
     ------
@@ -37,7 +43,16 @@ class Answering:
         The ledger is damaged or in use.
     """
 
-    def __init__(self, runs: Sequence[Run], path: Path) -> None:
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        path: Path,
+        *,
+        meter: Meter | None = None,
+        memory_gb: float | None = None,
+    ) -> None:
+        self.meter = meter or Meter()
+        self._shelf = Shelf(None if memory_gb is None else int(memory_gb * 1e9))
         self._specs: dict[str, Spec] = {}
         self._names: dict[str, str] = {}
         for run in runs:
@@ -59,7 +74,8 @@ class Answering:
         self.close()
 
     def close(self) -> None:
-        """Give the ledger back."""
+        """Give the ledger back, and the memory of the models that were loaded here."""
+        self._shelf.close()
         if self.ledger is not None:
             self.ledger.close()
 
@@ -84,14 +100,19 @@ class Answering:
 
     def totals(self) -> dict[str, Any]:
         """Per policy what this execution asked and inferred, for the study's manifest."""
+        return {name: self._total(name, policy) for name, policy in self.recorded.items()}
+
+    def _total(self, name: str, policy: Recorded) -> dict[str, Any]:
+        counts = policy.counts
+        cold = counts.tokens_in + counts.tokens_out
         return {
-            name: {
-                "spec": self._specs[name].described(),
-                "fingerprint": policy.fingerprint,
-                "model": self.infos[name],
-                **policy.counts.to_dict(),
-            }
-            for name, policy in self.recorded.items()
+            "spec": self._specs[name].described(),
+            "fingerprint": policy.fingerprint,
+            "model": self.infos[name],
+            **counts.to_dict(),
+            "saved_tokens": cold - counts.inferred_tokens_in - counts.inferred_tokens_out,
+            "mean_batch": round(counts.inferred / counts.batches, 2) if counts.batches else 0.0,
+            "evaluated": evaluated(getattr(policy.inner, "backend", None)),
         }
 
     def _enter(self, spec: Spec) -> None:
@@ -101,7 +122,7 @@ class Answering:
             self._names[identity], self._specs[name] = name, spec
 
     def _load(self) -> None:
-        backends: dict[str, Any] = {}
+        backends = self._shelf
         for name, spec in self._specs.items():
             assert self.ledger is not None
             try:
@@ -110,7 +131,7 @@ class Answering:
                 raise
             except BackendError as error:
                 raise ScenarioError(f"answerer {spec.described()!r}: {error}") from error
-            self.recorded[name] = Recorded(policy, self.ledger)
+            self.recorded[name] = Recorded(policy, self.ledger, meter=self.meter)
             self.infos[name] = dict(getattr(getattr(policy, "backend", None), "info", {}))
 
 
@@ -145,9 +166,13 @@ class RunAnswers:
             name: RunRecorder(recorded[name], run.label) for name in sorted(set(names.values()))
         }
         self.policies: dict[str, Policy] = {
-            role: self.recorders[names[role]] if role in names else spec.build(twins[role])
-            for role, spec in run.specs.items()
+            role: self._policy(role, spec, twins) for role, spec in run.specs.items()
         }
+
+    def _policy(self, role: str, spec: Spec, twins: Mapping[str, Policy]) -> Policy:
+        if role in self.names:
+            return self.recorders[self.names[role]]
+        return spec.build(twins[base_role(role)])
 
     def export(self, path: Path) -> None:
         """Write the answers that the run used to a ledger that replays alone."""
@@ -180,12 +205,34 @@ class RunAnswers:
                 "model": self.infos.get(self.names[role], {}),
                 "asked": counts.asked,
                 "distinct": counts.distinct,
+                **self._inferred(policy),
                 "tokens_in": counts.tokens_in,
                 "tokens_out": counts.tokens_out,
                 "failures": dict(counts.failures),
                 "failure_rate": sum(counts.failures.values()) / max(counts.asked, 1),
             }
         return made
+
+    @staticmethod
+    def _inferred(recorder: RunRecorder) -> dict[str, int]:
+        """What was inferred because this run asked first, and what had been asked before."""
+        inferred = recorder.inferred()
+        if inferred is None:
+            return {}
+        return {"inferred": inferred, "from_ledger": max(recorder.counts.asked - inferred, 0)}
+
+
+def evaluated(backend: Any) -> dict[str, Any]:
+    """What a backend evaluated since it was made, and how much the prefix tree shared."""
+    found = getattr(backend, "statistics", None)
+    if found is None:
+        return {}
+    statistics = found()
+    plain: dict[str, Any] = dict(statistics.as_dict())
+    for name in ("shared", "evaluated_per_node"):
+        if hasattr(statistics, name):
+            plain[name] = round(float(getattr(statistics, name)), 4)
+    return plain
 
 
 def travelling(run: Run) -> Run:

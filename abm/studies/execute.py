@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from abm.errors import LedgerError, ReplayMiss
+from abm.ledger import BudgetSpent, Meter
 from abm.ledger.lock import LockFile
 from abm.studies.answering import Answering, RunAnswers
 from abm.studies.folder import (
@@ -23,6 +24,7 @@ from abm.studies.folder import (
     make_folder,
     prepare_run,
     publish,
+    read_manifest,
     set_aside,
     write_text,
 )
@@ -58,14 +60,19 @@ def execute(
         missing = [run for run in runs if finished(folder / run.path, run) is None]
         told.study_started(study.name, len(runs), len(runs) - len(missing))
         n_workers = _n_workers(study, workers, len(missing))
-        execution = _Execution(study, environment(study.folder), n_workers)
-        with Answering(missing, folder / "ledger.sqlite") as answering:
+        meter = _meter(study.budget, [run for run in runs if run not in missing], folder)
+        execution = _Execution(study, environment(study.folder), n_workers, meter)
+        models = Answering(
+            missing, folder / "ledger.sqlite", meter=meter, memory_gb=study.memory_gb
+        )
+        with models as answering:
             # only now that models and ledger are open may anything in the folder change
             write_text(folder / "study.toml", study.to_toml())
             if missing:
                 gather(study, folder, runs, execution.to_dict({}))
             _execute_missing(execution, answering, folder, missing, told)
-        manifest = gather(study, folder, runs, execution.to_dict(answering.totals()))
+            totals = answering.totals()
+        manifest = gather(study, folder, runs, execution.to_dict(totals))
         told.study_finished(manifest)
     finally:
         lock.release()
@@ -79,15 +86,16 @@ class _Execution:
     study: Study
     made_with: dict[str, Any]
     n_workers: int
+    meter: Meter
     begun: float = field(default_factory=time.monotonic)
-    tokens: int = 0
     executed: int = 0
     stopped: str = ""
+    gathered: dict[str, int] = field(default_factory=dict)
 
     def wanted(self, missing: list[Run]) -> Iterator[Run]:
         """The missing runs, as long as the budget lasts."""
         for run in missing:
-            self.stopped = _over_budget(self.study.budget, self.tokens, self.seconds)
+            self.stopped = self.meter.over()
             if self.stopped:
                 return
             yield run
@@ -103,6 +111,8 @@ class _Execution:
             "workers": self.n_workers,
             "stopped": self.stopped,
             "seconds": round(self.seconds, 2),
+            "tokens": self.meter.spent,
+            "gathered": self.gathered,
             "answers": answers,
             "made_with": self.made_with,
         }
@@ -118,11 +128,16 @@ def _execute_missing(
             answering.forget_failures(run)
     runner = _serially if execution.n_workers == 1 else in_pool
     work = Work(answering, folder, execution.made_with, execution.n_workers)
-    for run, partial, manifest in runner(execution.wanted(missing), work):
-        publish(partial, folder / run.path)
-        execution.executed += 1
-        execution.tokens += _tokens(manifest)
-        told.run_finished(run.label, manifest)
+    try:
+        for run, partial, manifest in runner(execution.wanted(missing), work):
+            publish(partial, folder / run.path)
+            execution.executed += 1
+            told.run_finished(run.label, manifest)
+    except BudgetSpent as spent:
+        execution.stopped = str(spent)
+    if execution.executed < len(missing):
+        execution.stopped = execution.stopped or execution.meter.over()
+    execution.gathered = work.gathered
 
 
 def _n_workers(study: Study, workers: int | None, n_runs: int) -> int:
@@ -132,12 +147,12 @@ def _n_workers(study: Study, workers: int | None, n_runs: int) -> int:
     return max(1, min(wanted, n_runs))
 
 
-def _over_budget(budget: Budget, tokens: int, seconds: float) -> str:
-    if budget.tokens is not None and tokens >= budget.tokens:
-        return f"the budget of {budget.tokens} tokens is spent"
-    if budget.hours is not None and seconds >= budget.hours * 3600:
-        return f"the budget of {budget.hours:g} hours is spent"
-    return ""
+def _meter(budget: Budget, done: list[Run], folder: Path) -> Meter:
+    """The budget, and what the finished runs cost of it."""
+    spent = 0
+    if budget.tokens is not None:
+        spent = sum(_tokens(read_manifest(folder / run.path)) for run in done)
+    return Meter(budget.tokens, budget.hours, spent=spent)
 
 
 def _tokens(manifest: dict[str, Any]) -> int:
@@ -161,6 +176,8 @@ def execute_run(
     ------
     LedgerError
         What would fail every other run as well: a damaged ledger, a full disk.
+    BudgetSpent
+        The study's budget is spent; the run is left out, to be executed again from its beginning.
     """
     try:
         result = perform(run, answers.policies)
@@ -169,6 +186,9 @@ def execute_run(
         # recorded. What no run could survive goes on upwards.
         if is_fatal(error):
             raise
+        spent = _cause(error, BudgetSpent)
+        if spent is not None:
+            raise spent from error
         manifest = failed_manifest(run, error, answers.used(), made_with)
         return prepare_run(target, manifest), manifest
     manifest = run_manifest(run, result, answers.used(), made_with)
@@ -178,9 +198,13 @@ def execute_run(
 
 def is_fatal(error: BaseException) -> bool:
     """Whether an error stops the study rather than one run: it, or its cause, is the ledger's."""
+    found = _cause(error, LedgerError)
+    return found is not None and not isinstance(found, ReplayMiss)
+
+
+def _cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
+    """The error, or the first of its causes, that is of a kind."""
     seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, LedgerError) and not isinstance(seen, ReplayMiss):
-            return True
+    while seen is not None and not isinstance(seen, kind):
         seen = seen.__cause__
-    return False
+    return seen

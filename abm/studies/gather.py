@@ -152,20 +152,32 @@ def _where(labels: list[str], n: int) -> str:
 
 
 def answer_totals(manifests: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Answerer -> fingerprints, requests asked, tokens and failures, summed over its runs."""
+    """Answerer -> fingerprints, requests asked, tokens and failures, summed over its runs.
+
+    `inferred` counts requests that a run was the first to ask, in whatever execution it was made;
+    what one execution inferred is in the manifest's `execution`.
+    """
     found: dict[str, Any] = {}
     for manifest in manifests.values():
         total = found.setdefault(
             manifest["answerer"],
-            {"fingerprints": [], "asked": 0, "tokens_in": 0, "tokens_out": 0, "failures": {}},
+            {
+                "fingerprints": [],
+                "asked": 0,
+                "inferred": 0,
+                "from_ledger": 0,
+                "tokens_in": 0,
+                "tokens_out": 0,
+                "failures": {},
+            },
         )
         seen = set()
         for used in manifest["answers"].values():
             if not used["recorded"] or used["fingerprint"] in seen:
                 continue
             seen.add(used["fingerprint"])
-            for name in ("asked", "tokens_in", "tokens_out"):
-                total[name] += used[name]
+            for name in ("asked", "inferred", "from_ledger", "tokens_in", "tokens_out"):
+                total[name] += used.get(name, 0)
             for status, count in used["failures"].items():
                 total["failures"][status] = total["failures"].get(status, 0) + count
         total["fingerprints"] = sorted({*total["fingerprints"], *seen})

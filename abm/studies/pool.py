@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -49,12 +49,15 @@ class Work:
         `environment(...)` of the parent.
     n_workers
         Processes that run.
+    gathered
+        What the pool counts of its batches: `batches`, those `of_several_workers`, `most_workers`.
     """
 
     answering: Answering
     folder: Path
     made_with: dict[str, Any]
     n_workers: int
+    gathered: dict[str, int] = field(default_factory=dict)
 
 
 def in_pool(runs: Iterable[Run], work: Work) -> Iterator[Done]:
@@ -73,6 +76,11 @@ def in_pool(runs: Iterable[Run], work: Work) -> Iterator[Done]:
             yield from pool.run(iter(runs))
         finally:
             pool.stop()
+            work.gathered.update(
+                batches=service.batches,
+                of_several_workers=service.gathered,
+                most_workers=service.most_workers,
+            )
 
 
 @dataclass
@@ -107,8 +115,9 @@ class _Pool:
                 return
             ready = wait([worker.jobs for worker in busy])
             for worker in busy:
-                if worker.jobs in ready:
-                    yield self._take(worker)
+                done = self._take(worker) if worker.jobs in ready else None
+                if done is not None:
+                    yield done
 
     def stop(self) -> None:
         """End all workers; one in the middle of a run is killed."""
@@ -138,7 +147,8 @@ class _Pool:
         with suppress(OSError):  # if it died, `_take` finds the end of the connection and says so
             worker.jobs.send(job)
 
-    def _take(self, worker: _Worker) -> Done:
+    def _take(self, worker: _Worker) -> Done | None:
+        """What a worker made of its run; `None` if the budget was spent before it ended."""
         run, worker.run = worker.run, None
         assert run is not None
         try:
@@ -147,6 +157,8 @@ class _Pool:
             return self._died(worker, run)
         if kind == "fatal":
             raise value
+        if kind == "stopped":
+            return None
         partial, manifest = value
         return run, Path(partial), manifest
 

@@ -22,6 +22,7 @@ from abm.questions import Transform
 from abm.studies.answerers import Spec
 from abm.studies.folder import disk_errors
 from abm.studies.interventions import parse_planned
+from abm.studies.mixing import base_role
 from abm.studies.reading import RunFolder, load_run
 from abm.studies.registry import code_digest, resolve
 from abm.studies.run import Result, Run, perform
@@ -96,6 +97,7 @@ def run_from(stored: RunFolder, model: str | type | None = None) -> Run:
         failures=FailureHandling(failures.pop("default"), failures),
         interventions=tuple(parse_planned(plan) for plan in definition["interventions"]),
         agents=definition["agents"],
+        mixtures=definition.get("mixtures", {}),
     )
 
 
@@ -159,7 +161,7 @@ def _policies(run: Run, answers: Mapping[str, Any], ledger: Ledger | None) -> di
                 )
             found[role] = shared[name]
         else:
-            found[role] = spec.build(twins[role])
+            found[role] = spec.build(twins[base_role(role)])
     return found
 
 

@@ -19,6 +19,7 @@ from abm.policies.answering import FailureHandling
 from abm.policies.base import Policy
 from abm.studies.answerers import Spec
 from abm.studies.interventions import Planned
+from abm.studies.mixing import Placeholder, mix
 from abm.studies.seeds import Seeds
 
 __all__ = ["Result", "Run", "build_model", "perform"]
@@ -31,7 +32,9 @@ class Run:
     Attributes
     ----------
     specs
-        Role -> who answers.
+        Role -> who answers; the members of a mixed role by `role.member`.
+    mixtures
+        Role -> member -> share of the agents, for roles that several models answer.
     interventions
         Those that act in this arm.
     agents
@@ -49,6 +52,7 @@ class Run:
     failures: FailureHandling = field(default_factory=FailureHandling)
     interventions: tuple[Planned, ...] = ()
     agents: bool = False
+    mixtures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def path(self) -> Path:
@@ -80,6 +84,7 @@ class Run:
             "failures": {"default": self.failures.default, **self.failures.by_status},
             "interventions": [plan.to_dict() for plan in self.interventions],
             "agents": self.agents,
+            **_if_any("mixtures", {role: dict(m) for role, m in self.mixtures.items()}),
         }
 
     @cached_property
@@ -120,15 +125,20 @@ class Result:
     timings: dict[str, float]
 
 
+def _if_any(name: str, value: dict[str, Any]) -> dict[str, Any]:
+    return {name: value} if value else {}
+
+
 def build_model(run: Run, policies: Mapping[str, Policy]) -> Any:
     """The model of a run, before its first event.
 
     Parameters
     ----------
     policies
-        Role -> policy, for every role of the model.
+        Role (or `role.member`) -> policy, for every role of the model.
     """
-    known = {**policies, **_twins(run)}
+    places = {role: Placeholder(role) for role in run.mixtures}
+    known = {**policies, **places, **_twins(run)}
     given: dict[str, Any] = {"seeds": run.seeds, "policies": known}
     optional = {"failures": run.failures, "transforms": _transforms(run)}
     accepted = inspect.signature(run.model.__init__).parameters  # type: ignore[misc]
@@ -139,6 +149,7 @@ def build_model(run: Run, policies: Mapping[str, Policy]) -> Any:
         model.answerer.failures = run.failures
     if "transforms" not in given:
         model.transforms.update(optional["transforms"])
+    mix(model, run.mixtures)
     model.schedule_interventions([plan.to_engine() for plan in run.interventions])
     return model
 
@@ -174,7 +185,7 @@ def perform(run: Run, policies: Mapping[str, Policy]) -> Result:
     built = time.perf_counter()
     model.run_until(run.scenario.duration)
     ended = time.perf_counter()
-    timings = {"build": built - begun, "run": ended - built}
+    timings = {"build": built - begun, "run": ended - built, "waited": model.answerer.waited}
     return collect(run, model, timings)
 
 

@@ -13,6 +13,7 @@ from abm.errors import ScenarioError
 from abm.policies.answering import FailureHandling
 from abm.studies.answerers import Spec, parse_spec
 from abm.studies.interventions import Planned, parse_planned
+from abm.studies.mixing import expanded
 from abm.studies.parameters import closest
 from abm.studies.places import at_place, check_name, check_whole, error_at, expect
 from abm.studies.registry import reference, resolve
@@ -35,9 +36,11 @@ class Budget:
     Parameters
     ----------
     tokens
-        Notional tokens (what the requests cost when nothing is cached), summed over runs.
+        Notional tokens (what the requests cost when nothing is cached), summed over all finished
+        runs and the one in flight. The study stops before the next batch; with a larger budget
+        the same command goes on, and gives what it would have given at once.
     hours
-        Hours of this execution. Whether a run starts depends on it, what a run gives does not.
+        Hours of one execution. They decide when to stop, and no result.
     """
 
     tokens: int | None = None
@@ -83,6 +86,9 @@ class Study:
         Whether each run keeps a table of its agents at the end.
     budget
         Where to stop.
+    memory_gb
+        Most memory for language models that are loaded at once, in 10^9 bytes; what was used least
+        recently is unloaded for the next. `None` keeps all of them loaded.
     folder
         Where relative paths start.
 
@@ -113,6 +119,7 @@ class Study:
     interventions: Sequence[Mapping[str, Any] | Planned] = ()
     agents: bool = False
     budget: Budget = field(default_factory=Budget)
+    memory_gb: float | None = None
     folder: Path = field(default_factory=Path.cwd)
     text: str = field(default="", repr=False, compare=False)
 
@@ -126,6 +133,10 @@ class Study:
         check_whole(self.replications, ("study", "replications"), 1)
         if self.workers is not None:
             check_whole(self.workers, ("study", "workers"), 1)
+        memory = self.memory_gb
+        number = isinstance(memory, (int, float)) and not isinstance(memory, bool)
+        good = memory is None or (number and float(memory or 0) > 0)
+        expect(good, ("study", "memory_gb"), memory, "expected a number > 0, in 10^9 bytes")
         for what in self.varies:
             hint = closest(str(what), VARIES)
             expect(what in VARIES, ("study", "varies"), list(self.varies), f"{what!r}: {hint}")
@@ -152,7 +163,8 @@ class Study:
         return {name: self._roles(name, table, roles) for name, table in self.answerers.items()}
 
     def _roles(self, name: str, table: Any, roles: list[str]) -> dict[str, Spec]:
-        if not isinstance(table, Mapping) or "backend" in table:
+        one = {"backend", "path", "mixture"} - set(roles)
+        if not isinstance(table, Mapping) or one & set(table):
             with at_place("answerers", name):
                 spec = parse_spec(table, self.folder)
             return dict.fromkeys(roles, spec)
@@ -215,7 +227,12 @@ class Study:
             "varies": list(self.varies),
             "executor": self.executor,
             "agents": self.agents,
+            **({} if self.memory_gb is None else {"memory_gb": self.memory_gb}),
         }
+        limits = {n: v for n, v in vars(self.budget).items() if v is not None}
+        handling: dict[str, Any] = {"default": self.failures.default, **self.failures.by_status}
+        if self.failures.wait != FailureHandling.wait:
+            handling["wait"] = self.failures.wait
         roles = {
             name: {role: spec.described() for role, spec in table.items()}
             for name, table in self.specs.items()
@@ -225,7 +242,8 @@ class Study:
             "scenario": dict(self.scenario),
             "arms": {name: dict(changes) for name, changes in self.arms.items()},
             "answerers": roles,
-            "failures": {"default": self.failures.default, **self.failures.by_status},
+            "failures": handling,
+            **({"budget": limits} if limits else {}),
             **({"interventions": [p.to_dict() for p in self.planned]} if self.planned else {}),
         }
 
@@ -248,6 +266,7 @@ class Study:
             what = f"study {self.name!r} has no {given!r}; {closest(given, table)}"
             if given not in table:
                 raise ScenarioError(what, value=given)
+        specs, mixtures = expanded(self.specs[answerer])
         return Run(
             study=self.name,
             model=self.model_class,
@@ -256,7 +275,8 @@ class Study:
             replication=replication,
             scenario=self.scenarios[arm],
             seeds=Seeds.derived(self.seed, replication, self.varies),
-            specs=self.specs[answerer],
+            specs=specs,
+            mixtures=mixtures,
             failures=self.failures,
             interventions=tuple(p for p in self.planned if p.acts_in(arm)),
             agents=self.agents,

@@ -32,6 +32,7 @@ _STUDY = (
     "executor",
     "workers",
     "agents",
+    "memory_gb",
 )
 
 
@@ -113,6 +114,9 @@ def _answerers(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _failures(table: dict[str, Any]) -> FailureHandling:
+    wait = table.pop("wait", FailureHandling.wait)
+    number = isinstance(wait, (int, float)) and not isinstance(wait, bool) and 0 <= wait < 1e9
+    _require(number, ("failures", "wait"), wait, "expected seconds >= 0 before the first retry")
     for name, value in table.items():
         what = "expected 'abort', 'skip', 'rule NAME' or 'retry N then ...'"
         _require(isinstance(value, str), ("failures", name), value, what)
@@ -123,7 +127,7 @@ def _failures(table: dict[str, Any]) -> FailureHandling:
             FailureHandling(value)
         except AbmError as error:
             raise _error(("failures", name), f"failures.{name} = {value!r}: {error}") from error
-    return FailureHandling(default, table)
+    return FailureHandling(default, table, float(wait))
 
 
 def _interventions(raw: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from abm.errors import AbmError
-from abm.ledger import Client
+from abm.ledger import BudgetSpent, Client
 from abm.studies.answering import RunAnswers
 from abm.studies.execute import execute_run
 from abm.studies.travel import unpack
@@ -38,6 +38,8 @@ def _outcome(job: tuple[Any, ...], recorded: dict[str, Any]) -> tuple[str, Any]:
         partial, manifest = execute_run(
             run, RunAnswers(run, names, recorded, infos), Path(target), made_with
         )
+    except BudgetSpent as spent:
+        return "stopped", str(spent)
     except AbmError as error:
         return "fatal", error
     return "done", (str(partial), manifest)

@@ -166,13 +166,13 @@ def test_fresh_starts_anew_and_keeps_the_earlier_results(town, tmp_path):
     assert abm.load(tmp_path / "town.previous").frame("series").equals(old)
 
 
-def test_a_budget_stops_between_runs_and_the_next_call_goes_on(toy, town, tmp_path):
+def test_a_budget_stops_before_the_next_batch_and_a_larger_one_goes_on(toy, town, tmp_path):
     study = town(answerers={"p": toy.Parrot()}, budget=Budget(tokens=1))
     first = study.run(tmp_path)
-    assert first.manifest["runs"]["finished"] == 1
+    assert first.manifest["runs"]["finished"] == 0
     assert "budget of 1 tokens" in first.manifest["execution"]["stopped"]
     whole = town(answerers={"p": toy.Parrot()}).run(tmp_path)
-    assert whole.manifest["execution"]["executed"] == 3
+    assert whole.manifest["execution"]["executed"] == 4
     direct = town(answerers={"p": toy.Parrot()}).run(tmp_path / "direct")
     assert_frame_equal(whole.frame("series"), direct.frame("series"), check_exact=True)
 

@@ -143,6 +143,12 @@ class _ByQuestion:
         return "citizen" if request.question.id == "ban" else "writer"
 
 
+def fair(text, options):
+    """Probabilities of a scripted language model that knows nothing."""
+    del text
+    return [1 / len(options)] * len(options)
+
+
 class Parrot:
     """A language model for tests: answers from a hash of the prompt, and counts what it is asked.
 

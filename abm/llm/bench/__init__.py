@@ -12,7 +12,7 @@ from abm.llm.bench.figures import Figure, Row, Setting
 
 __all__ = ["MODULES", "Figure", "Row", "Setting", "rows"]
 
-MODULES: tuple[str, ...] = ()
+MODULES: tuple[str, ...] = ("abm.llm.bench.society",)
 
 
 def rows() -> dict[str, Row]:

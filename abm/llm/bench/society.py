@@ -1,0 +1,216 @@
+"""What a society costs around its language model: a million agents, cached answers, memory."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from abm.llm.bench.figures import Figure, Setting
+
+__all__ = ["ROWS", "cached_answers", "memory_growth", "million_agents"]
+
+_OPTIONS = ("1", "2", "3", "4", "5")
+_AGES, _SHARES = 10, 5  # 50 distinct requests
+
+
+def _question() -> Any:
+    from abm.questions import Question
+
+    return Question(
+        "view",
+        1,
+        "A town debates new parks.\n---\nYou are {age} years old. {share} of your friends want "
+        "them. How much do you agree, from 1 (not at all) to 5 (fully)?\nAnswer:",
+        _OPTIONS,
+        perceive=lambda me: {"age": me.age, "share": me.share},
+    )
+
+
+@contextmanager
+def _recorded(setting: Setting, inner: Any = None) -> Iterator[Any]:
+    """A recorded policy on the setting's model, or on `inner`, with a ledger of its own."""
+    from abm.ledger import Ledger, Recorded
+    from abm.llm.llamacpp import LlamaCpp
+    from abm.policies.llm import LLMPolicy
+
+    folder = Path(setting.folder) / "society"
+    folder.mkdir(parents=True)
+    backend = inner or LlamaCpp(setting.path, n_threads=setting.n_threads)
+    try:
+        with Ledger(folder / "ledger.sqlite") as ledger:
+            yield Recorded(LLMPolicy(backend, coverage_floor=0.0), ledger)
+    finally:
+        if inner is None:
+            backend.close()
+        shutil.rmtree(folder)
+
+
+def _flat() -> Any:
+    from abm.llm.scripted import Scripted
+
+    return Scripted(score=lambda _, options: [1 / len(options)] * len(options))
+
+
+def _town(policy: Any, n: int, *, different: bool = False) -> Any:
+    """n people with 50 distinct situations, or each with another one."""
+    import abm
+    from abm.population import Population
+
+    model = abm.Model(seed=1, policies={"model": policy})
+    if different:
+        return Population(model, age=np.arange(n), share=0.5)
+    rng = model.chance("people")
+    age, share = rng.integers(0, _AGES, n), rng.integers(0, _SHARES, n)
+    return Population(model, age=20 + 5 * age, share=share / _SHARES)
+
+
+def _ask(people: Any) -> tuple[float, int]:
+    """Seconds from columns to drawn choices, and distinct requests."""
+    begun = time.perf_counter()
+    asked = people.ask_all(_question(), fields={"age": people.age, "share": people.share})
+    return time.perf_counter() - begun, asked.n_requests
+
+
+def million_agents(setting: Setting) -> Iterable[Figure]:
+    """A million agents answer a question of five options with 50 distinct requests."""
+    n = setting.n(1_000_000, 100_000)
+    with _recorded(setting, _flat()) as policy:
+        first, _ = _ask(_town(policy, n))  # loads the compiled kernels
+    cold, cached = [], []
+    for _ in range(setting.repeats):
+        with _recorded(setting) as policy:
+            people = _town(policy, n)
+            seconds, requests = _ask(people)
+            cold.append(seconds)
+            cached.append(_ask(people)[0])
+    yield Figure(
+        name="a million agents, 50 distinct requests",
+        value=median(cold),
+        unit="s",
+        floor=2.0,
+        at_most=True,
+        alternative="none",
+        how=f"{n:,} rows from columns to drawn choices, {requests} requests inferred and stored; "
+        "median",
+        model=setting.model,
+        detail={
+            "seconds": cold,
+            "again, from the ledger": cached,
+            "first call of a process, without the model": first,
+            "saved": 1 - requests / n,
+        },
+    )
+
+
+def cached_answers(setting: Setting) -> Iterable[Figure]:
+    """What questions, ledger and engine cost per answer that needs no inference."""
+    n = setting.n(100_000, 10_000)
+    with _recorded(setting, _flat()) as policy:
+        shared = _again(policy, n, setting.repeats)
+    with _recorded(setting, _flat()) as policy:
+        different = _again(policy, n // 5, setting.repeats, different=True)
+    yield Figure(
+        name="overhead per cached answer, vectorised",
+        value=median(shared),
+        unit="us",
+        floor=30.0,
+        at_most=True,
+        alternative="none",
+        how=f"{n:,} agents with 50 distinct requests; beside it {n // 5:,} agents of whom no two "
+        "ask the same",
+        model="none",
+        detail={"us": shared, "us, all requests different": different},
+    )
+    single = _single(setting, setting.n(20_000, 2_000))
+    yield Figure(
+        name="overhead per cached answer, single decisions",
+        value=median(single),
+        unit="us",
+        floor=300.0,
+        at_most=True,
+        alternative="none",
+        how="agents that decide one after another, each in an instant of its own, clock included",
+        model="none",
+        detail={"us": single},
+    )
+
+
+def _again(policy: Any, n: int, repeats: int, *, different: bool = False) -> list[float]:
+    people = _town(policy, n, different=different)
+    _ask(people)
+    return [_ask(people)[0] / n * 1e6 for _ in range(repeats)]
+
+
+def _single(setting: Setting, n: int) -> list[float]:
+    """Microseconds per decision of agents on the clock."""
+    import abm
+
+    question, figures = _question(), []
+
+    class Citizen(abm.Agent):
+        def life(self) -> Iterator[Any]:
+            self.age = 20 + 5 * (int(self.key) % _AGES)
+            self.share = (int(self.key) % _SHARES) / _SHARES
+            yield self.wait(int(self.key) / 1000)
+            while True:
+                yield self.decide(question)
+                yield self.wait(1)
+
+    for _ in range(setting.repeats):
+        with _recorded(setting, _flat()) as policy:
+            model = abm.Model(seed=1, policies={"model": policy})
+            for key in range(100):
+                Citizen(model, key=key)
+            model.run_until(1)
+            begun = time.perf_counter()
+            model.run_until(1 + n // 100)
+            figures.append((time.perf_counter() - begun) / (n // 100 * 100) * 1e6)
+    return figures
+
+
+def memory_growth(setting: Setting) -> Iterable[Figure]:
+    """What 100,000 questions, all different, leave in memory."""
+    from abm.ledger import RunRecorder
+
+    n, block = setting.n(100_000, 20_000), 1000
+    with _recorded(setting, _flat()) as policy:
+        people = _town(RunRecorder(policy, "run"), block, different=True)
+        sizes = [_grown(people, number, block) for number in range((n + n // 4) // block)]
+    grown = sizes[-1] - sizes[n // 4 // block]
+    with _recorded(setting) as policy:
+        people = _town(policy, block, different=True)
+        own = [_grown(people, number, block // 10) for number in range(20)]
+    yield Figure(
+        name="memory growth over 100,000 questions",
+        value=grown * 100_000 / n,
+        unit="MB",
+        floor=8.0,
+        at_most=True,
+        alternative="none",
+        how=f"resident memory over {n:,} distinct questions after {n // 4:,} others, through "
+        "ledger, recorder of the run and engine",
+        model="none",
+        detail={
+            "MB by 10,000 questions": [round(size, 1) for size in sizes[::10]],
+            f"MB over 1,000 questions to {setting.model}": round(own[-1] - own[9], 2),
+        },
+    )
+
+
+def _grown(people: Any, number: int, n: int) -> float:
+    """Resident memory in MB after n questions that nobody has asked."""
+    rows = np.arange(n)
+    ages = number * n + rows
+    people.ask(_question(), rows, fields={"age": ages, "share": 0.5})
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * 4096 / 1e6
+
+
+ROWS = (million_agents, cached_answers, memory_growth)
