@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -88,6 +88,9 @@ class Question:
         Pure function from the agent's view to a mapping of field values. It sees a view, never the
         model. May return more fields than the template shows: a rule may read them, and they are
         part of the request.
+    paraphrases
+        Other wordings of the template with the same fields, for `abm audit --paraphrase`. They are
+        asked by the audit only and are no part of what the question is.
 
     Examples
     --------
@@ -106,6 +109,7 @@ class Question:
     text: TextConstraint | None = None
     draw: Draw = "fresh"
     perceive: Callable[[Any], Mapping[str, Value]] | None = field(default=None, compare=False)
+    paraphrases: tuple[Template, ...] = field(default=(), compare=False)
 
     def __init__(
         self,
@@ -117,6 +121,7 @@ class Question:
         *,
         draw: Draw = "fresh",
         perceive: Callable[[Any], Mapping[str, Value]] | None = None,
+        paraphrases: Sequence[str | Sequence[str] | Template] = (),
     ) -> None:
         made = template if isinstance(template, Template) else Template(template)
         values = {
@@ -127,6 +132,7 @@ class Question:
             "text": text,
             "draw": draw,
             "perceive": perceive,
+            "paraphrases": tuple(map(_as_template, paraphrases)),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -134,6 +140,13 @@ class Question:
 
     def _check(self) -> None:
         name = f"question {self.id!r}"
+        for other in self.paraphrases:
+            require(
+                set(other.fields) == set(self.template.fields),
+                QuestionError,
+                f"{name}: a paraphrase shows the fields {sorted(other.fields)}, expected those of "
+                f"the template, {sorted(self.template.fields)}: only the words may be others",
+            )
         require(bool(self.id), QuestionError, "a question needs an id")
         require(
             (self.options is None) != (self.text is None),
@@ -195,6 +208,7 @@ class Question:
             self.text,
             self.draw,
             self.perceive,
+            tuple(p.blocks for p in self.paraphrases),
         )
 
     def preview(self, agent: Any) -> Any:
@@ -208,10 +222,24 @@ class Question:
         return preview(self, agent)
 
 
+def _as_template(given: str | Sequence[str] | Template) -> Template:
+    return given if isinstance(given, Template) else Template(given)
+
+
 def _remake(
-    id: str, version: int, blocks: Any, options: Any, text: Any, draw: Any, perceive: Any
+    id: str,
+    version: int,
+    blocks: Any,
+    options: Any,
+    text: Any,
+    draw: Any,
+    perceive: Any,
+    paraphrases: Any = (),
 ) -> Question:
-    return Question(id, version, Template(blocks), options, text, draw=draw, perceive=perceive)
+    made = Template(blocks)
+    return Question(
+        id, version, made, options, text, draw=draw, perceive=perceive, paraphrases=paraphrases
+    )
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from abm.studies.reading import RunFolder, load_run
 from abm.studies.replaying import first_difference, run_from
 from abm.studies.run import Run
 
-__all__ = ["Fork", "RunFailed", "fork", "run_single"]
+__all__ = ["Fork", "RunFailed", "fork", "home_of", "run_single", "with_models"]
 
 
 class RunFailed(AbmError):
@@ -123,7 +123,7 @@ def fork(
         The intervention cannot act, or the fork differs from the run before it acts.
     """
     base = load_run(folder)
-    run = _with_models(run_from(base, model), base, model_file)
+    run = with_models(run_from(base, model), base, model_file)
     plan = Planned(float(at), dict(change or {}), assign, inject, label=f"fork at {at:g}")
     require(
         bool(change or assign or inject),
@@ -132,14 +132,14 @@ def fork(
     )
     plan.check(run.model, {run.arm: run.scenario}, {run.answerer: run.specs})
     forked = replace(run, interventions=(*run.interventions, plan))
-    place = Path(out) if out is not None else _home(base.folder)
+    place = Path(out) if out is not None else home_of(base.folder, "forks")
     _seed_ledger(base, place)
     name = f"{run.label.replace('/', '-')}-at-{at:g}-{forked.digest[:8]}"
     made = run_single(forked, place, name=name)
     return Fork(base, made, _equal_before(base, made, float(at)))
 
 
-def _with_models(run: Run, base: RunFolder, model_file: str | Path | None) -> Run:
+def with_models(run: Run, base: RunFolder, model_file: str | Path | None) -> Run:
     """The run with real language models where the manifest only knows fingerprints."""
     specs = dict(run.specs)
     for role, used in base.manifest["answers"].items():
@@ -157,13 +157,13 @@ def _with_models(run: Run, base: RunFolder, model_file: str | Path | None) -> Ru
     return replace(run, specs=specs)
 
 
-def _home(run_folder: Path) -> Path:
-    """`forks` of the study that a run lies in; beside the run if it lies in none."""
+def home_of(run_folder: Path, name: str) -> Path:
+    """A folder of the study that a run lies in, such as `forks`; beside the run if in none."""
     for parent in run_folder.absolute().parents[2:4]:
         with suppress(ScenarioError):
             if read_manifest(parent)["kind"] == "study":
-                return parent / "forks"
-    return run_folder.absolute().parent / f"{run_folder.absolute().name}-forks"
+                return parent / name
+    return run_folder.absolute().parent / f"{run_folder.absolute().name}-{name}"
 
 
 def _seed_ledger(base: RunFolder, folder: Path) -> None:

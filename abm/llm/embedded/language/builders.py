@@ -63,7 +63,19 @@ def _question(
     if options is None and text is None:
         options = next(iter(kind.menus.values()))
     template = blocks(kind, options, paraphrase)
-    return Question(id or name, version, template, options, text, draw=draw, perceive=perceive)
+    others = [
+        blocks(kind, options, other) for other in range(kind.n_paraphrases) if other != paraphrase
+    ]
+    return Question(
+        id or name,
+        version,
+        template,
+        options,
+        text,
+        draw=draw,
+        perceive=perceive,
+        paraphrases=others,
+    )
 
 
 def agreement(

@@ -1,0 +1,137 @@
+"""What the source of a model says about itself: what it draws, what its agents do in order."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Draw", "draws", "first_sentence", "functions", "modules", "steps"]
+
+_DRAWING = {"chance": 0, "uniform": 0, "uniforms": 1}
+"""Function -> place of the purpose among its arguments, when it is a method of model or agent."""
+_WAITING = ("wait", "wait_until", "timeout", "decide", "ask", "interrupt", "activate", "observe")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A place in the source that draws: its purpose, and the seed as it is written there."""
+
+    purpose: str
+    seed: str
+    place: str
+
+
+def modules(cls: type) -> list[Path]:
+    """The Python files that a model was read from: its package's folder, or its one file."""
+    module = sys.modules.get(cls.__module__)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        return []
+    package = getattr(module, "__package__", "")
+    path = Path(file)
+    if package and package != "abm":
+        return sorted(f for f in path.parent.rglob("*.py") if "__pycache__" not in f.parts)
+    return [path]
+
+
+def draws(cls: type) -> list[Draw]:
+    """Every call of `chance`, `uniform` or `uniforms` in the model's files, in order of purpose."""
+    found = []
+    for path in modules(cls):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found += [
+            Draw(*drawn, f"{path.name}:{node.lineno}")
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call) and (drawn := _drawn(node)) is not None
+        ]
+    return sorted(set(found), key=lambda d: (d.purpose, d.place))
+
+
+def _drawn(call: ast.Call) -> tuple[str, str] | None:
+    """(purpose, seed) of a call that draws."""
+    function = call.func
+    name = getattr(function, "attr", getattr(function, "id", ""))
+    if name not in _DRAWING or not call.args:
+        return None
+    own = isinstance(function, ast.Attribute) and ast.unparse(function.value) != "abm"
+    place = 0 if own and name != "uniforms" else 1
+    if len(call.args) <= place:
+        return None
+    purpose, seed = call.args[place], "the run's chance seed"
+    if place:
+        seed = ast.unparse(call.args[0])
+    return _words(purpose), seed
+
+
+def _words(node: ast.expr) -> str:
+    """A purpose as text; what is filled in at run time stands in braces."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "{...}" for part in node.values
+        )
+    return f"{{{ast.unparse(node)}}}"
+
+
+def steps(function: object) -> list[str]:
+    """What a `life`, `step` or constructor does with the clock, in the order it is written."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))  # type: ignore[arg-type]
+    except (OSError, TypeError, SyntaxError):
+        return []
+    return [text for node in tree.body for text in _events(node, 0)]
+
+
+def _events(node: ast.AST, depth: int) -> Iterator[str]:
+    if isinstance(node, ast.While | ast.For):
+        inside = [
+            text for child in ast.iter_child_nodes(node) for text in _within(child, depth + 1)
+        ]
+        head = "for ever" if _is_endless(node) else "in a loop"
+        yield from [f"{'  ' * depth}{head}:", *inside] if inside else []
+        return
+    for child in ast.iter_child_nodes(node):
+        yield from _within(child, depth)
+
+
+def _within(node: ast.AST, depth: int) -> Iterator[str]:
+    """The node itself if it touches the clock; else what is inside it."""
+    name = getattr(node.func, "attr", "") if isinstance(node, ast.Call) else ""
+    if name in _WAITING:
+        yield f"{'  ' * depth}{ast.unparse(node)}"
+        return
+    yield from _events(node, depth)
+
+
+def _is_endless(node: ast.AST) -> bool:
+    return isinstance(node, ast.While) and isinstance(node.test, ast.Constant)
+
+
+def functions(cls: type) -> list[tuple[str, str, str]]:
+    """Documented public functions of the model's files: (file, name, first sentence)."""
+    found = []
+    for path in modules(cls):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found += [
+            (path.name, node.name, first_sentence(ast.get_docstring(node)))
+            for node in tree.body
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+        ]
+    return [item for item in found if item[2]]
+
+
+def first_sentence(text: str | None) -> str:
+    """The first paragraph of a docstring on one line; empty without one.
+
+    Examples
+    --------
+    >>> first_sentence("Citizens read.\\n\\n    More.")
+    'Citizens read.'
+    """
+    return " ".join((text or "").strip().split("\n\n")[0].split())
