@@ -143,9 +143,10 @@ def _margins(given: list[str]) -> dict[str, float]:
 
 
 def _print_comparison(console: Console, made: Comparison, material: Material) -> None:
+    from rich.box import SIMPLE
     from rich.text import Text
 
-    from abm.analysis.report.sections import comparison_table
+    from abm.analysis.report.sections import terminal_tables
     from abm.analysis.tables import to_rich
 
     console.print(f"{made.second} minus {made.first}", style="bold", markup=False)
@@ -154,12 +155,15 @@ def _print_comparison(console: Console, made: Comparison, material: Material) ->
             console.print(Text(f"  {what}: {first} -> {second}"))
         if len(made.differs) > 12:
             console.print(f"  and {len(made.differs) - 12} more differences")
-    console.print(to_rich(comparison_table(made, material)))
+    for title, table in terminal_tables(made, material):
+        printed = to_rich(table, title=title)
+        printed.box, printed.title_style = SIMPLE, "bold"
+        console.print(printed)
     row = made.table.row(0, named=True)
     pairs = "paired by seeds" if made.paired else "independent runs (Welch)"
     console.print(
         f"Intervals: {100 * row['level']:g} %, {pairs}. Varied: {row['varied']}. Held fixed: "
-        f"{row['fixed']}. p is corrected for {made.table.height} comparisons.",
+        f"{row['fixed']}. p is corrected for {made.table.height} comparisons.{_achieved(made)}",
         markup=False,
     )
     for note in made.notes:
@@ -167,6 +171,14 @@ def _print_comparison(console: Console, made: Comparison, material: Material) ->
     for reason in made.table["reason"].unique(maintain_order=True):
         if reason:
             console.print(f"{reason}.", markup=False)
+
+
+def _achieved(made: Comparison) -> str:
+    """What common random numbers achieved."""
+    known = [v for v in made.table["correlation"].to_list() if v is not None and v == v]
+    if not known:
+        return ""
+    return f" Correlation achieved by pairing: {min(known):.2f} to {max(known):.2f}."
 
 
 def _print_warnings(console: Console, warnings: list[str]) -> None:

@@ -162,7 +162,7 @@ def _shares(material: Material, level: float) -> list[Drawing]:
                 else o.removeprefix(f"{name}.").replace("_", " ")
                 for o in outcomes
             },
-            xlabel=f"share of {material.written(name)} (%)" if name else "share (%)",
+            xlabel=f"share, {name} (%)" if name else "share (%)",
         )
         caption = f"Means over {material.replications} replications."
         made.append(Drawing(f"shares_{name}" if name else "shares", figure, table, caption))

@@ -51,7 +51,7 @@ tbody tr:nth-child(even) { background: #f7f7f7; }
 td { overflow-wrap: anywhere; }
 td.right { white-space: nowrap; }
 figure { margin: 1rem 0 1.6rem; }
-figure img { max-width: 100%; height: auto; }
+figure img { width: 100%; max-width: 54rem; height: auto; }
 figcaption { font-size: .84rem; color: #333; }
 pre { background: #f5f5f5; border: 1px solid #ddd; padding: .6rem .8rem; font-size: .78rem;
   white-space: pre-wrap; overflow-wrap: anywhere; }

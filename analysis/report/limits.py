@@ -143,9 +143,10 @@ def _diversity(material: Material) -> list[str]:
             "agents that are all alike. Add a diversity outcome (effective channels, entropy, "
             "share of between-person variance kept)."
         ]
-    if diversity and not fidelity and material.language_models and material.parts.diversity:
+    declared = [n for n in names if n in material.parts.diversity]
+    if declared and not fidelity and material.language_models:
         return [
-            f"Diversity ({', '.join(diversity)}) without fidelity to data: agents may differ from "
+            f"Diversity ({', '.join(declared)}) without fidelity to data: agents may differ from "
             "each other and from people alike."
         ]
     return []

@@ -30,6 +30,7 @@ __all__ = [
     "main_results",
     "question",
     "repeat",
+    "terminal_tables",
 ]
 
 PER_TABLE = 4
@@ -335,6 +336,22 @@ def comparison_table(comparison: Comparison, material: Material) -> pl.DataFrame
         shown = shown.rename({"pairs": "replications"})
         keep = ["replications" if name == "pairs" else name for name in keep]
     return shown.with_columns(means).select(*heads, "first", "second", *keep)
+
+
+def terminal_tables(comparison: Comparison, material: Material) -> list[tuple[str, pl.DataFrame]]:
+    """A comparison in narrow tables, one per cell, each with its title."""
+    wide = comparison_table(comparison, material)
+    cells = list(comparison.cells)
+    narrow = {n: n.split(" [")[0] + " [interval]" for n in wide.columns if " [" in n}
+    kept = ["outcome", "first", "second", *narrow, "p", "equivalence"]
+    parts = wide.partition_by(cells, as_dict=True, maintain_order=True) if cells else {(): wide}
+    made = []
+    for key, part in parts.items():
+        shown = part.select(name for name in kept if name in part.columns).rename(narrow)
+        if "equivalence" in shown.columns:
+            shown = shown.with_columns(pl.col("equivalence").str.split(" (").list.first())
+        made.append((", ".join(map(str, key)), shown))
+    return made
 
 
 def _margin(row: Mapping[str, Any]) -> dict[str, str]:

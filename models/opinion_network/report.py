@@ -99,7 +99,6 @@ def parts(study: Any) -> Parts:
         control="none",
         names=NAMES
         | {f"{g}.{m}": f"{words.get(m, m)}, {of[g]}" for g in of for m in (*measures, CHANGES[3])},
-        diversity=[f"{group}.variance" for group in groups],
         notes=(
             "Language-model citizens are reported as 'asked', apart from those who follow a "
             "numeric rule.",
