@@ -211,11 +211,11 @@ def default_drift(
     products = np.zeros((size, x.shape[1]))
     np.add.at(squares, unit, x[:, :, None] * x[:, None, :])
     np.add.at(products, unit, x * y[:, None])
-    value = _solved(squares.sum(axis=0), products.sum(axis=0))
+    value = _solved(squares.sum(axis=0)[None], products.sum(axis=0)[None])[0]
     drawn = np.full((n_resamples, x.shape[1]), np.nan)
-    for i in range(n_resamples if size > 1 else 0):
-        weight = np.bincount(rng.integers(0, size, size), minlength=size).astype(np.float64)
-        drawn[i] = _solved(np.tensordot(weight, squares, 1), weight @ products)
+    if size > 1:
+        weights = rng.multinomial(size, np.full(size, 1 / size), n_resamples).astype(np.float64)
+        drawn = _solved(np.tensordot(weights, squares, 1), weights @ products)
     tails = [(1 - level) / 2, (1 + level) / 2]
     made = [_percentile(v, d, tails, level, size) for v, d in zip(value, drawn.T, strict=True)]
     nothing = Estimate(NAN, NAN, NAN, level, size, "", "no opinions of others given")
@@ -232,9 +232,11 @@ def _percentile(value: float, drawn: Array, tails: list[float], level: float, n:
 
 
 def _solved(squares: Array, products: Array) -> Array:
-    if np.linalg.cond(squares) > 1e12:
-        return np.full(products.shape, np.nan)
-    return np.linalg.solve(squares, products)
+    """Solutions of a stack of normal equations, shape (n, k); nan where one is singular."""
+    good = np.linalg.cond(squares) < 1e12
+    found = np.full(products.shape, np.nan)
+    found[good] = np.linalg.solve(squares[good], products[good][..., None])[..., 0]
+    return found
 
 
 def _aligned(before: ArrayLike, after: ArrayLike, groups: ArrayLike) -> tuple[Array, Array, Array]:

@@ -84,6 +84,6 @@ def dip_test(opinions: ArrayLike) -> Dip:
         ) from error
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sample size exceeds the maximum limit")
-        dip, p_value = diptest.diptest(x)
+        dip, p_value = diptest.diptest(x, allow_zero=False)
     reason = "asymptotic p-value" if x.size > 72_000 else ""
     return Dip(float(dip), float(p_value), x.size, reason)

@@ -313,7 +313,7 @@ def _exponents(n: Array, logs: Array, xmin: Array, discrete: bool) -> Array:
         return np.minimum(1 + 1 / np.maximum(mean, 1e-12), _STEEPEST)
     mean = logs / n
     low, high = np.full(n.shape, 1 + 1e-9), np.full(n.shape, _STEEPEST)
-    for _ in range(60):
+    for _ in range(46):
         one, two = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         better = _loss(one, mean, xmin) < _loss(two, mean, xmin)
         low, high = np.where(better, low, one), np.where(better, two, high)
