@@ -29,18 +29,25 @@ BIAS = {3: np.array([0.6, -0.1, -0.5]), 4: np.array([0.4, 0.2, -0.1, -0.5])}
 WEIGHTS = np.array([[0.6, 0.3, 0.1], [0.1, 0.2, 0.7]])
 
 
-def survey(seed, *, n_questions=24, people=3000, slope=0.55, spread=0.0, weights=WEIGHTS):
+def survey(seed, **settings):
+    return planted(seed, **settings)[0]
+
+
+def planted(seed, *, n_questions=24, people=3000, slope=0.55, spread=0.0, weights=WEIGHTS):
+    """Data, and the slope of each question."""
     rng = np.random.default_rng(seed)
-    questions = []
+    questions, slopes = [], []
     for i in range(n_questions):
         k = 3 + i % 2
         scores = np.log(rng.dirichlet(np.ones(k), size=weights.shape[1]))
         own = slope * np.exp(spread * rng.normal())
+        slopes.append(own)
         shares = weights @ np.exp(log_probabilities(scores, own, BIAS[k]))
         counts = np.array([rng.multinomial(people, share) for share in shares])
         questions.append(SurveyQuestion(f"q{i}", scores, counts, ordered=True))
     personas = tuple(f"p{m}" for m in range(weights.shape[1]))
-    return ChoiceData(tuple(questions), personas, tuple(f"g{g}" for g in range(len(weights))))
+    groups = tuple(f"g{g}" for g in range(len(weights)))
+    return ChoiceData(tuple(questions), personas, groups), np.array(slopes)
 
 
 def test_planted_temperature_bias_and_weights_come_back():
@@ -134,13 +141,16 @@ def test_calibration_predicts_held_out_questions_and_groups():
 
 @pytest.mark.slow
 def test_hierarchical_fit_finds_the_spread_of_slopes_and_predicts_new_questions_better():
-    """200 questions, slopes with log sd 0.5; the standard error of the sd is about 0.03."""
-    data = survey(6, n_questions=200, spread=0.5, people=1500, weights=np.array([[1.0]]))
-    held = [f"q{i}" for i in range(140, 200)]
-    training, out = data.split(questions=held)
+    """60 training questions, slopes with log sd 0.5: compared with the slopes that were drawn."""
+    one = np.array([[1.0]])
+    data, slopes = planted(6, n_questions=80, spread=0.5, people=1000, weights=one)
+    training, out = data.split(questions=[f"q{i}" for i in range(60, 80)])
     flat, deep = fit_choice(training), fit_choice(training, hierarchical=True)
-    assert deep.spread[0] == pytest.approx(0.5, abs=0.12)
-    assert deep.vector[0] == pytest.approx(np.log(0.55), abs=0.18)
+    drawn = np.log(slopes[:60])
+    assert deep.spread[0] == pytest.approx(drawn.std(), abs=0.06)
+    assert deep.vector[0] == pytest.approx(drawn.mean(), abs=0.06)
+    found = np.array([deep.effects[f"q{i}"][0] for i in range(60)])
+    assert np.corrcoef(found, drawn)[0, 1] > 0.95
     assert np.all(deep.spread[1:] < 0.1)  # the biases do not differ between questions
     losses = {}
     for name, fit in (("flat", flat), ("deep", deep)):
