@@ -42,7 +42,7 @@ def _told(made: Plan) -> None:
         hours = "unknown" if policy.hours is None else _hours(policy.hours)
         values = {
             "requests asked": f"{policy.asked:,}",
-            "distinct, at most": f"{policy.distinct:,} ({policy.choices:,} choices, "
+            "distinct among them": f"{policy.distinct:,} ({policy.choices:,} choices, "
             f"{policy.texts:,} texts)",
             "tokens if nothing were cached": f"{policy.tokens:,}",
             "tokens of distinct requests": f"{policy.distinct_tokens:,}",

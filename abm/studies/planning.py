@@ -5,8 +5,8 @@ that is thrown away: the same code raises, groups, records and stores. It takes 
 or a fraction of the duration, and what it counts is extrapolated:
 
 - requests asked, texts and disk grow in proportion;
-- distinct choice requests grow by what the last replication of the dry run added, so that what
-  replications share is counted once. The true growth falls, so this is an upper bound.
+- distinct choice requests grow by what the replications of the dry run do not share (as the number
+  of species does with the number of sampled plots), and in proportion to the duration.
 
 The twin leads the society elsewhere than a language model would, so all of it is an estimate.
 """
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -47,7 +48,7 @@ class PolicyPlan:
     model
         As the study writes it.
     asked, distinct
-        Requests of all runs, and those that have to be inferred at most.
+        Requests of all runs, and those among them that have to be inferred.
     choices, texts
         The distinct requests by kind.
     tokens
@@ -339,18 +340,54 @@ def _entries(done: StudyFolder, model: _Model) -> dict[str, Entry]:
 
 
 def _grown(study: Study, done: StudyFolder, model: _Model, fraction: float) -> int:
-    """Distinct choice requests of all replications, from what each of the dry ones added."""
-    known: set[str] = set()
-    sizes = [0]
+    """Distinct choice requests of all replications, from those that the dry ones share."""
+    seen: Counter[str] = Counter()
     runs = done.runs()
-    for number in sorted({run.manifest["replication"] for run in runs}):
+    numbers = sorted({run.manifest["replication"] for run in runs})
+    for number in numbers:
+        keys: set[str] = set()
         for run in runs:
             path = run.folder / "ledger.sqlite"
             if run.manifest["replication"] == number and path.exists():
-                known |= _choice_keys(path, model)
-        sizes.append(len(known))
-    last = sizes[-1] - sizes[-2]
-    return round((sizes[-1] + (study.replications - len(sizes) + 1) * last) / fraction)
+                keys |= _choice_keys(path, model)
+        seen.update(keys)
+    counts = Counter(seen.values())
+    found = extrapolated(len(seen), counts[1], counts[2], len(numbers), study.replications)
+    return round(found / fraction)
+
+
+def extrapolated(found: int, once: int, twice: int, n: int, total: int) -> float:
+    """Expected number of different things in `total` samples, from those in n of them.
+
+    Parameters
+    ----------
+    found
+        Different things in n samples.
+    once, twice
+        How many of them were in exactly one, and in exactly two samples.
+    n, total
+        Samples taken, and samples to come to; n <= total. From one sample nothing can be said
+        about what samples share, and the number grows in proportion.
+
+    References
+    ----------
+    Colwell et al. (2012), Journal of Plant Ecology 5: extrapolation of incidence data, with the
+    estimator Chao2 of what was never seen.
+
+    Examples
+    --------
+    >>> extrapolated(10, 0, 10, 2, 8), extrapolated(10, 10, 0, 1, 8)
+    (10.0, 80.0)
+    """
+    if n == 1:
+        return float(found * total)
+    if once == 0:
+        return float(found)
+    pairs = once**2 / (2 * twice) if twice else once * (once - 1) / 2
+    unseen = (n - 1) / n * pairs
+    if unseen == 0:
+        return float(found + once / n * (total - n))
+    return found + unseen * (1 - (1 - once / (n * unseen + once)) ** (total - n))
 
 
 def _choice_keys(path: Path, model: _Model) -> set[str]:
