@@ -64,8 +64,10 @@ def compare(
     )
     console = Console(highlight=False)
     _print_comparison(console, made, one)
-    warnings = dict.fromkeys([*missing_evidence(one), *missing_evidence(other)])
-    _print_warnings(console, [*warnings])
+    twin = {*one.answerers, *other.answerers} & {one.parts.twin}
+    found = dict.fromkeys([*missing_evidence(one), *missing_evidence(other)])
+    warnings = [text for text in found if not (twin and "without the rule twin" in text)]
+    _print_warnings(console, warnings)
     if out is not None:
         _write_table(made, one, out)
         console.print(f"table: {out}", markup=False)
@@ -158,6 +160,9 @@ def _print_comparison(console: Console, made: Comparison, material: Material) ->
     for title, table in terminal_tables(made, material):
         printed = to_rich(table, title=title)
         printed.box, printed.title_style = SIMPLE, "bold"
+        printed.pad_edge, printed.padding = False, (0, 1, 0, 0)
+        for column in printed.columns[1:]:
+            column.no_wrap = True
         console.print(printed)
     row = made.table.row(0, named=True)
     pairs = "paired by seeds" if made.paired else "independent runs (Welch)"

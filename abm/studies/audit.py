@@ -32,9 +32,10 @@ from abm.questions import Answer, Question, Request, distribution
 from abm.studies.answering import Answering
 from abm.studies.folder import make_folder, write_text
 from abm.studies.manifest import to_json
+from abm.studies.mixing import base_role
 from abm.studies.parameters import closest
 from abm.studies.reading import RunFolder, load_run
-from abm.studies.replaying import _policies, run_from
+from abm.studies.replaying import recorded_policies, run_from, same_bits
 from abm.studies.run import Run, build_model, collect
 from abm.studies.single import home_of, with_models
 
@@ -159,7 +160,8 @@ def audit_twin(folder: str | Path, *, model: str | type | None = None) -> Audit:
     base = load_run(folder)
     run = run_from(base, model)
     heard = _heard(base, run)
-    twins: Mapping[str, Policy] = getattr(run.model, "roles", {})
+    roles: Mapping[str, Policy] = getattr(run.model, "roles", {})
+    twins = {name: roles[base_role(name)] for name in run.specs}
     same = [Variant("rule twin", lambda request: request)]
     rows, notes = _compared(heard, list(run.specs), twins, same)
     labels = tuple(run.labels)
@@ -179,7 +181,8 @@ def audit_granularity(
     Raises
     ------
     ScenarioError
-        The scenario has no such number, or the changed value is out of its range.
+        The scenario has no such number, the changed value is out of its range, or the code of today
+        does not give the run again.
     """
     base, run = _loaded(folder, model, model_file)
     value = run.scenario.to_dict().get(parameter)
@@ -189,6 +192,7 @@ def audit_granularity(
         ScenarioError,
         f"{parameter!r} is no number of the scenario; {closest(parameter, known)}",
     )
+    _heard(base, run)
     changed = type(value)(value * factor)
     other = replace(run, scenario=run.scenario.replaced(**{parameter: changed}))
     with Answering([other], _ledger(base)) as answering:
@@ -235,10 +239,23 @@ def _heard(base: RunFolder, run: Run) -> Heard:
         built = build_model(stored, policies)
         log = built.decisions = _Listening()
         built.run_until(stored.scenario.duration)
+        _same_run(base, collect(stored, built, {}).outcomes)
         answers: dict[str, Policy] = {
             role: _Known(_asked(policies[role], role, log.counts)) for role in policies
         }
     return Heard(answers, dict(log.counts))
+
+
+def _same_run(base: RunFolder, now: Mapping[str, float]) -> None:
+    """Refuse to audit a run that the code of today does not give again."""
+    for name, before in base.outcomes().items():
+        require(
+            same_bits(before, now.get(name)),
+            ScenarioError,
+            f"{base.folder} cannot be audited: replayed with the code that is here now, {name} is "
+            f"{now.get(name)!r} and was {before!r}. Run the study again, or audit it with the "
+            "versions in its manifest",
+        )
 
 
 @contextmanager
@@ -246,10 +263,10 @@ def _replayed(base: RunFolder, run: Run) -> Iterator[dict[str, Policy]]:
     """The policies of a run as its own ledger holds them."""
     answers = base.manifest["answers"]
     if not any(used["recorded"] for used in answers.values()):
-        yield _policies(run, answers, None)
+        yield recorded_policies(run, answers, None)
         return
     with Ledger(base.folder / "ledger.sqlite", read_only=True) as ledger:
-        yield _policies(run, answers, ledger)
+        yield recorded_policies(run, answers, ledger)
 
 
 class _Known:

@@ -28,7 +28,7 @@ from abm.studies.registry import code_digest, resolve
 from abm.studies.run import Result, Run, perform
 from abm.studies.seeds import Seeds
 
-__all__ = ["ReplayDiffers", "first_difference", "replay", "run_from"]
+__all__ = ["ReplayDiffers", "first_difference", "recorded_policies", "replay", "run_from"]
 
 
 class ReplayDiffers(AbmError):
@@ -65,9 +65,9 @@ def replay(folder: str | Path, *, model: str | type | None = None) -> Result:
     answers: Mapping[str, Any] = stored.manifest["answers"]
     if any(used["recorded"] for used in answers.values()):
         with disk_errors(path), Ledger(path, read_only=True) as ledger:
-            result = perform(run, _policies(run, answers, ledger))
+            result = perform(run, recorded_policies(run, answers, ledger))
     else:
-        result = perform(run, _policies(run, answers, None))
+        result = perform(run, recorded_policies(run, answers, None))
     _compare(stored, run, result)
     return result
 
@@ -144,7 +144,10 @@ def _spec(used: Mapping[str, Any]) -> Spec:
     return Spec(kind, transform=transform, labelled=used["label"])
 
 
-def _policies(run: Run, answers: Mapping[str, Any], ledger: Ledger | None) -> dict[str, Policy]:
+def recorded_policies(
+    run: Run, answers: Mapping[str, Any], ledger: Ledger | None
+) -> dict[str, Policy]:
+    """Role -> policy of a finished run: recorded answers from its ledger, rules as code."""
     shared: dict[str, Policy] = {}
     found: dict[str, Policy] = {}
     twins: Mapping[str, Policy] = getattr(run.model, "roles", {})

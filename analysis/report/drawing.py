@@ -240,7 +240,7 @@ def _trajectories(material: Material, level: float) -> list[Drawing]:
             )
             caption = (
                 f"Means over {material.replications} replications with {100 * level:g} % intervals"
-                + (f"; {material.written(group)}." if group else ".")
+                + (f"; group {group}." if group else ".")
             )
             name = "_".join(filter(None, ["trajectories", group]))
             made.append(Drawing(_numbered(name, number), figure, table, caption))

@@ -13,7 +13,7 @@ import polars as pl
 from abm.analysis.numbers import percent_text
 from abm.analysis.report import results
 from abm.analysis.report.material import Material
-from abm.errors import AnalysisError
+from abm.errors import AbmError, AnalysisError
 
 __all__ = ["audits_of", "missing_evidence"]
 
@@ -38,6 +38,7 @@ def missing_evidence(material: Material) -> list[str]:
     """
     checks = (
         _synthetic,
+        _absent_model,
         _unfinished,
         _replications,
         _twin,
@@ -75,6 +76,17 @@ def _synthetic(material: Material) -> list[str]:
         "(--model FILE.gguf)."
         for label in material.labels
     ]
+
+
+def _absent_model(material: Material) -> list[str]:
+    try:
+        _ = material.model_class
+    except AbmError as error:
+        return [
+            f"The model's class is not found here, so its own question, names and figures are "
+            f"missing: {error}."
+        ]
+    return []
 
 
 def _unfinished(material: Material) -> list[str]:

@@ -343,13 +343,16 @@ def terminal_tables(comparison: Comparison, material: Material) -> list[tuple[st
     wide = comparison_table(comparison, material)
     cells = list(comparison.cells)
     narrow = {n: n.split(" [")[0] + " [interval]" for n in wide.columns if " [" in n}
-    kept = ["outcome", "first", "second", *narrow, "p", "equivalence"]
+    kept = ["outcome", "first", "second", *narrow, "p", "equivalent"]
     parts = wide.partition_by(cells, as_dict=True, maintain_order=True) if cells else {(): wide}
     made = []
     for key, part in parts.items():
+        if "equivalence" in part.columns:
+            yes = pl.when(pl.col("equivalence").str.starts_with("shown"))
+            part = part.with_columns(
+                yes.then(pl.lit("yes")).otherwise(pl.lit("no")).alias("equivalent")
+            )
         shown = part.select(name for name in kept if name in part.columns).rename(narrow)
-        if "equivalence" in shown.columns:
-            shown = shown.with_columns(pl.col("equivalence").str.split(" (").list.first())
         made.append((", ".join(map(str, key)), shown))
     return made
 

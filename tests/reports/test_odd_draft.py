@@ -1,0 +1,75 @@
+"""The draft of the ODD: everything that the code knows, and marks for what it does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from abm.cli.app import app
+from abm.errors import ScenarioError
+from abm.studies.odd import TO_WRITE, draft_odd
+from abm.studies.registry import resolve
+
+VILLAGE = f"{Path(__file__).parent / 'village.py'}:VillageModel"
+
+
+@pytest.mark.parametrize("model", ["opinion_network", VILLAGE])
+def test_the_draft_has_every_parameter_question_and_prompt(model):
+    text, cls = draft_odd(model), resolve(model)
+    assert [p.name for p in cls.Scenario.parameters() if f"`{p.name}`" not in text] == []
+    for question in cls.questions:
+        assert f"### {question.id}, version {question.version}" in text
+        assert all(block.strip() in text for block in question.template.blocks)
+        assert f"decide:{question.id}" in text
+
+
+def test_the_seven_headings_and_the_section_on_decisions_are_there():
+    text = draft_odd(VILLAGE)
+    assert [f"## {n}." in text for n in range(1, 9)] == [True] * 8
+
+
+def test_what_a_users_own_model_draws_and_does_is_read_from_its_file():
+    text = draft_odd(VILLAGE)
+    assert "| incomes | seeds.population | village.py:" in text
+    assert "for ever:\n  self.wait(1.0)\n  self.decide(VOTE)" in text
+    assert "**Villager** (12 at the start). Somebody who votes every day." in text
+    assert "`vote.yes`" in text
+    assert "what the agent knows: What a villager knows" in text
+
+
+def test_the_columns_and_the_network_of_a_population_are_described():
+    text = draft_odd("opinion_network")
+    assert "| `opinion` | float64 |" in text
+    assert "**Network**" in text
+
+
+def test_what_only_a_person_can_say_is_marked():
+    text = draft_odd(VILLAGE)
+    assert text.count(TO_WRITE) > 10
+    assert f"| `tax` | 0.2 | — | 0 <= tax <= 0.5 | share of income | {TO_WRITE} |" in text
+
+
+def test_a_model_that_cannot_be_built_is_still_drafted(tmp_path):
+    file = tmp_path / "needy.py"
+    file.write_text(
+        "import abm\nfrom abm import Scenario, parameter\n\n\n"
+        "class Needs(Scenario):\n    duration: float = parameter(1.0, gt=0)\n"
+        "    size: int = parameter(ge=1, doc='must be given')\n\n\n"
+        "class Needy(abm.Model):\n    Scenario = Needs\n"
+        "    def __init__(self, scenario, *, seeds, policies=None):\n"
+        "        super().__init__(seed=seeds.chance)\n"
+    )
+    text = draft_odd(f"{file}:Needy")
+    assert "could not be built" in text
+    assert "`size`" in text
+
+
+def test_the_command_never_replaces_what_somebody_wrote(tmp_path):
+    out = tmp_path / "ODD.md"
+    first = CliRunner().invoke(app, ["odd", VILLAGE, "--out", str(out)])
+    assert first.exit_code == 0, first.output
+    again = CliRunner().invoke(app, ["odd", VILLAGE, "--out", str(out)])
+    assert isinstance(again.exception, ScenarioError)
+    assert "never replaces" in str(again.exception)

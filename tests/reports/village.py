@@ -1,0 +1,133 @@
+"""A village that votes on a tax: small enough to know by hand what a report must say.
+
+The language model says yes with 0.7 - tax; asked "Is that right?" it moves exactly 0.1 from yes to
+no; it moves 0.05 to whatever is listed first. The rule says 0.4, 0.4, 0.2 whatever the tax. Whoever
+earns more than 60 is off the menu, and the rule stands in.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+import abm
+from abm import Question, RulePolicy, Scenario, Seeds, parameter
+
+OPTIONS = ("yes", "no", "unsure")
+
+
+class Land(Scenario):
+    duration: float = parameter(3.0, gt=0, unit="days", doc="length of a run")
+    n_villagers: int = parameter(12, ge=2, doc="villagers", source="assumption")
+    tax: float = parameter(0.2, ge=0, le=0.5, doc="share of income")
+    step: float = parameter(10.0, gt=0, doc="granularity at which incomes are told")
+    breaks: bool = parameter(False, doc="whether the run fails")
+
+
+def look(view):
+    """What a villager knows: the tax, and its income coarsely."""
+    return {"tax": view.tax, "income": view.told, "listed": OPTIONS}
+
+
+VOTE = Question(
+    "vote",
+    1,
+    "The tax is {tax}.\n---\nYou earn {income}.\n{listed}\nAgree?",
+    OPTIONS,
+    perceive=look,
+    paraphrases=["Tax: {tax}.\n---\nYour income: {income}.\n{listed}\nIs that right?"],
+)
+
+
+def score(text, options):
+    """The language model of the village."""
+    tax = float(text.split("ax is " if "ax is" in text else "ax: ")[1].split(".\n")[0])
+    income = float(text.split("earn " if "earn" in text else "income: ")[1].split(".\n")[0])
+    if income > 60:
+        return [0.001, 0.001, 0.001]
+    p = dict(zip(OPTIONS, (0.7 - tax, 0.2 + tax, 0.1), strict=True))
+    if "Is that right?" in text:
+        p["yes"] -= 0.1
+        p["no"] += 0.1
+    first = next(line for line in text.split("\n") if line in OPTIONS)
+    if first != "yes":
+        p["yes"] -= 0.05
+        p[first] += 0.05
+    return [p[option] for option in options]
+
+
+def rule(fields, options):
+    return np.tile([0.4, 0.4, 0.2], (fields.n, 1))
+
+
+class Villager(abm.Agent):
+    """Somebody who votes every day."""
+
+    def __init__(self, model, key, income):
+        step = model.scenario.step
+        self.income, self.told, self.vote = income, float(round(income / step) * step), ""
+        self.tax = model.scenario.tax
+        super().__init__(model, key=key)
+
+    def life(self):
+        while True:
+            yield self.wait(1.0)
+            if self.model.scenario.breaks:
+                raise ZeroDivisionError("the village burns")
+            self.vote = yield self.decide(VOTE)
+
+
+class VillageModel(abm.Model):
+    """Does a higher tax lose votes?"""
+
+    Scenario = Land
+    questions = (VOTE,)
+    roles: ClassVar = {"villager": RulePolicy(rule, "even", returns="probabilities")}
+
+    def __init__(self, scenario, *, seeds: Seeds, policies=None, failures=None):
+        given = {**self.roles, **(policies or {})}
+        super().__init__(
+            seed=seeds.chance, policies=given, assignment="villager", failures=failures
+        )
+        self.scenario = scenario
+        incomes = abm.chance(seeds.population, "incomes").integers(10, 90, scenario.n_villagers)
+        self.villagers = [Villager(self, key, int(i)) for key, i in enumerate(incomes)]
+        self.rows = []
+        self.observe(self.note, every=1.0)
+
+    def share(self, option):
+        return float(np.mean([v.vote == option for v in self.villagers]))
+
+    def note(self):
+        self.rows.append({"time": self.now, "yes": self.share("yes"), "no": self.share("no")})
+
+    def series(self):
+        return pl.DataFrame(self.rows)
+
+    def outcomes(self):
+        shares = {f"vote.{option}": self.share(option) for option in OPTIONS}
+        return {**shares, "income": float(np.mean([v.income for v in self.villagers]))}
+
+
+class Faithful(VillageModel):
+    """A village that measures its fidelity, but not its diversity."""
+
+    def outcomes(self):
+        return {**super().outcomes(), "rmse": abs(self.share("yes") - 0.5)}
+
+
+class Sleeper(abm.Agent):
+    """Somebody who was meant to act."""
+
+    def step(self):
+        raise AssertionError("nobody wakes the sleeper")
+
+
+class Sleepy(VillageModel):
+    """A village with a class of agents that never acts."""
+
+    def __init__(self, scenario, **given):
+        super().__init__(scenario, **given)
+        Sleeper(self, key="sleeper")
