@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -135,7 +136,20 @@ class HistoryMatch:
         """Whether each row of parameters is not ruled out, shape (n,)."""
         return self.implausibility(parameters) <= self.cut
 
-    def table(self) -> pl.DataFrame:
+    @property
+    def details(self) -> dict[str, Any]:
+        """Numbers of the method: shares left and smallest implausibility, by wave."""
+        return {
+            "left": [wave.left for wave in self.waves],
+            "smallest_implausibility": [wave.smallest for wave in self.waves],
+            "cut": self.cut,
+        }
+
+    def frame(self) -> pl.DataFrame:
+        """The sample of what is left."""
+        return pl.DataFrame({name: self.sample[:, i] for i, name in enumerate(self.names)})
+
+    def summary(self) -> pl.DataFrame:
         """Smallest and largest value of each parameter among what is left, and the prior's."""
         low, high = self.problem.prior.bounds.T
         none = np.full(len(self.names), np.nan)

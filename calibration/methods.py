@@ -19,9 +19,16 @@ from abm.studies.parameters import closest
 __all__ = ["METHODS", "method_named"]
 
 METHODS: dict[str, str] = {
+    "bayesian_optimisation": "abm.calibration.optimise:bayesian_optimisation",
+    "cma_es": "abm.calibration.optimise:cma_es",
+    "history_match": "abm.calibration.history:history_match",
+    "morris": "abm.calibration.sensitivity:morris",
     "multifidelity": "abm.calibration.multifidelity:multifidelity",
+    "npe": "abm.calibration.npe:npe",
     "rejection": "abm.calibration.rejection:rejection",
+    "simulated_moments": "abm.calibration.moments:simulated_moments",
     "smc": "abm.calibration.smc:smc",
+    "sobol": "abm.calibration.sensitivity:sobol",
 }
 """Name in a file -> where the function is."""
 

@@ -162,7 +162,19 @@ class Moments:
         half = stats.norm.ppf(0.5 + level / 2) * self.standard_error
         return np.stack([self.estimate - half, self.estimate + half], axis=1)
 
-    def table(self, level: float = 0.9) -> pl.DataFrame:
+    @property
+    def details(self) -> dict[str, Any]:
+        """Numbers of the method: the J test, and the gap that is left."""
+        return {
+            "j": self.test.statistic,
+            "freedom": self.test.freedom,
+            "p": self.test.p,
+            "words": self.test.words,
+            "gap": self.gap,
+            "covariance": self.covariance,
+        }
+
+    def summary(self, level: float = 0.9) -> pl.DataFrame:
         """One row per parameter: estimate, standard error, interval."""
         low, high = self.interval(level).T
         return pl.DataFrame(

@@ -57,7 +57,16 @@ class PointEstimate:
     n_simulations: int
     notices: Sequence[Notice] = ()
 
-    def table(self) -> pl.DataFrame:
+    @property
+    def details(self) -> dict[str, Any]:
+        """Numbers of the method: the smallest distance and the points that were tried."""
+        return {"distance": self.distance, "points": self.trace.height}
+
+    def frame(self) -> pl.DataFrame:
+        """The trace."""
+        return self.trace
+
+    def summary(self) -> pl.DataFrame:
         """One row per parameter."""
         return pl.DataFrame({"parameter": list(self.names), "estimate": self.estimate})
 

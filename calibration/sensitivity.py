@@ -168,6 +168,15 @@ class Sensitivity:
     n_simulations: int = 0
     notices: Sequence[Notice] = ()
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """Numbers of the method: blocks that entered and were lost."""
+        return {"blocks": self.n_blocks, "lost": self.n_lost}
+
+    def summary(self) -> pl.DataFrame:
+        """The table, output first."""
+        return self.table.select("output", pl.exclude("output"))
+
 
 def sobol_design(names: Sequence[str], *, n: int, seed: int) -> Design:
     """Saltelli's sample for first-order and total indices: n (d + 2) rows.
