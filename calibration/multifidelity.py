@@ -28,7 +28,7 @@ from abm.calibration.continuation import (
 )
 from abm.calibration.posterior import Posterior, effective_sample_size
 from abm.calibration.problem import Problem
-from abm.calibration.reach import failures, out_of_reach
+from abm.calibration.reach import failures, out_of_reach, piloted
 from abm.calibration.records import Notice, Record, statistics_of
 from abm.calibration.rejection import prior_draws
 from abm.calibration.simulations import Simulations
@@ -108,7 +108,7 @@ def run_pilot(
         level: simulations.run_all(problem.tasks("pilot", draws, level)) for level in problem.levels
     }
     dear = statistics_of(records[problem.dearest])
-    problem = problem.with_pilot(dear)
+    problem = piloted(problem, dear, simulations.used)
     distances = {level: problem.distances(statistics_of(found)) for level, found in records.items()}
     limits = _limits(distances, accept, tolerances or {})
     verdicts = Verdicts.counted(

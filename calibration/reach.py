@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 from numpy.typing import NDArray
 
 from abm.calibration.problem import Problem
-from abm.calibration.records import FAILED, NOT_FINITE, Notice, Record, Tally
+from abm.calibration.records import FAILED, NOT_FINITE, Notice, Tally
+from abm.errors import CalibrationError
 
-__all__ = ["failures", "out_of_reach"]
+__all__ = ["failures", "out_of_reach", "piloted"]
 
 Floats = NDArray[np.float64]
 
@@ -70,9 +69,16 @@ def failures(tally: Tally) -> list[Notice]:
     return found
 
 
-def usable(records: Iterable[Record]) -> list[Record]:
-    """Those whose statistics are all finite; the others are counted by `failures`."""
-    return [record for record in records if record.is_ok]
+def piloted(problem: Problem, statistics: Floats, tally: Tally) -> Problem:
+    """`problem.with_pilot`; where that fails, the error also tells why simulations failed."""
+    try:
+        return problem.with_pilot(statistics)
+    except CalibrationError as error:
+        told = failures(tally)
+        if not told:
+            raise
+        message = " ".join([str(error), *(notice.message for notice in told)])
+        raise CalibrationError(message, **error.values) from error
 
 
 def _single(

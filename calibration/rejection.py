@@ -7,7 +7,7 @@ import numpy as np
 from abm.calibration.adjustment import regression_adjustment
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
-from abm.calibration.reach import failures, out_of_reach
+from abm.calibration.reach import failures, out_of_reach, piloted
 from abm.calibration.records import Notice, statistics_of
 from abm.calibration.simulations import Simulations
 from abm.errors import CalibrationError, require
@@ -73,7 +73,7 @@ def rejection(
     draws = prior_draws(problem, "prior", n_simulations)
     records = simulations.run_all(problem.tasks("prior", draws))
     statistics = statistics_of(records)
-    problem = problem.with_pilot(statistics)
+    problem = piloted(problem, statistics, simulations.used)
     distances = problem.distances(statistics)
     finite = int(np.isfinite(distances).sum())
     if tolerance is None:

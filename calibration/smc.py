@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 
 from abm.calibration.posterior import Posterior, effective_sample_size
 from abm.calibration.problem import Problem, Task
-from abm.calibration.reach import failures, out_of_reach
+from abm.calibration.reach import failures, out_of_reach, piloted
 from abm.calibration.records import Notice, Record, statistics_of
 from abm.calibration.rejection import prior_draws
 from abm.calibration.simulations import Simulations
@@ -186,7 +186,7 @@ def smc(
             notices.append(found)
             break
         if number == 0 and tolerances is None:
-            problem, found, reach = _scaled(problem, found)
+            problem, found, reach = _scaled(simulations, problem, found)
             notices += reach
         history.append(found)
         if tolerances is None and number and _ended(found, final_tolerance, least_acceptance):
@@ -236,13 +236,15 @@ def _piloted(simulations: Simulations, n: int, notices: list[Notice]) -> Problem
     draws = prior_draws(problem, "pilot", n)
     statistics = statistics_of(simulations.run_all(problem.tasks("pilot", draws)))
     notices += out_of_reach(problem, statistics)
-    return problem.with_pilot(statistics)
+    return piloted(problem, statistics, simulations.used)
 
 
-def _scaled(problem: Problem, first: _Generation) -> tuple[Problem, _Generation, list[Notice]]:
+def _scaled(
+    simulations: Simulations, problem: Problem, first: _Generation
+) -> tuple[Problem, _Generation, list[Notice]]:
     """The problem with scales from the draws of the prior, and their distances."""
     statistics = statistics_of(first.records)
-    problem = problem.with_pilot(statistics)
+    problem = piloted(problem, statistics, simulations.used)
     distances = problem.distances(statistics)
     return problem, replace(first, distances=distances), out_of_reach(problem, statistics)
 

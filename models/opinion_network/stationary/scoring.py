@@ -72,7 +72,8 @@ def scores(forecasts: dict[str, Floats], item: str, seed: int = 1996) -> pl.Data
     Returns
     -------
     One row per forecast and scored column: log score, Brier score, and the difference of log scores
-    to `fitted` with its standard error over respondents (positive: worse than fitted).
+    to `fitted` (`vs_fitted`, positive: worse than fitted) with its standard error over
+    respondents.
     """
     column, low = ITEMS[item]
     fit, score = halves(seed)
@@ -96,8 +97,8 @@ def scores(forecasts: dict[str, Floats], item: str, seed: int = 1996) -> pl.Data
                     "forecast": name,
                     "log_score": float(logs.mean()),
                     "brier_score": brier,
-                    "worse_than_fitted": float(gap.mean()),
-                    "standard_error": float(gap.std(ddof=1) / len(gap) ** 0.5),
+                    "vs_fitted": float(gap.mean()),
+                    "error": float(gap.std(ddof=1) / len(gap) ** 0.5),
                 }
             )
     return pl.DataFrame(rows)
