@@ -6,6 +6,7 @@ from abm.policies.base import Policy
 from abm.policies.coverage import as_measured, judged
 from abm.policies.llm import LLMPolicy, text_seed
 from abm.policies.permutation import PermutationAverage
+from abm.policies.reasoning import ReasoningPolicy
 from abm.policies.router import Every, Novel, Router, Trigger, When, text_cost
 from abm.policies.rule import ByQuestion, Columns, RulePolicy
 from abm.policies.surrogate import FitReport, SurrogatePolicy
@@ -25,6 +26,7 @@ __all__ = [
     "PerQuestion",
     "PermutationAverage",
     "Policy",
+    "ReasoningPolicy",
     "Router",
     "RulePolicy",
     "Skipped",

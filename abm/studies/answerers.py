@@ -53,6 +53,8 @@ class Spec:
         Least mass on the menu; `None` for the default.
     shares, members
         Member -> share of the agents, and member -> spec, for `mixture`.
+    reasoning
+        Most tokens of thoughts before each choice; 0 for none.
     labelled
         What outputs must say, where it is known from a manifest; else it follows from the backend.
     """
@@ -65,6 +67,7 @@ class Spec:
     labelled: str | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
     members: Mapping[str, Spec] = field(default_factory=dict)
+    reasoning: int = 0
 
     @property
     def is_language_model(self) -> bool:
@@ -106,6 +109,8 @@ class Spec:
         if self.transform is not None:
             plain["temperature"] = self.transform.temperature
             plain["option_bias"] = list(self.transform.option_bias)
+        if self.reasoning:
+            plain["reasoning"] = self.reasoning
         if self.kind != "backend":
             return {"backend": self.kind, **plain} if plain else self.kind
         if isinstance(self.backend, Mapping):
@@ -227,6 +232,13 @@ def _from_table(table: dict[str, Any], folder: Path) -> Spec:
     if "mixture" in table:
         return _from_mixture(table, folder)
     after = {name: table.pop(name) for name in _AFTER if name in table}
+    reasoning = table.pop("reasoning", 0)
+    whole = isinstance(reasoning, int) and not isinstance(reasoning, bool) and reasoning >= 0
+    require(
+        whole,
+        ScenarioError,
+        f"reasoning = {reasoning!r}, expected a number of tokens >= 0 to think before a choice",
+    )
     named = table.get("backend", table.get("path"))
     require(
         isinstance(named, str),
@@ -247,7 +259,13 @@ def _from_table(table: dict[str, Any], folder: Path) -> Spec:
         }
         spec = Spec("backend", backend={**table, **files})
     floor = after.pop("coverage_floor", None)
-    return replace(spec, coverage_floor=_floor(floor), transform=_transform(after))
+    require(
+        not reasoning or spec.is_language_model,
+        ScenarioError,
+        f"reasoning = {reasoning} for {named!r}, which is no language model",
+    )
+    floor, transform = _floor(floor), _transform(after)
+    return replace(spec, coverage_floor=floor, transform=transform, reasoning=reasoning)
 
 
 def _floor(value: Any) -> float | None:
@@ -299,6 +317,10 @@ def _unknown(value: Any) -> ScenarioError:
 
 def _language_model(spec: Spec, shelf: Shelf) -> Policy:
     from abm.policies.llm import LLMPolicy
+    from abm.policies.reasoning import ReasoningPolicy
 
     assert spec.backend is not None
-    return LLMPolicy(shelf.backend(spec.backend), coverage_floor=spec.floor)
+    backend = shelf.backend(spec.backend)
+    if spec.reasoning:
+        return ReasoningPolicy(backend, budget=spec.reasoning, coverage_floor=spec.floor)
+    return LLMPolicy(backend, coverage_floor=spec.floor)

@@ -277,4 +277,5 @@ def _identity(spec: Spec) -> str:
     """Specs of one identity are answered by one policy: transforms come after the ledger."""
     if spec.policy is not None:
         return json.dumps(["policy", spec.policy.fingerprint, spec.floor])
-    return json.dumps([spec.kind, spec.backend, spec.floor], sort_keys=True, default=str)
+    said = [spec.kind, spec.backend, spec.floor, spec.reasoning]
+    return json.dumps(said, sort_keys=True, default=str)

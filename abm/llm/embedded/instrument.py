@@ -19,6 +19,7 @@ from abm.llm.embedded.language.posts import parse_post
 from abm.llm.embedded.language.situation import Situation
 from abm.llm.embedded.language.version import VERSION
 from abm.llm.embedded.rule_policy import OUTSIDE, fits
+from abm.llm.statistics import Statistics
 from abm.questions import Prompt, Status, TextConstraint
 
 if TYPE_CHECKING:
@@ -113,6 +114,11 @@ class EmbeddedBackend:
     def as_sent(self, prompt: Prompt) -> tuple[str, tuple[int, ...]]:
         """The prompt exactly as sent and its token ids."""
         return self.inner.as_sent(prompt)
+
+    def statistics(self) -> Statistics:
+        """What was evaluated since the model was loaded."""
+        found = getattr(self.inner, "statistics", None)
+        return Statistics() if found is None else found()
 
     def close(self) -> None:
         """Free the model."""
