@@ -166,3 +166,50 @@ def test_a_policy_that_drops_a_request_is_stopped():
 
     with pytest.raises(PolicyError, match="gave 1 answers to 2 requests"):
         settle(Lazy(), "skip", ticket(1), ticket(2))
+
+
+class Down:
+    """A recorded policy that is down for its first `n` batches; notes how large they were."""
+
+    recorded, fingerprint = True, "down"
+
+    def __init__(self, n, live=True):
+        self.left, self.batches, self.live = n, [], live
+
+    def answer(self, requests):
+        self.batches.append(len(requests))
+        self.left -= 1
+        if self.left >= 0:
+            return [Answer.failed(Status.TIMEOUT, "no answer") for _ in requests]
+        return [Answer(scores=(0.0, -1.0)) for _ in requests]
+
+
+def waiting(policy, failures):
+    slept = []
+    answerer = Answerer({"llm": policy}, failures, sleep=slept.append)
+    question = Question("q", 1, "{n}", ("a", "b"))
+    outcomes = answerer.settle([Ticket("llm", question.request({"n": n})) for n in range(5)])
+    assert answerer.waited == sum(slept)
+    return slept, outcomes
+
+
+def test_retries_wait_longer_each_time_and_ask_a_batch_together():
+    policy = Down(3)
+    slept, outcomes = waiting(policy, FailureHandling("retry 5", wait=2.0))
+    assert slept == [2.0, 4.0, 8.0]
+    assert policy.batches == [5, 5, 5, 5]
+    assert [outcome.retries for outcome in outcomes] == [3] * 5
+    assert {outcome.failure for outcome in outcomes} == {Status.TIMEOUT}
+
+
+def test_waiting_changes_no_outcome_and_a_replay_does_not_wait():
+    slow = waiting(Down(2), FailureHandling("retry 2 then skip", wait=1.0))
+    fast = waiting(Down(2), FailureHandling("retry 2 then skip", wait=0.0))
+    read = waiting(Down(2, live=False), FailureHandling("retry 2 then skip", wait=1.0))
+    assert slow[1] == fast[1] == read[1]
+    assert (slow[0], fast[0], read[0]) == ([1.0, 2.0], [], [])
+
+
+def test_a_wait_that_is_no_time_is_refused():
+    with pytest.raises(ScenarioError, match=r"wait = -1, expected seconds >= 0"):
+        FailureHandling("retry 2", wait=-1)

@@ -8,7 +8,7 @@ import pytest
 
 import abm
 from abm.errors import DecisionFailed, PolicyError, PopulationError
-from abm.policies import FailureHandling, RulePolicy, Skipped
+from abm.policies import FailureHandling, Mixture, PerQuestion, RulePolicy, Skipped
 from abm.population import Population, RowAgent
 from abm.questions import Answer, Question, Request, Status, TextConstraint, Transform
 
@@ -353,3 +353,89 @@ def test_agents_that_live_and_agents_in_columns_share_one_state_and_one_chance()
     for day in range(1, 4):
         model.run_until(day)
         assert people.opinion.tolist() == plain.ask(question).tolist()
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_blocks_of_requests_change_nothing(monkeypatch, text):
+    from abm.population import settling
+
+    question = POST if text else view_question()
+    kwargs = {"failures": "skip"}
+    told = []
+    for block in (3, 1 << 15):
+        monkeypatch.setattr(settling, "BLOCK", block)
+        model, people = world(60, policy=Hashed(fails=lambda r: r["age"] == 21), **kwargs)
+        asked = people.ask_all(question, fields=columns(people))
+        by_view = people.ask_all(question)
+        told.append(
+            (
+                list(asked.values),
+                list(by_view.values),
+                dict(asked.skipped),
+                asked.policies.tolist(),
+                model.decisions.frame().rows(),
+                model.decisions.summary(),
+            )
+        )
+    assert told[0] == told[1]
+
+
+def test_a_failure_in_a_later_block_names_the_first_row_that_has_it(monkeypatch):
+    from abm.population import settling
+
+    monkeypatch.setattr(settling, "BLOCK", 2)
+    _, people = world(50, policy=Hashed(fails=lambda request: request["age"] == 21))
+    with pytest.raises(DecisionFailed) as caught:
+        people.ask(view_question(), fields=columns(people))
+    first = int(np.flatnonzero(people.age == 21)[0])
+    assert any(f"row {first} " in note for note in caught.value.__notes__)
+
+
+def test_a_mixture_answers_in_columns_as_agent_by_agent():
+    question = view_question()
+    seen = []
+    for columnar in (True, False):
+        mixture = Mixture({"a": 0.3, "b": 0.7}, seed=3, keys=[1, 2, 3])
+        model = abm.Model(
+            seed=3,
+            policies={"a": Hashed(), "b": Hashed(), "c": Hashed(), "d": Hashed()},
+            assignment=PerQuestion({"view": mixture}),
+        )
+        model.desk.mixtures["b"] = Mixture({"c": 0.5, "d": 0.5}, seed=3, purpose="members")
+        _, source = world(50)
+        people = Population.from_frame(source.frame(), model=model)
+        if columnar:
+            chosen = people.ask(question, fields=columns(people)).tolist()
+        else:
+            chosen = [SCALE.index(agent.ask(question)) for agent in people.agents()]
+        seen.append((chosen, model.decisions.frame().rows()))
+    assert seen[0] == seen[1]
+    assert {row[1] for row in seen[0][1]} == {"a", "c", "d"}
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_different_questions(tmp_path):
+    """After 20,000 different questions, 20,000 more take less than 40 bytes each.
+
+    Traced by Python's allocator, through engine, recorder of the run and ledger: what may grow is
+    the tallies of distinct requests, of 12 to 20 bytes per key each.
+    """
+    import tracemalloc
+
+    from abm.ledger import Ledger, Recorded, RunRecorder
+
+    policy = Hashed()
+    policy.recorded = True
+    policy.answer = lambda requests: [policy._one(request) for request in requests]
+    question = Question("q", 1, "{n}", ("no", "yes"))
+    sizes = []
+    with Ledger(tmp_path / "l.sqlite") as ledger:
+        recorder = RunRecorder(Recorded(policy, ledger), "run")
+        people = Population(abm.Model(seed=1, policies={"llm": recorder}), n=1000)
+        tracemalloc.start()
+        for block in range(40):
+            people.ask(question, fields={"n": np.arange(1000) + 1000 * block})
+            sizes.append(tracemalloc.get_traced_memory()[0])
+        tracemalloc.stop()
+    assert len(recorder.entries) == 40_000
+    assert sizes[39] - sizes[19] < 3 * 40 * 20_000

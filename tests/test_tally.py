@@ -1,0 +1,24 @@
+"""A tally counts like a dictionary, in a few bytes per key."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from abm import tally as module
+from abm.tally import Tally
+
+
+def test_a_tally_counts_like_a_dictionary(monkeypatch):
+    """Seed 1; the dictionary is emptied into the array many times on the way."""
+    monkeypatch.setattr(module, "_RECENT", 16)
+    keys = np.random.default_rng(1).integers(0, 500, 5000, dtype=np.uint64) << np.uint64(50)
+    tally, counts = Tally(), Counter()
+    for key in keys.tolist():
+        assert tally.add(key) == counts[key]
+        counts[key] += 1
+    assert len(tally) == len(counts)
+    assert all(tally.count(key) == n for key, n in counts.items())
+    assert 3 not in tally
+    assert tally.count(2**64 - 1) == 0
