@@ -7,7 +7,7 @@
         series.parquet  outcomes.parquet        all runs, with arm, answerer, replication
         figures/
         runs/<arm>/<answerer>/r000/
-            manifest.json  series.parquet  agents.parquet (if asked)
+            manifest.json  series.parquet  agents.parquet, edges.parquet (if asked)
             decisions.parquet (if any)  ledger.sqlite (if any)
 
 A run appears whole: it is written beside its place and renamed into it.
@@ -83,6 +83,8 @@ def prepare_run(
             _write_table(partial / "series.parquet", result.series)
             if result.agents is not None:
                 _write_table(partial / "agents.parquet", result.agents)
+            if result.edges is not None:
+                _write_table(partial / "edges.parquet", result.edges)
             if result.decided is not None:
                 _write_table(partial / "decisions.parquet", result.decided)
         if export is not None:

@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from abm.errors import ScenarioError, require
+from abm.networks import Network
 from abm.policies.answering import FailureHandling
 from abm.policies.base import Policy
 from abm.studies.answerers import Spec
@@ -114,6 +115,9 @@ class Result:
         Decisions by question, policy, whole time unit, choice and status; `None` without any.
     timings
         Seconds of building and running.
+    edges
+        Ties at the end (`source`, `target`: rows of the table of agents) where that table is kept
+        and the model has a `network` of as many nodes; else `None`.
     """
 
     series: pl.DataFrame
@@ -123,6 +127,7 @@ class Result:
     decisions: dict[str, Any]
     decided: pl.DataFrame | None
     timings: dict[str, float]
+    edges: pl.DataFrame | None = None
 
 
 def _if_any(name: str, value: dict[str, Any]) -> dict[str, Any]:
@@ -201,7 +206,16 @@ def collect(run: Run, model: Any, timings: dict[str, float]) -> Result:
         f"outcome {n} is {v}" for n, v in outcomes.items() if v != v or abs(v) == float("inf")
     ]
     counts, decided = _decisions(model)
-    return Result(series, agents, outcomes, flags, counts, decided, timings)
+    edges = _edges(model, agents)
+    return Result(series, agents, outcomes, flags, counts, decided, timings, edges)
+
+
+def _edges(model: Any, agents: pl.DataFrame | None) -> pl.DataFrame | None:
+    """Ties of the model's `network`, where its nodes are the rows of the table of agents."""
+    network = getattr(model, "network", None)
+    if agents is None or not isinstance(network, Network) or network.n != agents.height:
+        return None
+    return pl.DataFrame(network.edges(), schema=["source", "target"], orient="row")
 
 
 def _frame(run: Run, method: str, value: Any) -> pl.DataFrame:

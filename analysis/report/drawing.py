@@ -10,23 +10,33 @@ import polars as pl
 
 from abm.analysis.comparisons import means_table
 from abm.analysis.doses import dose_effects
-from abm.analysis.figures import Saved, effect_forest, save, stacked_shares, trajectories
+from abm.analysis.figures import (
+    Saved,
+    dose_response,
+    effect_forest,
+    network_snapshot,
+    save,
+    stacked_shares,
+    trajectories,
+)
 from abm.analysis.numbers import percent_text
 from abm.analysis.report import results
 from abm.analysis.report.material import KEYS, Material
 from abm.analysis.report.parts import Drawing
+from abm.analysis.snapshots import Snapshot, snapshot
 
 __all__ = ["figure_facts", "figure_notes", "figure_set", "save_drawing"]
 
 MOST_SERIES, MOST_PANELS, MOST_ROWS, MOST_TIMES = 8, 3, 4, 101
 MOST_OUTCOMES = 6
+OPINION = "opinion"
 
 
 def figure_set(material: Material, *, level: float = 0.95) -> list[Drawing]:
     """The figures that suit these runs, the model's own first."""
     made = list(material.parts.figures)
     taken = {drawing.name for drawing in made}
-    for draw in (_shares, _effects, _doses, _added, _trajectories):
+    for draw in (_shares, _effects, _doses, _added, _trajectories, _networks):
         made += [d for d in draw(material, level) if d.name not in taken]
     return made
 
@@ -195,18 +205,21 @@ def _doses(material: Material, level: float) -> list[Drawing]:
     frame = results.per_replication(material).with_columns(
         pl.col("arm").replace_strict(values, return_dtype=pl.Float64).alias(name)
     )
-    outcomes = material.main_outcomes[:MOST_ROWS]
+    outcomes = material.main_outcomes[:MOST_PANELS]
     table = dose_effects(
         frame, outcomes=outcomes, dose=name, by="answerer", **results.scope(material, level)
     )
-    figure = trajectories(
+    figure = dose_response(
         table,
         x=name,
         series=_series(material),
-        row="outcome",
+        panel="outcome",
         xlabel=name.replace("_", " "),
+        ylabel=f"difference to the lowest {name.replace('_', ' ')}",
+        zero=0.0,
         order=_order(material, outcomes),
-        names={o: f"change of {material.written(o)}" for o in outcomes} | _names(material),
+        names=_names(material),
+        width="double",
     )
     caption = f"Dose and response: differences to the lowest {name}, paired by replication."
     return [Drawing("dose_response", figure, table, caption)]
@@ -245,6 +258,53 @@ def _trajectories(material: Material, level: float) -> list[Drawing]:
             name = "_".join(filter(None, ["trajectories", group]))
             made.append(Drawing(_numbered(name, number), figure, table, caption))
     return made
+
+
+def _networks(material: Material, level: float) -> list[Drawing]:
+    """The stored network of the first replication, coloured by the agents' opinions."""
+    del level  # nothing is estimated here
+    first = min(m["replication"] for m in material.finished)
+    shown = material.answerers[0]
+    chosen = [
+        run
+        for run in material.runs
+        if (run.manifest["status"], run.manifest["answerer"], run.manifest["replication"])
+        == ("finished", shown, first)
+        and (run.folder / "edges.parquet").exists()
+        and OPINION in run.frame("agents").columns
+    ][:MOST_PANELS]
+    if not chosen:
+        return []
+    made = {run.manifest["arm"]: _placed(run) for run in chosen}
+    nodes, edges = (
+        pl.concat(
+            getattr(s, table).with_columns(pl.lit(arm).alias("arm")) for arm, s in made.items()
+        )
+        for table in ("nodes", "edges")
+    )
+    values = nodes[OPINION].drop_nans().to_numpy()
+    figure = network_snapshot(
+        nodes,
+        edges,
+        panel="arm",
+        low=min(float(values.min()), -1.0) if values.min() < 0 else 0.0,
+        high=max(float(values.max()), 1.0),
+        note="; ".join(dict.fromkeys(s.note for s in made.values() if s.note)),
+        order=_order(material),
+        names=_names(material),
+        width="double",
+    )
+    caption = (
+        f"Network and opinions at the end of replication {first}, answerer "
+        f"{material.written(shown)}: one run per arm, no average."
+    )
+    return [Drawing("network", figure, nodes, caption)]
+
+
+def _placed(run: Any) -> Snapshot:
+    opinions = run.frame("agents")[OPINION].to_numpy()
+    edges = run.frame("edges").to_numpy()
+    return snapshot(edges, opinions, rng=np.random.default_rng(0), most=150)
 
 
 def long_series(material: Material) -> pl.DataFrame:

@@ -44,6 +44,7 @@ def missing_evidence(material: Material) -> list[str]:
         _twin,
         _audit,
         _fallback,
+        _sampled,
         _diversity,
         _flags,
         _pairing,
@@ -54,8 +55,8 @@ def missing_evidence(material: Material) -> list[str]:
 def audits_of(material: Material) -> list[Mapping[str, Any]]:
     """The audits that were made of these runs (`abm audit`), in order of their names."""
     found = []
-    for folder in {material.folder, *(Path(run.folder) for run in material.runs)}:
-        for path in sorted(folder.glob("audits/*.json")):
+    for folder in _audit_folders(material):
+        for path in sorted(folder.glob("*.json")):
             try:
                 audit = json.loads(path.read_text(encoding="utf-8"))
             except (ValueError, OSError) as error:
@@ -68,6 +69,17 @@ def audits_of(material: Material) -> list[Mapping[str, Any]]:
             if audit.get("run") in chosen:
                 found.append(audit)
     return sorted(found, key=lambda a: (a["kind"], a["run"]))
+
+
+def _audit_folders(material: Material) -> set[Path]:
+    """Where audits of these runs may lie: in their study, or beside a run without one."""
+    runs = [Path(run.folder).absolute() for run in material.runs]
+    beside = {run.with_name(f"{run.name}-audits") for run in runs}
+    return {
+        material.folder.absolute() / "audits",
+        *(r.parents[3] / "audits" for r in runs),
+        *beside,
+    }
 
 
 def _synthetic(material: Material) -> list[str]:
@@ -142,6 +154,22 @@ def _fallback(material: Material) -> list[str]:
         "not those of that answerer alone."
         for name, share in results.fallback_share(material).items()
         if share >= HIGH_FALLBACK
+    ]
+
+
+def _sampled(material: Material) -> list[str]:
+    """Answers estimated from draws: their error is in no interval over replications."""
+    return [
+        f"Question {row['question']}: {row['requests']} distributions were estimated from "
+        f"{row['draws'] or 'an unknown number of'} draws and shared by all replications, so no "
+        "interval here holds that error. "
+        + (
+            f"It gives a share of its decisions a standard error of about {row['error']:.2g}; "
+            if row["error"] == row["error"]
+            else ""
+        )
+        + "add it with abm.analysis.effects.with_answer_error."
+        for row in results.sampled(material).to_dicts()
     ]
 
 

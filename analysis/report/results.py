@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import re
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from abm.analysis.added import added_by_model
@@ -13,6 +16,7 @@ from abm.analysis.comparisons import adjusted, effects_table, means_table
 from abm.analysis.numbers import number_text, percent_text
 from abm.analysis.planning import detectable_effect
 from abm.analysis.report.material import KEYS, Material
+from abm.analysis.sampled import answer_error
 from abm.errors import AbmError
 from abm.ledger import Ledger
 
@@ -26,6 +30,7 @@ __all__ = [
     "means",
     "p_text",
     "per_replication",
+    "sampled",
     "scope",
 ]
 
@@ -156,6 +161,42 @@ def cost(material: Material) -> pl.DataFrame:
                 if marks
                 else "—",
             }
+        )
+    return pl.DataFrame(rows)
+
+
+@lru_cache(maxsize=16)
+def sampled(material: Material) -> pl.DataFrame:
+    """Per choice question the answers that a server gave by draws, and what error that leaves.
+
+    `error` is the largest standard error, over the options, of an option's share among decisions
+    that raise each distinct request equally often; first order, see `abm.analysis.sampled`.
+    """
+    found: dict[tuple[str, int], dict[str, list[float]]] = {}
+    for run in material.runs:
+        path = run.folder / "ledger.sqlite"
+        if run.manifest["status"] != "finished" or not path.exists():
+            continue
+        with Ledger(path, create=False, read_only=True) as ledger:
+            for key, entry in ledger.entries():
+                if entry.answer.kind == "sampled" and entry.answer.scores is not None:
+                    drawn = re.match(r"(\d+) draws", entry.answer.detail)
+                    k = int(drawn.group(1)) if drawn else 0
+                    shares = [math.exp(score) for score in entry.answer.scores]
+                    cell = (entry.request.question.id, len(shares))
+                    found.setdefault(cell, {})[key] = [k, *shares]
+    rows = []
+    for (question, n), answers in sorted(found.items()):
+        table = np.array([a for a in answers.values() if a[0] > 0])
+        counts = table[:, :1] * table[:, 1:] if table.size else np.zeros((0, n))
+        counts = counts[counts.sum(axis=1) > 0]
+        errors = (
+            [answer_error(counts, values=np.eye(n)[i]) for i in range(n)] if len(counts) else []
+        )
+        draws = int(table[:, 0].min()) if table.size else 0
+        error = max(errors, default=float("nan"))
+        rows.append(
+            {"question": question, "requests": len(answers), "draws": draws, "error": error}
         )
     return pl.DataFrame(rows)
 

@@ -135,6 +135,15 @@ def test_the_figures_suit_the_study_and_no_words_collide(study):
     } == {}
 
 
+def test_a_stored_network_is_drawn_one_run_per_arm(make):
+    folder = make("tied", arms={"low": {}, "high": {"tax": 0.5}}, replications=1, agents=True)
+    ties = abm.load(folder).run("low", "rule").frame("edges")
+    assert (ties.height, ties.columns) == (12, ["source", "target"])
+    made = {drawing.name: drawing for drawing in figure_set(read_material(folder))}
+    assert sorted(made["network"].table["arm"].unique()) == ["high", "low"]
+    assert "no average" in made["network"].caption
+
+
 def test_a_single_run_is_reported_without_intervals_and_says_so(small, tmp_path):
     run = small / "runs" / "low" / "model" / "r000"
     written = write_report([read_material(run)], tmp_path)
@@ -146,6 +155,18 @@ def test_a_language_model_without_its_rule_twin_is_warned_of(study):
     alone = missing_evidence(read_material(f"{study}:model"))
     assert any("without the rule twin" in text for text in alone)
     assert not any("without the rule twin" in t for t in missing_evidence(read_material(study)))
+
+
+def test_the_error_of_sampled_answers_is_told(make):
+    server = {"villager": {"backend": "scripted", "score": "village:drawn", "name": "server"}}
+    folder = make("sampled", arms={"low": {}}, answerers={"model": server}, replications=2)
+    (text,) = [t for t in missing_evidence(read_material(folder)) if "draws" in t]
+    n = abm.load(folder).frame("decisions")["decisions"].sum()
+    requests = int(re.search(r"(\d+) distributions", text).group(1))
+    assert 0 < requests < n
+    # one share of 0.5 in 20 draws, and the mean of as many independent ones as there are requests
+    told = float(re.search(r"about (0\.\d+)", text).group(1))
+    assert told == pytest.approx(0.5 / np.sqrt(22.5) / np.sqrt(requests), rel=0.05)
 
 
 def test_fidelity_without_diversity_is_warned_of(make, village):

@@ -14,6 +14,9 @@ import polars as pl
 
 import abm
 from abm import Question, RulePolicy, Scenario, Seeds, parameter
+from abm.llm.backend import Scored
+from abm.networks import Network
+from abm.questions import Kind
 
 OPTIONS = ("yes", "no", "unsure")
 
@@ -58,6 +61,12 @@ def score(text, options):
     return [p[option] for option in options]
 
 
+def drawn(text, options):
+    """A server that gives no probabilities: its shares come from 20 draws."""
+    logs = tuple(float(np.log(p)) for p in (0.5, 0.25, 0.25))
+    return Scored(logs, 1.0, 5, 1, detail="20 draws", kind=Kind.SAMPLED)
+
+
 def rule(fields, options):
     return np.tile([0.4, 0.4, 0.2], (fields.n, 1))
 
@@ -68,7 +77,7 @@ class Villager(abm.Agent):
     def __init__(self, model, key, income):
         step = model.scenario.step
         self.income, self.told, self.vote = income, float(round(income / step) * step), ""
-        self.tax = model.scenario.tax
+        self.tax, self.opinion = model.scenario.tax, 0.5
         super().__init__(model, key=key)
 
     def life(self):
@@ -77,6 +86,7 @@ class Villager(abm.Agent):
             if self.model.scenario.breaks:
                 raise ZeroDivisionError("the village burns")
             self.vote = yield self.decide(VOTE)
+            self.opinion = {"yes": 1.0, "no": 0.0}.get(self.vote, 0.5)
 
 
 class VillageModel(abm.Model):
@@ -94,6 +104,8 @@ class VillageModel(abm.Model):
         self.scenario = scenario
         incomes = abm.chance(seeds.population, "incomes").integers(10, 90, scenario.n_villagers)
         self.villagers = [Villager(self, key, int(i)) for key, i in enumerate(incomes)]
+        n = scenario.n_villagers
+        self.network = Network.from_edges([(i, (i + 1) % n) for i in range(n)])
         self.rows = []
         self.observe(self.note, every=1.0)
 
