@@ -7,6 +7,7 @@ nan where nobody answered. `counts` makes them from answers.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -91,13 +92,18 @@ def agreement(frequencies: ArrayLike) -> float:
     while np.any(left > 0):
         pattern = left > 0
         height = float(left[pattern].min())
-        result += _pattern_agreement(pattern) * height * int(pattern.sum()) / total
+        result += _pattern_agreement(pattern.tobytes()) * height * int(pattern.sum()) / total
         left = np.where(pattern & (left > height), left - height, 0.0)
     return float(np.clip(result, -1, 1))
 
 
-def _pattern_agreement(pattern: NDArray[np.bool_]) -> float:
-    """A of a layer in which every non-empty category holds the same: U (1 - (S-1)/(K-1))."""
+@lru_cache(maxsize=4096)
+def _pattern_agreement(layer: bytes) -> float:
+    """A of a layer in which every non-empty category holds the same: U (1 - (S-1)/(K-1)).
+
+    The layer is a byte per category, 1 where it is not empty; resamples share most layers.
+    """
+    pattern = np.frombuffer(layer, dtype=np.bool_)
     k, filled = pattern.size, int(pattern.sum())
     if filled == 1:
         return 1.0

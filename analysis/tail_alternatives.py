@@ -161,8 +161,9 @@ def _lognormal(x: Array, times: NDArray[np.int64], fit: TailFit) -> tuple[float,
     # The likelihood has a long ridge towards power laws (mu -> -infinity): several starts, bounded.
     bounds = [(mean - 60 * spread - 60, mean + 10 * spread), (-6.0, 5.0)]
     begin = [(mean, np.log(spread)), (mean - 3 * spread, np.log(2 * spread))]
+    fine = {"xatol": 1e-8, "fatol": 1e-13, "maxiter": 4_000, "maxfev": 4_000}
     found = [
-        optimize.minimize(loss, start, bounds=bounds, method="Nelder-Mead", options={"xatol": 1e-6})
+        optimize.minimize(loss, start, bounds=bounds, method="Nelder-Mead", options=fine)
         for start in begin
     ]
     best = min(found, key=lambda result: float(result.fun)).x

@@ -16,9 +16,15 @@ from abm.analysis.densities import density_table
 from abm.analysis.effects import effects_table, means_table
 from abm.analysis.figures import (
     before_after,
+    bifurcation_diagram,
+    cascade_ccdf,
+    dose_response,
     echo_chambers,
     effect_forest,
     figure_style,
+    network_snapshot,
+    opinion_flows,
+    phase_diagram,
     ridgelines,
     space_time,
     stacked_shares,
@@ -26,7 +32,16 @@ from abm.analysis.figures import (
 )
 from abm.analysis.figures.layout import stamp
 from abm.analysis.networks import neighbour_mean
-from abm.analysis.opinions import SHIFTS, shift_shares, variance_over_maximum
+from abm.analysis.opinions import (
+    SHIFTS,
+    clusters,
+    flow_table,
+    shift_shares,
+    variance_over_maximum,
+)
+from abm.analysis.snapshots import snapshot
+from abm.analysis.tail_tables import tail_table
+from abm.analysis.tails import draw_tail, fit_tail
 
 FOLDER = Path(__file__).parent / "figures"
 PULLS = {"placebo": 0.0, "ordinary": -0.15, "like-minded": 0.45, "opposing": -0.45}
@@ -108,6 +123,79 @@ def neighbourhoods() -> pl.DataFrame:
     return pl.concat(parts)
 
 
+def settled(bound: float, rng: np.random.Generator, n: int = 200) -> np.ndarray:
+    """Opinions of people who average with all within a bound until nothing moves."""
+    x = np.sort(rng.random(n))
+    for _ in range(60):
+        near = np.abs(x[:, None] - x[None, :]) <= bound
+        x = (near * x[None, :]).sum(axis=1) / near.sum(axis=1)
+    return x
+
+
+def branches() -> pl.DataFrame:
+    """Final clusters over the bound of confidence."""
+    rows = []
+    for bound in np.arange(0.04, 0.321, 0.01):
+        for replication in range(6):
+            found = clusters(settled(bound, np.random.default_rng([8, replication])), gap=0.005)
+            for centre, size in zip(found.centres, found.sizes, strict=True):
+                rows.append((float(bound), float(centre), float(size / found.sizes.sum())))
+    return pl.DataFrame(rows, schema=["bound", "opinion", "share"], orient="row")
+
+
+def phases() -> pl.DataFrame:
+    """Number of major clusters over the bound and the share of people who never move."""
+    rows = []
+    for bound in np.arange(0.05, 0.36, 0.03):
+        for stubborn in np.arange(0, 0.31, 0.05):
+            rng = np.random.default_rng([9, round(1000 * bound), round(1000 * stubborn)])
+            kept = rng.random(round(200 * stubborn))
+            many = clusters(np.concatenate([settled(bound, rng), kept]), gap=0.02, major=0.05)
+            value = float(many.n_major) if bound + stubborn < 0.6 else float("nan")
+            rows.append((float(bound), float(stubborn), value))
+    return pl.DataFrame(rows, schema=["bound", "stubborn", "estimate"], orient="row")
+
+
+def flows(people: pl.DataFrame) -> pl.DataFrame:
+    """Who went from which camp to which, in two arms."""
+    camps = {0: "against", 1: "undecided", 2: "in favour"}
+    parts = []
+    for arm in ("like-minded", "opposing"):
+        mine = people.filter(arm=arm, replication=0)
+        first, last = (
+            [camps[int(x > 0.4) + int(x > 0.6)] for x in mine.filter(day=day)["opinion"]]
+            for day in (0, 30)
+        )
+        parts.append(flow_table(first, last).with_columns(arm=pl.lit(arm)))
+    return pl.concat(parts)
+
+
+def doses() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Means over doses with intervals, and the runs behind them."""
+    rng, rows = np.random.default_rng(10), []
+    for answerer, strength in ANSWERERS.items():
+        for replication in range(N_REPLICATIONS):
+            base = rng.normal(0.2, 0.03)
+            for dose in (0, 1, 2, 4, 8):
+                effect = 0.3 * strength * (1 - np.exp(-dose / 3))
+                rows.append((answerer, replication, dose, base + effect + rng.normal(0, 0.02)))
+    runs = pl.DataFrame(rows, schema=["answerer", "replication", "dose", "share"], orient="row")
+    return means_table(runs, outcomes="share", by=["answerer", "dose"]), runs
+
+
+def tails() -> pl.DataFrame:
+    sizes = draw_tail(2.4, 1, 8_000, discrete=True, rng=np.random.default_rng(11))
+    return tail_table(sizes, fit_tail(sizes, discrete=True))
+
+
+def camps() -> tuple[pl.DataFrame, pl.DataFrame, str]:
+    graph = nx.random_partition_graph([900, 900], 0.012, 0.002, seed=4)
+    rng = np.random.default_rng(12)
+    own = np.concatenate([rng.beta(2, 6, 900), rng.beta(6, 2, 900)])
+    shown = snapshot(np.array(graph.edges), own, rng=rng, most=220)
+    return shown.nodes, shown.edges, shown.note
+
+
 def gallery() -> dict[str, Figure]:
     """Name -> figure."""
     people = society()
@@ -115,6 +203,7 @@ def gallery() -> dict[str, Figure]:
     shares = means_table(runs, outcomes=SHIFTS, by=["answerer", "arm"])
     effects = effects_table(runs, outcomes=SHIFTS[:3], control="placebo", by="answerer")
     model = people.filter(answerer="language model")
+    (nodes, edges, note), (curve, single) = camps(), doses()
     smooth = density_table(model, value="exact", by=["arm", "day"], bandwidth=0.04)
     return {
         "trajectories": trajectories(
@@ -124,6 +213,7 @@ def gallery() -> dict[str, Figure]:
             xlabel="time (days)",
             ylabel="variance of opinions over its maximum",
             marks={6: "label shown"},
+            within=(0, 1),
         ),
         "effect_forest": effect_forest(
             effects,
@@ -139,6 +229,35 @@ def gallery() -> dict[str, Figure]:
         "ridgelines": ridgelines(smooth, ridge="day", panel="arm", ylabel="time (days)"),
         "space_time": space_time(smooth, x="day", panel="arm", xlabel="time (days)"),
         "echo_chambers": echo_chambers(neighbourhoods(), panel="network", width="middle"),
+        "network_snapshot": network_snapshot(nodes, edges, note=note),
+        "phase_diagram": phase_diagram(
+            phases(),
+            x="bound",
+            y="stubborn",
+            levels=(1.5, 2.5),
+            xlabel="bound of confidence",
+            ylabel="share who never move",
+            scale_label="major clusters",
+        ),
+        "bifurcation_diagram": bifurcation_diagram(
+            branches(), x="bound", xlabel="bound of confidence", marks={0.2: "consensus"}
+        ),
+        "cascade_ccdf": cascade_ccdf(tails()),
+        "opinion_flows": opinion_flows(
+            flows(people),
+            panel="arm",
+            titles=("day 0", "day 30"),
+            order={"before": ["against", "undecided", "in favour"]},
+            width="middle",
+        ),
+        "dose_response": dose_response(
+            curve,
+            series="answerer",
+            runs=single,
+            run_value="share",
+            xlabel="messages per day",
+            ylabel="share of agents who flipped",
+        ),
     }
 
 
