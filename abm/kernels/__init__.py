@@ -6,19 +6,28 @@ generator, with the same bits.
 """
 
 from abm.kernels.building import RuleRun, RuleWarning
+from abm.kernels.events import EventCohort
 from abm.kernels.neighbours import run_neighbours
 from abm.kernels.pairwise import PairwiseCohort, run_pairwise
 from abm.kernels.sequence import run_population, run_rows
+from abm.kernels.surfacing import CohortEvent
 from abm.kernels.tools import Chance, has_numba
+from abm.kernels.transitions import TransitionRun, run_transitions
+from abm.kernels.within import run_within
 
 __all__ = [
     "Chance",
+    "CohortEvent",
+    "EventCohort",
     "PairwiseCohort",
     "RuleRun",
     "RuleWarning",
+    "TransitionRun",
     "has_numba",
     "run_neighbours",
     "run_pairwise",
     "run_population",
     "run_rows",
+    "run_transitions",
+    "run_within",
 ]

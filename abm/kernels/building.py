@@ -24,6 +24,7 @@ SLOWER = 100
 _SMALL = 20_000  # updates that are interpreted sooner than a rule is compiled (about 0.05 s)
 _work: dict[Any, float] = {}
 _refused: dict[Any, str] = {}
+_makes_arrays: set[Any] = set()
 
 Assemble = Callable[..., Callable[..., Any]]
 
@@ -66,7 +67,7 @@ def launch(
     assemble: Assemble,
     rule: Taken,
     kind: tuple[Any, ...],
-    arguments: tuple[Any, ...],
+    arguments: tuple[Any, ...] | Callable[[bool], tuple[Any, ...]],
     *,
     compiled: bool | None,
     work: float,
@@ -77,6 +78,8 @@ def launch(
     ----------
     assemble
         (tools, rule, *kind) -> driver.
+    arguments
+        Of the driver; or a function that makes them for a compiled driver, or not.
     compiled
         `True` or `False`; `None` lets the amount of work decide.
     work
@@ -87,23 +90,39 @@ def launch(
     EngineError
         `compiled=True`, and the rule cannot be compiled.
     """
+    given = arguments if callable(arguments) else lambda _: arguments
     why = _why_not(assemble, rule, compiled, work)
     if not why:
         try:
-            return _driver(assemble, rule, kind, True)(*arguments), ""
+            return _compiled(assemble, rule, kind, given(True)), ""
         except Exception as error:
             if not _from_compiler(error):
                 raise
             why = _explain(rule, error, must=compiled is True)
             _refused[rule.plain] = why
-    return _driver(assemble, rule, kind, False)(*arguments), why
+    return _driver(assemble, rule, kind, "")(*given(False)), why
+
+
+def _compiled(assemble: Assemble, rule: Taken, kind: tuple[Any, ...], given: Any) -> Any:
+    """Run the lean form; that which may make arrays if the rule does."""
+    key = (assemble, rule, kind)
+    if key not in _makes_arrays:
+        try:
+            return _driver(*key, "lean")(*given)
+        except Exception as error:
+            if not _from_compiler(error):
+                raise
+            made = _driver(*key, "full")(*given)
+            _makes_arrays.add(key)
+            return made
+    return _driver(*key, "full")(*given)
 
 
 @lru_cache(maxsize=512)
 def _driver(
-    assemble: Assemble, rule: Taken, kind: tuple[Any, ...], compiled: bool
+    assemble: Assemble, rule: Taken, kind: tuple[Any, ...], form: str
 ) -> Callable[..., Any]:
-    pieces: Tools = tools(compiled=compiled)
+    pieces: Tools = tools(compiled=bool(form), lean=form == "lean")
     made: Callable[..., Any] = pieces.jit(assemble(pieces, rule, *kind))
     return made
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import numba as nb
 import numpy as np
-from numba import types
-from numba.extending import overload_method
 
+from abm.kernels.boxed import BoxedType, method_of, register
 from abm.kernels.tools import Chance, Tools
 
 __all__ = ["compiled_tools"]
@@ -21,24 +20,24 @@ _HALF = np.uint64(32)
 _TURN = 2.0 * math.pi
 
 
-@nb.njit(cache=True, inline="always")
+@nb.njit(cache=True, inline="always", _nrt=False)
 def _rotate(word: Any, by: Any) -> Any:
     return (word << np.uint64(by)) | (word >> np.uint64(64 - by))
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, _nrt=False)
 def _draw(s0: Any, s1: Any) -> Any:
     word = _rotate(s0 + s1, 17) + s0
     s1 ^= s0
     return word, _rotate(s0, 49) ^ s1 ^ (s1 << np.uint64(21)), _rotate(s1, 28)
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, _nrt=False)
 def _unit(word: Any) -> Any:
     return np.float64(word >> np.uint64(11)) * _TO_UNIT
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, _nrt=False)
 def _bounded(word: Any, n: Any) -> Any:
     # floor(word * n / 2**64) from two 32-bit halves; exact because n < 2**32.
     size = np.uint64(n)
@@ -46,12 +45,12 @@ def _bounded(word: Any, n: Any) -> Any:
     return np.int64(((word >> _HALF) * size + carry) >> _HALF)
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, _nrt=False)
 def _rest(word: Any, n: Any) -> Any:
     return word * np.uint64(n)
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, _nrt=False)
 def _word(words: Any) -> Any:
     word, s0, s1 = _draw(words[0], words[1])
     words[0] = s0
@@ -59,21 +58,25 @@ def _word(words: Any) -> Any:
     return word
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, _nrt=False)
 def _load(state: Any) -> Any:
     return state[0], state[1]
 
 
-@nb.njit(cache=True)
+@nb.njit(cache=True, _nrt=False)
 def _real(value: Any) -> Any:
     return np.float64(value)
 
 
 @cache
-def compiled_tools() -> Tools:
-    """The compiled pieces; `jit` compiles a user's rule or a driver for the process."""
+def compiled_tools(*, lean: bool = True) -> Tools:
+    """The compiled pieces; `jit` compiles a user's rule or a driver for the process.
+
+    Lean code counts no references to arrays, which saves most of the time of a short rule, and
+    cannot make arrays.
+    """
     return Tools(
-        jit=nb.njit,
+        jit=nb.njit(_nrt=False) if lean else nb.njit,
         draw=_draw,
         unit=_unit,
         bounded=_bounded,
@@ -84,36 +87,27 @@ def compiled_tools() -> Tools:
     )
 
 
-def _of_chance(method: Any) -> Any:
-    """A method of `Chance`, for compiled rules: `rng.random()` and so on."""
-    name, n_given = method.__name__[1:], method.__code__.co_argcount - 1
-
-    def one(chance: Any) -> Any:
-        return method if getattr(chance, "instance_class", None) is Chance else None
-
-    def two(chance: Any, n: Any) -> Any:  # noqa: ARG001
-        return method if getattr(chance, "instance_class", None) is Chance else None
-
-    overload_method(types.BaseNamedTuple, name)(two if n_given else one)
-    return method
+class ChanceType(BoxedType):
+    """Type of `Chance` in compiled code."""
 
 
-@_of_chance
-def _random(chance: Any) -> Any:
-    return _unit(_word(chance.words))
+def _random(it: Any) -> Any:
+    return _unit(_word(it.held))
 
 
-@_of_chance
-def _integer(chance: Any, n: Any) -> Any:
-    return _bounded(_word(chance.words), n)
+def _integer(it: Any, a: Any) -> Any:
+    return _bounded(_word(it.held), a)
 
 
-@_of_chance
-def _exponential(chance: Any) -> Any:
-    return -math.log1p(-_unit(_word(chance.words)))
+def _exponential(it: Any) -> Any:
+    return -math.log1p(-_unit(_word(it.held)))
 
 
-@_of_chance
-def _normal(chance: Any) -> Any:
-    radius = math.sqrt(-2.0 * math.log1p(-_unit(_word(chance.words))))
-    return radius * math.cos(_TURN * _unit(_word(chance.words)))
+def _normal(it: Any) -> Any:
+    radius = math.sqrt(-2.0 * math.log1p(-_unit(_word(it.held))))
+    return radius * math.cos(_TURN * _unit(_word(it.held)))
+
+
+register(Chance, ChanceType)
+for _method in (_random, _integer, _exponential, _normal):
+    method_of(ChanceType, _method)

@@ -13,8 +13,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from abm.kernels.rule import Taken, calling, widen
 from abm.kernels.tools import Tools
 
@@ -190,7 +188,7 @@ def _one_by_one(pieces: Tools, meet: _Function, act: _Function, gap: _Function) 
     load = pieces.load
 
     def drive(state: Any, n: Any, ties: Any, order: Any, movable: Any, params: Any, allowed: Any,
-              rate: Any, most: Any, until: Any, clock: Any, words: Any, rng: Any,
+              _room: Any, rate: Any, most: Any, until: Any, clock: Any, words: Any, rng: Any,
               fault: Any) -> Any:  # fmt: skip
         size = max(len(order), 1)
         s0, s1 = load(words)
@@ -218,12 +216,10 @@ def _blocks(
     load, block = pieces.load, BLOCK
 
     def drive(state: Any, n: Any, ties: Any, order: Any, movable: Any, params: Any, allowed: Any,
-              rate: Any, most: Any, until: Any, clock: Any, words: Any, rng: Any,
+              room: Any, rate: Any, most: Any, until: Any, clock: Any, words: Any, rng: Any,
               fault: Any) -> Any:  # fmt: skip
         size = max(len(order), 1)
-        firsts = np.empty(block, np.int64)
-        seconds = np.empty(block, np.int64)
-        times = np.empty(block, np.float64)
+        firsts, seconds, times = room
         s0, s1 = load(words)
         time = clock[0]
         made = 0
@@ -231,9 +227,9 @@ def _blocks(
         sound = True
         touched = 0.0
         while sound and made < most and time <= until:
-            room = min(block, most - made)
+            wanted = min(block, most - made)
             k = 0
-            while k < room and time <= until:
+            while k < wanted and time <= until:
                 firsts[k], seconds[k], s0, s1 = meet(order, place, n, ties, s0, s1)
                 place = place + 1 if place + 1 < size else 0
                 times[k] = time

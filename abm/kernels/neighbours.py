@@ -113,7 +113,7 @@ def run_neighbours(
         checked_params(params),
         allowed,
         int(rounds),
-        _room(network),
+        _room(x, network, size if schedule == "synchronous" else 0),
         start(rng),
         Chance(start(rng)),
         fault,
@@ -123,9 +123,10 @@ def run_neighbours(
     return RuleRun("neighbours", name_of(rule), schedule, rounds, int(made), not why, why)
 
 
-def _room(network: Ties) -> int:
-    """The largest number of neighbours."""
-    return int((network.stops - network.starts).max(initial=0))
+def _room(x: NDArray[Any], network: Ties, size: int) -> tuple[NDArray[Any], ...]:
+    """Room for the values and weights of the largest neighbourhood, and for new values."""
+    most = int((network.stops - network.starts).max(initial=0))
+    return np.empty(most, _wide_type(x.dtype)), np.empty(most), np.empty(size, x.dtype)
 
 
 def _assemble(
@@ -144,14 +145,11 @@ def _assemble(
         return call(rng, wide(x[i]), room[:k], params)
 
     act = pieces.jit(ask)
-    real_room = np.dtype(_wide_type(dtype))
 
     def drive(x: Any, size: Any, ties: Any, order: Any, params: Any, allowed: Any, rounds: Any,
-              most: Any, words: Any, rng: Any, fault: Any) -> Any:  # fmt: skip
+              rooms: Any, words: Any, rng: Any, fault: Any) -> Any:  # fmt: skip
         low, high = allowed
-        room = np.empty(most, real_room)
-        mass = np.empty(most, np.float64)
-        fresh = np.empty(size if at_once else 0, x.dtype)
+        room, mass, fresh = rooms
         s0, s1 = load(words)
         made = 0
         for r in range(rounds):
@@ -178,8 +176,8 @@ def _assemble(
     return drive
 
 
-def _wide_type(dtype: str) -> type[Any]:
-    kind = np.dtype(dtype).kind
+def _wide_type(dtype: np.dtype[Any]) -> type[Any]:
+    kind = dtype.kind
     return np.float64 if kind == "f" else np.bool_ if kind == "b" else np.int64
 
 

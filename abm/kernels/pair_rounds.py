@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from abm.kernels.driver import effect, first_of, partner_of
 from abm.kernels.rule import Taken, calling, widen
 from abm.kernels.tools import Tools
@@ -23,10 +21,10 @@ def assemble_synchronous(pieces: Tools, rule: Taken, dtype: str, ties: str) -> _
     call, wide = calling(pieces, rule), widen(pieces, dtype)
 
     def drive(x: Any, n: Any, ties: Any, order: Any, _movable: Any, params: Any, allowed: Any,
-              rounds: Any, words: Any, rng: Any, fault: Any) -> Any:  # fmt: skip
+              room: Any, rounds: Any, words: Any, rng: Any, fault: Any) -> Any:  # fmt: skip
         low, high = allowed
         s0, s1 = load(words)
-        fresh = np.empty(len(order), x.dtype)
+        fresh = room
         made = 0
         for r in range(rounds):
             for k in range(len(order)):
@@ -57,9 +55,9 @@ def assemble_matching(pieces: Tools, rule: Taken, dtype: str, ties: str, subset:
     act = effect(pieces, rule, dtype, subset)
 
     def drive(state: Any, n: Any, ties: Any, order: Any, movable: Any, params: Any, allowed: Any,
-              rounds: Any, words: Any, rng: Any, fault: Any) -> Any:  # fmt: skip
+              room: Any, rounds: Any, words: Any, rng: Any, fault: Any) -> Any:  # fmt: skip
         s0, s1 = load(words)
-        free = np.empty(n, np.bool_)
+        free = room
         made = 0
         waiting = -1
         for r in range(rounds):

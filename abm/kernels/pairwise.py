@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, PopulationError, require
 from abm.kernels.building import RuleRun, launch
-from abm.kernels.driver import WIDE, assemble
+from abm.kernels.driver import BLOCK, WIDE, assemble
 from abm.kernels.faults import no_fault, raise_fault
 from abm.kernels.pair_rounds import assemble_matching, assemble_synchronous
 from abm.kernels.rule import Bounds, Taken, bounds_of, checked_params, name_of, taken
@@ -326,14 +326,15 @@ class PairwiseCohort:
         )
         rate = self.rate * self.n_members
         work = min(most, rate * (until - self.time)) if timed else most
-        tail = (rate, most, until, self._clock, self._words)
+        room = (np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64), np.empty(BLOCK))
+        tail = (room, rate, most, until, self._clock, self._words)
         return self._launch(assemble, kind, turn, tail, work)
 
     def _drive_rounds(self, rounds: int, schedule: str) -> tuple[int, str]:
         dtype = str(self.arrays[0].dtype) if self._single else ""
         kind: tuple[Any, ...] = (dtype, kind_of_ties(self.network))
-        tail = (rounds, self._words)
         if schedule == "matching":
+            tail: tuple[Any, ...] = (np.empty(self.n, dtype=bool), rounds, self._words)
             kind = (*kind, self._members is not None)
             return self._launch(assemble_matching, kind, "sweep", tail, rounds * self.n)
         require(
@@ -342,6 +343,7 @@ class PairwiseCohort:
             "schedule = 'synchronous' needs a rule for one column: a rule on rows writes at once; "
             "keep old and new columns and use run_rows, or choose another schedule",
         )
+        tail = (np.empty(self.n_members, self.arrays[0].dtype), rounds, self._words)
         return self._launch(assemble_synchronous, kind, "sweep", tail, rounds * self.n_members)
 
     def _launch(

@@ -22,10 +22,10 @@ _TO_UNIT = 2.0**-53
 _TURN = 2.0 * math.pi
 
 
-class Chance(NamedTuple):
+class Chance:
     """The generator that a rule gets as its argument `rng`: the same numbers compiled or not.
 
-    Attributes
+    Parameters
     ----------
     words
         State of the generator, shape (2,), uint64; every draw changes it.
@@ -37,11 +37,14 @@ class Chance(NamedTuple):
     True
     """
 
-    words: Any
+    __slots__ = ("held",)
+
+    def __init__(self, words: NDArray[np.uint64]) -> None:
+        self.held = words
 
     def _word(self) -> int:
-        word, s0, s1 = _draw(int(self.words[0]), int(self.words[1]))
-        self.words[0], self.words[1] = s0, s1
+        word, s0, s1 = _draw(int(self.held[0]), int(self.held[1]))
+        self.held[0], self.held[1] = s0, s1
         return word
 
     def random(self) -> float:
@@ -102,13 +105,13 @@ def has_numba() -> bool:
     return find_spec("numba") is not None
 
 
-def tools(*, compiled: bool) -> Tools:
-    """Compiled or interpreted tools."""
+def tools(*, compiled: bool, lean: bool = True) -> Tools:
+    """Compiled or interpreted tools; lean ones are for rules and drivers that make no arrays."""
     if not compiled:
         return plain_tools()
     from abm.kernels.compiled import compiled_tools
 
-    return compiled_tools()
+    return compiled_tools(lean=lean)
 
 
 def start(rng: np.random.Generator) -> NDArray[np.uint64]:

@@ -1,0 +1,355 @@
+"""A compiled queue of everybody's next event: a 4-ary heap, or a ladder of buckets above a heap.
+
+`due[i]` is the truth: the time of i's next event, infinite for none. Entries in the queue that do
+not agree with it are stale and skipped, so that setting and cancelling cost next to nothing. Order
+is by time, then by row.
+
+The ladder covers an epoch that starts at the earliest event and is as long as twice the mean time
+to go, so that at least half of what is pending lies in it (Markov's inequality). Buckets are opened
+in order and hold about 8 events, which a small heap in the cache sorts; what lies beyond the epoch
+is found in `due` when the next epoch begins. When gaps differ so much that one bucket holds nearly
+everything, the small heap is a large one: slower by a logarithm, and still exact. A queue whose
+ladder has no buckets is the plain heap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abm.kernels.tools import has_numba
+
+__all__ = ["Agenda", "Queue", "make_queue"]
+
+_CHUNK = 8
+_PER_BUCKET = 4
+
+
+def lean(function: Callable[..., Any], *, inlined: bool = False) -> Callable[..., Any]:
+    """Compile for the disk, without counting references to the arrays that are passed on."""
+    if not has_numba():
+        return function
+    import numba
+
+    made: Callable[..., Any] = numba.njit(cache=True, _nrt=False, forceinline=inlined)(function)
+    return made
+
+
+inlined = partial(lean, inlined=True)
+"""The same, copied into callers: passing ten arrays on would cost more than the work."""
+
+
+# places in `meta`
+_SIZE, _OPEN, _BUCKETS, _FREE, _REBUILD, _LADDER = 0, 1, 2, 3, 4, 5
+# places in `scale`
+_START, _INVERSE = 0, 1
+
+
+class Queue(NamedTuple):
+    """The arrays of a queue.
+
+    Attributes
+    ----------
+    due
+        Next event of each agent, shape (n,).
+    times, rows
+        The heap of what is open.
+    chunk_times, chunk_rows, chunk_next
+        Pool of chunks of 8 entries; `chunk_next` chains those of a bucket, and the free ones.
+    heads, fills
+        Last chunk of each bucket, and how full it is.
+    meta, scale
+        Size of the heap, bucket opened last, number of buckets, first free chunk, whether to
+        rebuild, whether there is a ladder; start of the epoch, buckets per unit of time.
+    """
+
+    due: NDArray[np.float64]
+    times: NDArray[np.float64]
+    rows: NDArray[np.int32]
+    chunk_times: NDArray[np.float64]
+    chunk_rows: NDArray[np.int32]
+    chunk_next: NDArray[np.int32]
+    heads: NDArray[np.int32]
+    fills: NDArray[np.int32]
+    meta: NDArray[np.int64]
+    scale: NDArray[np.float64]
+
+
+def make_queue(due: NDArray[np.float64], *, ladder: bool, room: int = 64) -> Queue:
+    """A queue of what is due; it is filled when it is first used.
+
+    Parameters
+    ----------
+    due
+        Shape (n,); kept, not copied.
+    ladder
+        Buckets above the heap; pays from about 100,000 pending events on.
+    room
+        Room in the heap, at least.
+    """
+    n = len(due)
+    heap = max(room, 256) if ladder else max(room, 2 * n + 64)
+    buckets = n // _PER_BUCKET + 1 if ladder else 0
+    chunks = (n + n // 2) // _CHUNK + buckets + 64 if ladder else 0
+    meta = np.zeros(6, dtype=np.int64)
+    meta[_REBUILD], meta[_LADDER] = 1, ladder
+    return Queue(
+        due,
+        np.empty(heap),
+        np.empty(heap, dtype=np.int32),
+        np.empty(chunks * _CHUNK),
+        np.empty(chunks * _CHUNK, dtype=np.int32),
+        np.empty(chunks, dtype=np.int32),
+        np.empty(buckets, dtype=np.int32),
+        np.empty(buckets, dtype=np.int32),
+        meta,
+        np.zeros(2),
+    )
+
+
+@inlined
+def push(queue: Any, row: Any, time: Any) -> None:
+    """Let `row` be due at `time`, whatever it was before; infinite cancels."""
+    queue.due[row] = time
+    if time == np.inf or queue.meta[_REBUILD] != 0:
+        return
+    enter(queue, row, time)
+
+
+@inlined
+def enter(queue: Any, row: Any, time: Any) -> None:
+    """Put an entry where it belongs; asks for a rebuild where there is no room."""
+    meta = queue.meta
+    if meta[_LADDER] != 0:
+        place = (time - queue.scale[_START]) * queue.scale[_INVERSE]
+        if place >= meta[_BUCKETS]:
+            return  # beyond the epoch: found in `due` when the next one begins
+        if place >= meta[_OPEN] + 1:
+            into_bucket(queue, int(place), row, time)
+            return
+    size = meta[_SIZE]
+    if size == len(queue.times):
+        meta[_REBUILD] = 2
+        return
+    meta[_SIZE] = size + 1
+    rise(queue.times, queue.rows, size, time, row)
+
+
+@inlined
+def into_bucket(queue: Any, bucket: Any, row: Any, time: Any) -> None:
+    """Append to the last chunk of a bucket, or to a new one."""
+    meta, chunk, fill = queue.meta, queue.heads[bucket], queue.fills[bucket]
+    if fill == _CHUNK or chunk < 0:
+        fresh = meta[_FREE]
+        if fresh < 0:
+            meta[_REBUILD] = 1
+            return
+        meta[_FREE] = queue.chunk_next[fresh]
+        queue.chunk_next[fresh] = chunk
+        queue.heads[bucket] = fresh
+        chunk, fill = fresh, 0
+    queue.chunk_times[chunk * _CHUNK + fill] = time
+    queue.chunk_rows[chunk * _CHUNK + fill] = row
+    queue.fills[bucket] = fill + 1
+
+
+@inlined
+def rise(times: Any, rows: Any, place: Any, time: Any, row: Any) -> None:
+    """Let an entry rise from a place of the heap."""
+    while place > 0:
+        above = (place - 1) >> 2
+        if times[above] < time or (times[above] == time and rows[above] < row):
+            break
+        times[place] = times[above]
+        rows[place] = rows[above]
+        place = above
+    times[place] = time
+    rows[place] = row
+
+
+@inlined
+def sink(times: Any, rows: Any, size: Any, place: Any, time: Any, row: Any) -> None:
+    """Let an entry sink from a place of a heap of `size` entries."""
+    while True:
+        child = 4 * place + 1
+        if child >= size:
+            break
+        least = child
+        for other in range(child + 1, min(child + 4, size)):
+            if times[other] < times[least] or (
+                times[other] == times[least] and rows[other] < rows[least]
+            ):
+                least = other
+        if time < times[least] or (time == times[least] and row < rows[least]):
+            break
+        times[place] = times[least]
+        rows[place] = rows[least]
+        place = least
+    times[place] = time
+    rows[place] = row
+
+
+@inlined
+def drop(queue: Any) -> None:
+    """Take the first entry off the heap."""
+    size = queue.meta[_SIZE] - 1
+    queue.meta[_SIZE] = size
+    if size > 0:
+        sink(queue.times, queue.rows, size, 0, queue.times[size], queue.rows[size])
+
+
+@inlined
+def advance_to_first(queue: Any) -> bool:
+    """Bring the next event to the top of the heap.
+
+    Returns `True` if it is there or nothing is left (the heap is then empty), `False` if the heap
+    is too small: `meta[4]` is then 2, and the queue must be made anew with more room.
+    """
+    meta = queue.meta
+    while True:
+        if meta[_REBUILD] != 0 and not rebuild(queue):
+            return False
+        while meta[_SIZE] > 0:
+            if queue.due[queue.rows[0]] == queue.times[0]:
+                return True
+            drop(queue)
+        if meta[_LADDER] == 0:
+            return True
+        if meta[_OPEN] + 1 < meta[_BUCKETS]:
+            open_next(queue)
+        else:
+            meta[_REBUILD] = 1
+            if not rebuild(queue):
+                return False
+            if meta[_SIZE] == 0 and meta[_BUCKETS] == 0:
+                return True
+
+
+@lean
+def open_next(queue: Any) -> None:
+    """Move the entries of the next bucket into the heap; its chunks are free again."""
+    meta = queue.meta
+    bucket = meta[_OPEN] + 1
+    meta[_OPEN] = bucket
+    chunk, fill = queue.heads[bucket], queue.fills[bucket]
+    size = 0
+    while chunk >= 0:
+        for k in range(chunk * _CHUNK, chunk * _CHUNK + fill):
+            row, time = queue.chunk_rows[k], queue.chunk_times[k]
+            if queue.due[row] == time:
+                if size == len(queue.times):
+                    meta[_REBUILD] = 2
+                    return
+                rise(queue.times, queue.rows, size, time, row)
+                size += 1
+        following = queue.chunk_next[chunk]
+        queue.chunk_next[chunk] = meta[_FREE]
+        meta[_FREE] = chunk
+        chunk, fill = following, _CHUNK
+    meta[_SIZE] = size
+
+
+@lean
+def rebuild(queue: Any) -> bool:
+    """Fill the queue from what is due; `False` if the heap has no room."""
+    meta, due = queue.meta, queue.due
+    if meta[_REBUILD] == 2:
+        return False
+    meta[_REBUILD], meta[_SIZE], meta[_BUCKETS], meta[_OPEN] = 0, 0, 0, -1
+    first, n, total = np.inf, 0, 0.0
+    for row in range(len(due)):
+        if due[row] < np.inf:
+            n += 1
+            first = min(first, due[row])
+    if n == 0:
+        return True
+    if meta[_LADDER] != 0:
+        for row in range(len(due)):
+            if due[row] < np.inf:
+                total += due[row] - first
+        start_epoch(queue, first, n, total / n)
+    for row in range(len(due)):
+        if due[row] < np.inf:
+            enter(queue, row, due[row])
+    return meta[_REBUILD] != 2
+
+
+@lean
+def start_epoch(queue: Any, first: Any, n: Any, mean: Any) -> None:
+    """Empty buckets from the first event on, as wide as the mean time to go tells."""
+    meta = queue.meta
+    n_buckets = n // _PER_BUCKET + 1
+    if not 0.0 < n_buckets / (2.0 * mean if mean > 0.0 else np.inf) < np.inf:
+        n_buckets = 1  # all at one time, or times beyond measure: one bucket is the plain heap
+        queue.scale[_INVERSE] = 0.0
+    else:
+        queue.scale[_INVERSE] = n_buckets / (2.0 * mean)
+    queue.scale[_START] = first
+    meta[_BUCKETS] = n_buckets
+    queue.heads[:] = -1
+    queue.fills[:] = 0
+    for chunk in range(len(queue.chunk_next)):
+        queue.chunk_next[chunk] = chunk + 1
+    queue.chunk_next[len(queue.chunk_next) - 1] = -1
+    meta[_FREE] = 0
+
+
+class Agenda:
+    """What a rule may do to others' events, as its argument `agenda`.
+
+    Parameters
+    ----------
+    queue
+        The queue.
+
+    Examples
+    --------
+    >>> agenda = Agenda(make_queue(np.array([1.0, np.inf]), ladder=False))
+    >>> agenda.schedule(1, 0.5)
+    >>> agenda.due(1), agenda.cancel(0), agenda.due(0)
+    (0.5, None, inf)
+    """
+
+    __slots__ = ("held",)
+
+    def __init__(self, queue: Queue) -> None:
+        self.held = queue
+
+    def schedule(self, row: int, time: float) -> None:
+        """Let `row` act at an absolute time from now on, instead of when it was due."""
+        push(self.held, row, float(time))
+
+    def cancel(self, row: int) -> None:
+        """`row` has no next event any more."""
+        push(self.held, row, np.inf)
+
+    def due(self, row: int) -> float:
+        """When `row` acts next; infinite if never."""
+        return float(self.held.due[row])
+
+
+def _schedule(it: Any, a: Any, b: Any) -> None:
+    push(it.held, a, b)
+
+
+def _cancel(it: Any, a: Any) -> None:
+    push(it.held, a, np.inf)
+
+
+def _due(it: Any, a: Any) -> Any:
+    return it.held.due[a]
+
+
+if has_numba():
+    from abm.kernels.boxed import BoxedType, method_of, register
+
+    class AgendaType(BoxedType):
+        """Type of `Agenda` in compiled code."""
+
+    register(Agenda, AgendaType)
+    for _method in (_schedule, _cancel, _due):
+        method_of(AgendaType, _method)

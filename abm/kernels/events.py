@@ -1,0 +1,399 @@
+"""Agents that tell when they act next: any number of them as one participant of the clock.
+
+`rule(i, now, state, params) -> gap` is what agent i does when its time has come: it reads and
+writes the arrays of `state` and tells after how long it acts again, infinity (`math.inf`) for
+never. It may take a fourth argument `agenda`, `rule(i, now, state, agenda, params)`, to schedule and
+cancel the events of others: `agenda.schedule(j, time)`, `agenda.cancel(j)`, `agenda.due(j)`. A last
+argument `u` or `rng` brings chance. If the cohort `surfaces`, the rule returns `(gap, code)`, and an
+event with a code other than 0 comes to the surface, for others to see at its time.
+
+Events are applied in the order of time, and of rows at equal times.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from abm.errors import EngineError, PopulationError, RuleError, require
+from abm.kernels.building import RuleRun, launch
+from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
+from abm.kernels.surfacing import CohortEvent
+from abm.kernels.tools import Chance, Tools
+from abm.kernels.tools import start as begin
+
+__all__ = ["EventCohort"]
+
+_LADDER_FROM = 50_000
+_DONE, _SURFACED, _MORE_ROOM = 0, 1, 2
+
+
+class EventCohort:
+    """Agents with one next event each, in one compiled queue.
+
+    Parameters
+    ----------
+    rule
+        See the module's head.
+    state
+        A tuple or named tuple of arrays that the rule reads and writes; one entry per agent in
+        those that are columns.
+    first
+        Absolute time of each agent's first event, shape (n,); infinite for none.
+    params
+        A tuple or named tuple of numbers.
+    rng
+        Seeds the rule's generator.
+    start
+        Time at which the clock stands.
+    surfaces
+        Whether the rule returns `(gap, code)`.
+    queue
+        `heap`, `ladder`, or `auto`: a ladder from 50,000 agents on. The results are the same.
+    compiled
+        As in `run_pairwise`.
+
+    Attributes
+    ----------
+    time
+        Everything up to and including this time has been applied.
+    arrays
+        The arrays of the state.
+    n_updates
+        Events so far.
+    surfaced
+        Events that came to the surface during `advance`, for those who do not use `drain`.
+
+    Examples
+    --------
+    >>> def blink(i, now, state, p):
+    ...     state[0][i] += 1
+    ...     return p[0] * (i + 1)
+    >>> blinks = np.zeros(3, dtype=np.int64)
+    >>> cohort = EventCohort(blink, (blinks,), np.zeros(3), (1.0,), rng=np.random.default_rng(1))
+    >>> cohort.advance(6.0), blinks.tolist(), cohort.next_time
+    (14, [7, 4, 3], 7.0)
+    """
+
+    def __init__(
+        self,
+        rule: Callable[..., Any],
+        state: tuple[NDArray[Any], ...],
+        first: ArrayLike,
+        params: tuple[Any, ...] = (),
+        *,
+        rng: np.random.Generator,
+        start: float = 0.0,
+        surfaces: bool = False,
+        queue: str = "auto",
+        compiled: bool | None = None,
+    ) -> None:
+        self.state, self.arrays = state, _arrays(state)
+        self.params = checked_params(params)
+        self.time, self.n_updates = float(start), 0
+        self.surfaced: list[CohortEvent] = []
+        self._taken = taken(rule, ("i", "now", "state", "params"), extra="agenda")
+        self._surfaces, self._compiled, self._why = surfaces, compiled, ""
+        self._due = _first(first, self.time)
+        require(
+            queue in ("auto", "heap", "ladder"),
+            EngineError,
+            f"queue = {queue!r}, expected auto, heap or ladder",
+        )
+        self._ladder = queue == "ladder" or (queue == "auto" and len(self._due) >= _LADDER_FROM)
+        self._queue: Any = None
+        self._rng = Chance(begin(rng))
+        self._clock = np.array([self.time])
+
+    @property
+    def n(self) -> int:
+        """Number of agents."""
+        return len(self._due)
+
+    @property
+    def due(self) -> NDArray[np.float64]:
+        """When each agent acts next, shape (n,); infinite for never. A copy."""
+        return self._due.copy()
+
+    @property
+    def next_time(self) -> float:
+        """When the next event happens; infinite if never."""
+        return float(self._due.min(initial=math.inf))
+
+    @property
+    def record(self) -> RuleRun:
+        """What was done so far."""
+        name, rounds = name_of(self._taken.plain), self.n_updates / max(self.n, 1)
+        return RuleRun(
+            "events", name, "asynchronous", rounds, self.n_updates, not self._why, self._why
+        )
+
+    def schedule(self, rows: ArrayLike, times: ArrayLike) -> None:
+        """Let agents act at these absolute times, instead of when they were due.
+
+        Raises
+        ------
+        EngineError
+            A time before what was reached.
+        """
+        places = np.atleast_1d(np.asarray(rows))
+        wanted = np.broadcast_to(np.asarray(times, dtype=np.float64), places.shape)
+        require(
+            bool((wanted >= self.time).all()),
+            EngineError,
+            f"schedule: time {float(np.min(wanted))} lies before {self.time}, already reached",
+        )
+        if self._queue is None or len(places) > self.n // 8:
+            self._due[places] = wanted
+            self._queue = None
+            return
+        for row, time in zip(places.tolist(), wanted.tolist(), strict=True):
+            self._queue.schedule(row, time)
+
+    def cancel(self, rows: ArrayLike) -> None:
+        """These agents have no next event any more."""
+        self.schedule(rows, math.inf)
+
+    def change(self, *, params: tuple[Any, ...]) -> None:
+        """Other parameters from the time reached on. Advance to now first."""
+        self.params = checked_params(params)
+
+    def advance(self, until: float) -> int:
+        """Apply all events up to and including time `until`; returns how many.
+
+        Raises
+        ------
+        RuleError
+            A gap that is negative or nan, or an event scheduled in the past; names agent and time.
+        """
+        before = self.n_updates
+        while (event := self.drain(until)) is not None:
+            self.surfaced.append(event)
+        return self.n_updates - before
+
+    def drain(self, until: float) -> CohortEvent | None:
+        """Apply events up to and including `until`, or the first that surfaces; returns that."""
+        require(
+            self.time <= until < math.inf,
+            EngineError,
+            f"drain(until={until}), expected a time from {self.time}, already reached, on",
+        )
+        while True:
+            told = np.zeros(4)
+            made, status = self._drive(float(until), told)
+            self.n_updates += made
+            if status == _MORE_ROOM:
+                self._grow()
+                continue
+            self._check(told)
+            if status == _SURFACED:
+                self.time = float(told[1])
+                return CohortEvent(self.time, int(told[2]), int(told[3]))
+            self.time = float(until)
+            return None
+
+    def resize(
+        self,
+        state: tuple[NDArray[Any], ...],
+        kept: NDArray[np.int64],
+        network: Any = None,  # noqa: ARG002
+        first: ArrayLike = math.inf,
+    ) -> None:
+        """Go on with other rows: those who stay keep their events.
+
+        Parameters
+        ----------
+        state
+            The arrays as they are now, of the types they had.
+        kept
+            Former row of each of the first rows; the rest are newcomers.
+        first
+            First events of the newcomers, absolute; none by default: `schedule` them.
+        """
+        self.state, self.arrays = state, _arrays(state)
+        due = np.full(len(self.arrays[0]), math.inf)
+        due[: kept.size] = self._due[kept]
+        due[kept.size :] = first
+        self._due, self._queue = due, None
+
+    def _drive(self, until: float, told: NDArray[np.float64]) -> tuple[int, int]:
+        self._clock[0] = self.time
+        work = self.n_updates + self.n
+        made, self._why = launch(
+            _assemble,
+            self._taken,
+            (self._surfaces,),
+            lambda compiled: (
+                self._agenda(compiled), self.state, self.params, until, self._clock, self._rng,
+                told,
+            ),
+            compiled=self._compiled,
+            work=work,
+        )  # fmt: skip
+        return int(made[0]), int(made[1])
+
+    def _agenda(self, compiled: bool, room: int = 0) -> Any:
+        """The queue, compiled or plain; made anew from what is due if it is of the other kind."""
+        kind = _PlainAgenda
+        if compiled:
+            from abm.kernels.agenda import Agenda, make_queue
+
+            kind = Agenda
+        if room or not isinstance(self._queue, kind):
+            made = make_queue(self._due, ladder=self._ladder, room=room) if compiled else self._due
+            self._queue = kind(made)
+        return self._queue
+
+    def _grow(self) -> None:
+        room = len(self._queue.held.times)
+        self._agenda(True, min(2 * room, 2 * self.n + 64))
+
+    def _check(self, told: NDArray[np.float64]) -> None:
+        """Raise what the driver found: told = (what, time, row, value)."""
+        what, time, row, value = told.tolist()
+        if what == 0:
+            return
+        name, i = name_of(self._taken.plain), int(row)
+        text = (
+            f"gave the gap {value!r}, expected a gap >= 0 or infinity"
+            if what == 1
+            else f"scheduled agent {i} at {value!r}, when it was {time:g} already"
+        )
+        raise RuleError(
+            f"rule {name!r} of agent {i} at time {time:g} {text}", agent=i, time=time, value=value
+        )
+
+
+class _PlainAgenda:
+    """The queue as a heap of Python: the slow and obvious form of `abm.kernels.agenda`."""
+
+    def __init__(self, due: NDArray[np.float64]) -> None:
+        self._due = due
+        rows = np.flatnonzero(due < math.inf).tolist()
+        self.heap = [(float(due[row]), row) for row in rows]
+        heapify(self.heap)
+
+    def schedule(self, row: int, time: float) -> None:
+        """Let `row` act at an absolute time, instead of when it was due."""
+        self._due[row] = time
+        if time < math.inf:
+            heappush(self.heap, (float(time), int(row)))
+
+    def cancel(self, row: int) -> None:
+        """`row` has no next event any more."""
+        self._due[row] = math.inf
+
+    def due(self, row: int) -> float:
+        """When `row` acts next; infinite if never."""
+        return float(self._due[row])
+
+    def first(self) -> tuple[float, int]:
+        """Time and row of the next event; an infinite time for none."""
+        while self.heap and self._due[self.heap[0][1]] != self.heap[0][0]:
+            heappop(self.heap)
+        return self.heap[0] if self.heap else (math.inf, -1)
+
+
+def _assemble(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
+    act = _act(pieces, rule, surfaces)
+    if not pieces.compiled:
+        return _plain_drive(act)
+    from abm.kernels import agenda as queues
+
+    advance, drop, push = queues.advance_to_first, queues.drop, queues.push
+    infinite = math.inf
+
+    def drive(agenda: Any, state: Any, params: Any, until: Any, clock: Any, rng: Any,
+              told: Any) -> Any:  # fmt: skip
+        queue = agenda.held
+        made = 0
+        while True:
+            if not advance(queue):
+                return made, 2
+            time = queue.times[0]
+            if queue.meta[0] == 0 or time > until:
+                return made, 0
+            row = int(queue.rows[0])
+            if time < clock[0]:
+                told[0], told[1], told[2], told[3] = 2, clock[0], row, time
+                return made, 0
+            clock[0] = time
+            drop(queue)
+            queue.due[row] = infinite
+            gap, code = act(agenda, rng, row, time, state, params)
+            if not gap >= 0.0:
+                told[0], told[1], told[2], told[3] = 1, time, row, gap
+                return made, 0
+            push(queue, row, time + gap)
+            made += 1
+            if code != 0:
+                told[1], told[2], told[3] = time, row, code
+                return made, 1
+
+    return drive
+
+
+def _act(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
+    """The rule of one agent: (gap, code), whatever it takes and gives."""
+    call, with_agenda = calling(pieces, rule), rule.extra
+
+    def act(agenda: Any, rng: Any, i: Any, now: Any, state: Any, params: Any) -> Any:
+        if with_agenda:
+            given = call(rng, i, now, state, agenda, params)
+        else:
+            given = call(rng, i, now, state, params)
+        if surfaces:
+            return given
+        return given, 0
+
+    return pieces.jit(act)  # type: ignore[no-any-return]
+
+
+def _plain_drive(act: Callable[..., Any]) -> Callable[..., Any]:
+    def drive(agenda: Any, state: Any, params: Any, until: Any, clock: Any, rng: Any,
+              told: Any) -> Any:  # fmt: skip
+        made = 0
+        while True:
+            time, row = agenda.first()
+            if time > until:
+                return made, _DONE
+            if time < clock[0]:
+                told[:] = 2, clock[0], row, time
+                return made, _DONE
+            clock[0] = time
+            agenda.cancel(row)
+            gap, code = act(agenda, rng, row, time, state, params)
+            if not gap >= 0.0:
+                told[:] = 1, time, row, gap
+                return made, _DONE
+            agenda.schedule(row, time + gap)
+            made += 1
+            if code != 0:
+                told[1:] = time, row, code
+                return made, _SURFACED
+
+    return drive
+
+
+def _arrays(state: Any) -> tuple[NDArray[Any], ...]:
+    require(
+        isinstance(state, tuple) and state and all(isinstance(a, np.ndarray) for a in state),
+        PopulationError,
+        f"state of type {type(state).__name__}, expected a tuple or named tuple of NumPy arrays",
+    )
+    return tuple(state)
+
+
+def _first(first: ArrayLike, start: float) -> NDArray[np.float64]:
+    times = np.array(first, dtype=np.float64)
+    require(
+        times.ndim == 1 and bool((times >= start).all()),
+        EngineError,
+        f"first: expected one absolute time per agent, at or after {start}, or infinity",
+    )
+    return times

@@ -1,0 +1,238 @@
+"""States that change with the states of neighbours, round by round: epidemics, adoption, voting.
+
+`rule(state, counts, params) -> state'`, where states are numbers 0, 1, 2, ... and `counts[s]` tells
+how many of those that the agent sees are in state s. Last argument `u` or `rng` as always; a rule
+that draws from `rng` only where it needs to is quicker than one that takes `u`. Counts are kept up
+to date as states change, so that a round costs as much as there are agents and changes, not ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from abm.errors import EngineError, NetworkError, PopulationError, require
+from abm.kernels.building import RuleRun, launch
+from abm.kernels.driver import first_of
+from abm.kernels.faults import no_fault, raise_fault
+from abm.kernels.pairwise import columns_of
+from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
+from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
+from abm.kernels.ties import Ties, checked_ties, layout
+from abm.kernels.tools import Chance, Tools, start
+
+__all__ = ["TransitionRun", "checked_states", "run_transitions", "seen_by", "tally"]
+
+
+class TransitionRun(NamedTuple):
+    """What came of transitions.
+
+    Attributes
+    ----------
+    run
+        The record.
+    totals
+        How many agents are in which state after each round, the start included, shape
+        (rounds + 1, n_states).
+    """
+
+    run: RuleRun
+    totals: NDArray[np.int64]
+
+
+def run_transitions(
+    rule: Callable[..., Any],
+    states: NDArray[Any],
+    network: Ties,
+    params: tuple[Any, ...] = (),
+    *,
+    n_states: int,
+    rounds: int,
+    schedule: Schedule,
+    rng: np.random.Generator,
+    members: ArrayLike | None = None,
+    compiled: bool | None = None,
+) -> TransitionRun:
+    """Let states change with the states of neighbours; `states` is changed in place.
+
+    Parameters
+    ----------
+    rule
+        See the module's head.
+    states
+        Column of integers in 0..n_states-1, shape (n,).
+    network
+        Row i lists whom i sees; without weights.
+    n_states
+        Number of states, 1 to 255.
+    rounds
+        How many rounds, >= 0.
+    schedule
+        `synchronous`, `asynchronous` or `sweep`, as in `run_neighbours`.
+    members
+        Rows of those who may change; all if `None`.
+
+    Raises
+    ------
+    RuleError
+        The rule gave no state; names agent and round.
+
+    Examples
+    --------
+    >>> from abm.networks import Network
+    >>> path = Network.from_edges([(0, 1), (1, 2), (2, 3)])
+    >>> def spread(state, counts, p):
+    ...     return 1 if counts[1] > 0 else state
+    >>> states = np.array([1, 0, 0, 0], dtype=np.int8)
+    >>> made = run_transitions(spread, states, path, n_states=2, rounds=2,
+    ...                        schedule="synchronous", rng=np.random.default_rng(1))
+    >>> states.tolist(), made.totals.tolist()
+    ([1, 1, 1, 0], [[3, 1], [2, 2], [1, 3]])
+    """
+    check_schedule(schedule, ("synchronous", "asynchronous", "sweep"), "transitions")
+    require(rounds >= 0, EngineError, f"rounds = {rounds}, expected >= 0")
+    columns_of(states)
+    checked_states(states, n_states)
+    what = taken(rule, ("state", "counts", "params"))
+    n = len(states)
+    rows = member_rows(members, n)
+    turn = turn_of(schedule, rows)
+    size = n if rows is None else rows.size
+    counts = tally(states, network, n_states, compiled=compiled)
+    totals = np.zeros((rounds + 1, n_states), dtype=np.int64)
+    totals[0] = np.bincount(states, minlength=n_states)
+    fault = no_fault()
+    extra = size if schedule == "synchronous" else 0
+    room = (np.empty(extra, dtype=np.int32), np.empty(extra, dtype=np.uint8))
+    arguments = (
+        states, size, counts, layout(seen_by(network, n)), order_of(turn, rows, n),
+        checked_params(params), totals, room, start(rng), Chance(start(rng)), fault,
+    )  # fmt: skip
+    made, why = launch(
+        _assemble, what, (turn, schedule == "synchronous"), arguments,
+        compiled=compiled, work=rounds * size,
+    )  # fmt: skip
+    raise_fault(fault, rule, 0, n_states - 1, what="state")
+    run = RuleRun("transitions", name_of(rule), schedule, rounds, int(made), not why, why)
+    return TransitionRun(run, totals)
+
+
+def checked_states(states: NDArray[Any], n_states: int) -> None:
+    """Refuse states outside 0..n_states-1; names the first row."""
+    require(1 <= n_states <= 255, EngineError, f"n_states = {n_states}, expected 1 to 255 states")
+    require(
+        states.dtype.kind in "iu",
+        PopulationError,
+        f"states of type {states.dtype}, expected integers 0..{n_states - 1}",
+    )
+    wrong = np.flatnonzero((states < 0) | (states >= n_states))
+    require(
+        wrong.size == 0,
+        PopulationError,
+        f"states: {wrong.size} are outside 0..{n_states - 1}, first in row {wrong[:1].tolist()}",
+    )
+
+
+def seen_by(network: Any, n: int) -> Ties:
+    """Row i lists who sees i: the network itself if it is undirected."""
+    checked_ties(network, n, drawn=False)
+    require(
+        network.weights is None,
+        NetworkError,
+        "weights: neighbours are counted, which weights do not change; drop them, or use "
+        "run_neighbours with a rule that takes them",
+    )
+    if not network.directed:
+        return network  # type: ignore[no-any-return]
+    frozen = network.freeze() if hasattr(network, "freeze") else network
+    return frozen.reversed()  # type: ignore[no-any-return]
+
+
+def tally(
+    states: NDArray[Any], network: Ties, n_states: int, *, compiled: bool | None = None
+) -> NDArray[np.int32]:
+    """How many of those whom i sees are in each state, shape (n, n_states)."""
+    counts = np.zeros((len(states), n_states), dtype=np.int32)
+    starts, stops, indices, _ = layout(network)
+    what = Taken(tally, False, "")
+    launch(
+        _assemble_tally, what, (), (states, starts, stops, indices, counts),
+        compiled=None if compiled else compiled, work=len(indices),
+    )  # fmt: skip
+    return counts
+
+
+def _assemble_tally(_pieces: Tools, _rule: Taken) -> Callable[..., Any]:
+    def count(states: Any, starts: Any, stops: Any, indices: Any, counts: Any) -> None:
+        for i in range(len(states)):
+            for slot in range(starts[i], stops[i]):
+                counts[i, states[indices[slot]]] += 1
+
+    return count
+
+
+def _assemble(pieces: Tools, rule: Taken, turn: str, at_once: bool) -> Callable[..., Any]:
+    call, draw, load = calling(pieces, rule), pieces.draw, pieces.load
+    first = pieces.jit(first_of(pieces, turn))
+    become = pieces.jit(_become)
+
+    def one_by_one(states: Any, size: Any, counts: Any, ties: Any, order: Any, params: Any,
+                   totals: Any, _room: Any, words: Any, rng: Any, fault: Any) -> Any:  # fmt: skip
+        n, n_states = len(states), totals.shape[1]
+        s0, s1 = load(words)
+        made = 0
+        for r in range(len(totals) - 1):
+            totals[r + 1] = totals[r]
+            for place in range(size):
+                word, s0, s1 = draw(s0, s1)
+                i, _ = first(order, place, n, word)
+                old = int(states[i])
+                new = call(rng, old, counts[i], params)
+                if not (0 <= new < n_states and new == int(new)):
+                    fault[0], fault[1], fault[3], fault[4] = 1.0, i, r, new
+                    return made
+                if new != old:
+                    become(i, old, int(new), states, counts, ties, totals[r + 1])
+                made += 1
+        return made
+
+    def together(states: Any, size: Any, counts: Any, ties: Any, order: Any, params: Any,
+                 totals: Any, room: Any, _words: Any, rng: Any, fault: Any) -> Any:  # fmt: skip
+        n_states = totals.shape[1]
+        changed, fresh = room
+        made = 0
+        for r in range(len(totals) - 1):
+            totals[r + 1] = totals[r]
+            n_changed = 0
+            for place in range(size):
+                i = int(order[place])
+                old = int(states[i])
+                new = call(rng, old, counts[i], params)
+                if not (0 <= new < n_states and new == int(new)):
+                    fault[0], fault[1], fault[3], fault[4] = 1.0, i, r, new
+                    return made
+                if new != old:
+                    changed[n_changed] = i
+                    fresh[n_changed] = int(new)
+                    n_changed += 1
+                made += 1
+            for k in range(n_changed):
+                i = int(changed[k])
+                become(i, int(states[i]), int(fresh[k]), states, counts, ties, totals[r + 1])
+        return made
+
+    return together if at_once else one_by_one
+
+
+def _become(i: Any, old: Any, new: Any, states: Any, counts: Any, ties: Any, totals: Any) -> None:
+    """i changes its state, and those who see i count it anew."""
+    states[i] = new
+    totals[old] -= 1
+    totals[new] += 1
+    for slot in range(ties[0][i], ties[1][i]):
+        j = ties[2][slot]
+        counts[j, old] -= 1
+        counts[j, new] += 1
