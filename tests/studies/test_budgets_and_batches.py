@@ -212,3 +212,57 @@ def test_a_bounded_shelf_closes_what_was_used_least_recently():
     assert sorted(log[6:]) == ["close a", "close c"]
     with pytest.raises(ScenarioError, match="memory_gb"):
         Shelf(5, load=lambda spec: Loaded(spec, log), size=lambda spec: 10).backend("a")
+
+
+def mixed_society(tmp_path, **changes):
+    """Opinions of citizens of whom half are the embedded model and half a tiny random one."""
+    from abm.policies import FailureHandling
+
+    pytest.importorskip("llama_cpp", reason="needs the extra `llama`")
+    pytest.importorskip("gguf", reason="writes GGUFs with the package gguf")
+    from random_gguf import write_random_gguf
+
+    file = tmp_path / "tiny.gguf"
+    if not file.exists():
+        write_random_gguf(file, scale=0.7)
+    mixture = {
+        "own": {"share": 0.5, "backend": "embedded", "resident_bytes": 4_000_000},
+        "tiny": {
+            "share": 0.5,
+            "backend": "llama",
+            "path": "tiny.gguf",
+            "coverage_floor": 0.0,
+            "resident_bytes": 4_000_000,
+        },
+    }
+    return Study(
+        "mixed",
+        "opinion_network",
+        scenario={"n_citizens": 60, "n_asked": 8, "duration": 2.0, "writing_probability": 0.3},
+        answerers={"mixed": {"citizen": {"mixture": mixture}}},
+        failures=FailureHandling("rule citizen_twin"),
+        folder=tmp_path,
+        agents=True,
+        **changes,
+    )
+
+
+@pytest.mark.slow
+def test_two_model_files_share_a_society_within_a_memory_bound(tmp_path):
+    """The bound has room for one of them, so they take turns; every bit is as without it."""
+    from abm.studies.shelf import memory_of
+
+    free = mixed_society(tmp_path).run(tmp_path / "free")
+    spec = mixed_society(tmp_path).specs["mixed"]["citizen"].members
+    room = 1.5 * max(memory_of(member.backend) for member in spec.values()) / 1e9
+    bound = mixed_society(tmp_path, memory_gb=room).run(tmp_path / "bound")
+    for table in ("series", "outcomes", "agents"):
+        assert bound.frame(table).equals(free.frame(table), null_equal=True)
+    run = free.run("base", "mixed", 0)
+    decisions = run.frame("decisions")
+    assert set(decisions["policy"]) == {"citizen.own", "citizen.tiny"}
+    models = [used["model"]["backend"] for used in run.manifest["answers"].values()]
+    assert sorted(models) == ["embedded", "llama"]
+    told = bound.manifest["execution"]["answers"].values()
+    assert all(total["evaluated"]["requests"] >= total["inferred"] > 0 for total in told)
+    assert replay(run.folder).outcomes["all.flipped"] == run.outcomes()["all.flipped"]
