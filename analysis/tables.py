@@ -203,7 +203,7 @@ def _is_number_column(values: pl.Series) -> bool:
     if values.dtype.is_numeric():
         return True
     texts = [text for text in values.to_list() if text not in ("—", "undefined")]
-    pattern = r"[-−]?\d+(\.\d+)?( %)?( \[.*\])?"
+    pattern = r"(< )?[-−]?\d[\d,]*(\.\d+)?( %)?( \[.*\])?"
     return bool(texts) and all(re.fullmatch(pattern, str(text)) for text in texts)
 
 

@@ -25,7 +25,7 @@ STYLE = """
 :root { color-scheme: light; }
 body { font: 16px/1.5 Georgia, 'Times New Roman', serif; color: #1a1a1a; background: #fff;
   max-width: 60rem; margin: 2rem auto; padding: 0 1.25rem; }
-h1, h2, h3, th, figcaption, caption, nav, .label, .warn { font-family: system-ui, -apple-system,
+h1, h2, h3, th, figcaption, .caption, nav, .label, .warn { font-family: system-ui, -apple-system,
   'Segoe UI', 'DejaVu Sans', sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .5rem; }
 h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; border-bottom: 1px solid #ccc;
@@ -42,13 +42,14 @@ nav a { color: #0b5394; margin-right: .9rem; white-space: nowrap; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .86rem; margin: .6rem 0 1.2rem;
   font-variant-numeric: tabular-nums; }
-caption { text-align: left; font-size: .84rem; color: #333; padding-bottom: .35rem; }
+.caption { font-size: .84rem; color: #333; margin: 1.1rem 0 -.2rem; }
 th, td { padding: .22rem .75rem .22rem 0; text-align: left; vertical-align: top; }
 thead tr { border-top: 1.5px solid #000; border-bottom: 1px solid #000; }
 tbody tr:last-child { border-bottom: 1.5px solid #000; }
 tbody tr:nth-child(even) { background: #f7f7f7; }
 .right { text-align: right; padding-left: .75rem; }
-td { overflow-wrap: anywhere; }
+td { overflow-wrap: break-word; }
+td:last-child { overflow-wrap: anywhere; }
 td.right { white-space: nowrap; }
 figure { margin: 1rem 0 1.6rem; }
 figure img { width: 100%; max-width: 54rem; height: auto; }
@@ -125,8 +126,9 @@ def _table(block: TableBlock) -> str:
 
     head = row(block.table.columns, "th")
     body = "\n".join(row(line, "td") for line in cells(block.table))
+    caption = f'<p class="caption">{escape(block.caption)}</p>' if block.caption else ""
     return (
-        f'<div class="scroll"><table>\n<caption>{escape(block.caption)}</caption>\n'
+        f'<div class="scroll">{caption}<table>\n'
         f"<thead>{head}</thead>\n<tbody>\n{body}\n</tbody></table></div>"
     )
 

@@ -155,11 +155,10 @@ def cost(material: Material) -> pl.DataFrame:
                 "runs": len(mine),
                 "hours of runs": number_text(seconds / 3600, seconds / 3600 / 10),
                 "decisions": f"{decisions:,}",
-                "answers inferred": f"{answers:,}" if marks else "none (code)",
+                "answers inferred": f"{answers:,}" if marks else "—",
                 "saved by asking once": saved,
-                "tokens in, out (if nothing were cached)": f"{tokens[0]:,}, {tokens[1]:,}"
-                if marks
-                else "—",
+                "tokens in": f"{tokens[0]:,}" if marks else "—",
+                "tokens out": f"{tokens[1]:,}" if marks else "—",
             }
         )
     return pl.DataFrame(rows)

@@ -227,7 +227,11 @@ def cost(material: Material) -> Section:
     table = results.cost(material)
     execution = material.source.manifest.get("execution", {}) if material.is_study else {}
     blocks: list[Block] = [
-        TableBlock(table, "Tokens are notional: what nothing cached would cost.")
+        TableBlock(
+            table,
+            "Tokens are notional: what the requests would cost if nothing were cached. Rules are "
+            "code: they infer nothing.",
+        )
     ]
     if execution:
         hours = execution["seconds"] / 3600
@@ -285,7 +289,7 @@ def repeat(material: Material) -> Section:
     ]
     for name, marks in material.language_models.items():
         rows += [(f"fingerprint of {name}", mark) for mark in marks]
-    table = pl.DataFrame(rows, schema=["", "value"], orient="row").with_columns(
+    table = pl.DataFrame(rows, schema=["what", "value"], orient="row").with_columns(
         pl.col("value").cast(pl.String)
     )
     blocks: list[Block] = [Code("\n".join(commands)), TableBlock(table, "Made with.")]
