@@ -262,7 +262,8 @@ def _seeds(z: Array, k: int, rng: np.random.Generator) -> Array:
 
 def _nearest(z: Array, centres: Array) -> Integers:
     squares = (centres**2).sum(axis=1) - 2 * z @ centres.T
-    return np.argmin(squares, axis=1).astype(np.int64)
+    nearest: Integers = np.argmin(squares, axis=1).astype(np.int64)
+    return nearest
 
 
 def _silhouette(z: Array, labels: Integers, rng: np.random.Generator, most: int) -> float:

@@ -50,7 +50,11 @@ def test_the_florentine_families_agree_with_networkx():
     edges = np.array(graph.edges)
     groups = np.arange(len(graph)) % 3
     sides = [set(np.flatnonzero(groups == g)) for g in range(3)]
+    assert (len(graph), len(edges)) == (15, 20)
     assert modularity(edges, groups) == pytest.approx(nx.community.modularity(graph, sides))
+    degree = np.array([d for _, d in graph.degree])
+    assert neighbour_correlation(edges, degree) == pytest.approx(-0.374838, abs=5e-7)
+    assert (degree.max(), nx.florentine_families_graph().degree["Medici"]) == (6, 6)
 
 
 @given(st.integers(0, 10_000))
