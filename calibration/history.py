@@ -30,7 +30,7 @@ __all__ = ["HistoryMatch", "Wave", "history_match", "implausibility"]
 
 Floats = NDArray[np.float64]
 CUT = 3.0
-_CANDIDATES = 20_000
+_CANDIDATES = 5_000
 
 
 def implausibility(

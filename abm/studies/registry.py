@@ -176,9 +176,12 @@ def _named(module: Any, name: str, written: str) -> Any:
 def studies_of(family: str) -> list[Path]:
     """Study files in the folder `studies/` of an installed family."""
     described = families().get(family)
-    if described is None:
+    home = f"abm.models.{family}" if described is None else described.model.partition(":")[0]
+    if described is None and not (
+        family.isidentifier() and importlib.util.find_spec(home) is not None
+    ):
         return []
-    package = importlib.import_module(described.model.partition(":")[0])
+    package = importlib.import_module(home)  # a folder of simulators without a model may have some
     folder = Path(package.__file__ or "").parent / "studies"
     return sorted(folder.glob("*.toml"))
 
