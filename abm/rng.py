@@ -18,7 +18,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["agent_key", "chance", "child_key", "stream_key", "uniform", "uniforms"]
+__all__ = ["agent_key", "chance", "child_key", "stream_key", "uniform", "uniform_of", "uniforms"]
 
 _MASK = 0xFFFFFFFF
 _MASK64 = 0xFFFFFFFFFFFFFFFF
@@ -83,8 +83,17 @@ def uniform(seed: int, purpose: str, key: int | str = 0, occasion: int = 0) -> f
     >>> uniform(1, "p", 7) == uniforms(1, "p", [7]).item()
     True
     """
-    stream = stream_key(seed, purpose)
-    word, date = agent_key(key), int(occasion) & _MASK64
+    return uniform_of(stream_key(seed, purpose), agent_key(key), int(occasion) & _MASK64)
+
+
+def uniform_of(stream: int, word: int, date: int) -> float:
+    """The uniform of a stream key, an agent's counter word and an occasion, as `uniform` has it.
+
+    Examples
+    --------
+    >>> uniform_of(stream_key(1, "p"), agent_key(7), 0) == uniform(1, "p", 7)
+    True
+    """
     c0, c1, c2, c3 = word & _MASK, word >> 32, date & _MASK, date >> 32
     k0, k1 = stream & _MASK, stream >> 32
     for _ in range(10):

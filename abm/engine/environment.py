@@ -3,6 +3,7 @@
 Events are ordered by (time, priority, insertion). The priorities of one instant, in order:
 
 ==================  =====  =======================================================
+`COHORT`            -2     events of cohorts that come to the surface
 `INTERVENTION`      -1     what a scenario changes at this date
 `URGENT`            0      starts of processes, interrupts
 `HIGH`              0.5    Mesa's high events and `Model.step`
@@ -24,6 +25,7 @@ import simpy
 from simpy.core import BoundClass, EmptySchedule, StopSimulation
 from simpy.events import Event, EventPriority
 
+from abm.engine.ahead import Lookahead
 from abm.engine.failures import blame_from_traceback
 from abm.engine.process import Process
 from abm.errors import EngineError
@@ -95,6 +97,7 @@ class Environment(simpy.Environment):
     def __init__(self, initial_time: float = 0.0) -> None:
         super().__init__(float(initial_time))
         self.running = False
+        self.ahead: Lookahead | None = None
         # SimPy binds these for its own class only; a subclass would look them up at every call.
         for name in ("process", "timeout", "event", "all_of", "any_of"):
             setattr(self, name, getattr(self, name))
@@ -108,6 +111,16 @@ class Environment(simpy.Environment):
         event = At(self, time, None, priority)
         event.callbacks.append(callback)
         return event
+
+    def look_ahead(self, cohort: Any, show: Callable[[Any], None] | None) -> None:
+        """Call `show(event)` at the time of a cohort's events that surface; `None` ends it."""
+        if self.ahead is None and show is None:
+            return
+        ahead = self.ahead or Lookahead(self)
+        if show is None:
+            ahead.remove(cohort)
+        else:
+            ahead.add(cohort, show)
 
     def run(self, until: float | Event | None = None) -> Any:
         """Run like SimPy: up to but not including a time, until an event, or until nothing is left.
@@ -144,6 +157,8 @@ class Environment(simpy.Environment):
     def step(self) -> None:
         """Process the next event; raises SimPy's `EmptySchedule` if there is none."""
         self._refuse_reentry()
+        if self.ahead is not None:
+            self.ahead(math.inf)
         if not self._queue:
             raise EmptySchedule
         self.running = True
@@ -187,7 +202,11 @@ class Environment(simpy.Environment):
         self.running = True
         queue = self._queue
         try:
-            while queue:
+            while True:
+                if self.ahead is not None:
+                    self.ahead(until)
+                if not queue:
+                    break
                 item = heappop(queue)
                 if item[0] > until:
                     heappush(queue, item)

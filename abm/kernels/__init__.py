@@ -5,10 +5,12 @@ Numba it is compiled, without Numba (or for small work) the same source is inter
 generator, with the same bits.
 """
 
+from abm.kernels.activity import HawkesCohort, PoissonCohort
 from abm.kernels.building import RuleRun, RuleWarning
 from abm.kernels.events import EventCohort
 from abm.kernels.neighbours import run_neighbours
 from abm.kernels.pairwise import PairwiseCohort, run_pairwise
+from abm.kernels.rates import RateCohort
 from abm.kernels.sequence import run_population, run_rows
 from abm.kernels.surfacing import CohortEvent
 from abm.kernels.tools import Chance, has_numba
@@ -19,7 +21,10 @@ __all__ = [
     "Chance",
     "CohortEvent",
     "EventCohort",
+    "HawkesCohort",
     "PairwiseCohort",
+    "PoissonCohort",
+    "RateCohort",
     "RuleRun",
     "RuleWarning",
     "TransitionRun",

@@ -2,10 +2,10 @@
 
 `rule(i, now, state, params) -> gap` is what agent i does when its time has come: it reads and
 writes the arrays of `state` and tells after how long it acts again, infinity (`math.inf`) for
-never. It may take a fourth argument `agenda`, `rule(i, now, state, agenda, params)`, to schedule and
-cancel the events of others: `agenda.schedule(j, time)`, `agenda.cancel(j)`, `agenda.due(j)`. A last
-argument `u` or `rng` brings chance. If the cohort `surfaces`, the rule returns `(gap, code)`, and an
-event with a code other than 0 comes to the surface, for others to see at its time.
+never. It may take a fourth argument `agenda`, `rule(i, now, state, agenda, params)`, to schedule
+and cancel the events of others: `agenda.schedule(j, time)`, `agenda.cancel(j)`, `agenda.due(j)`. A
+last argument `u` or `rng` brings chance. If the cohort `surfaces`, the rule returns `(gap, code)`,
+and an event with a code other than 0 comes to the surface, for others to see at its time.
 
 Events are applied in the order of time, and of rows at equal times.
 """
@@ -22,12 +22,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, PopulationError, RuleError, require
 from abm.kernels.building import RuleRun, launch
+from abm.kernels.pairwise import like
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
 from abm.kernels.surfacing import CohortEvent
 from abm.kernels.tools import Chance, Tools
 from abm.kernels.tools import start as begin
 
-__all__ = ["EventCohort"]
+__all__ = ["EventCohort", "driving"]
 
 _LADDER_FROM = 50_000
 _DONE, _SURFACED, _MORE_ROOM = 0, 1, 2
@@ -98,7 +99,7 @@ class EventCohort:
         self.time, self.n_updates = float(start), 0
         self.surfaced: list[CohortEvent] = []
         self._taken = taken(rule, ("i", "now", "state", "params"), extra="agenda")
-        self._surfaces, self._compiled, self._why = surfaces, compiled, ""
+        self.surfaces, self._compiled, self._why = surfaces, compiled, ""
         self._due = _first(first, self.time)
         require(
             queue in ("auto", "heap", "ladder"),
@@ -123,6 +124,8 @@ class EventCohort:
     @property
     def next_time(self) -> float:
         """When the next event happens; infinite if never."""
+        if isinstance(self._queue, _PlainAgenda):
+            return self._queue.first()[0]
         return float(self._due.min(initial=math.inf))
 
     @property
@@ -199,38 +202,44 @@ class EventCohort:
 
     def resize(
         self,
-        state: tuple[NDArray[Any], ...],
+        arrays: tuple[NDArray[Any], ...],
         kept: NDArray[np.int64],
-        network: Any = None,  # noqa: ARG002
         first: ArrayLike = math.inf,
     ) -> None:
         """Go on with other rows: those who stay keep their events.
 
         Parameters
         ----------
-        state
-            The arrays as they are now, of the types they had.
+        arrays
+            The arrays as they are now, in the order of `arrays`, of the types they had.
         kept
             Former row of each of the first rows; the rest are newcomers.
         first
             First events of the newcomers, absolute; none by default: `schedule` them.
         """
-        self.state, self.arrays = state, _arrays(state)
+        self.state, self.arrays = like(self.state, arrays), arrays
         due = np.full(len(self.arrays[0]), math.inf)
         due[: kept.size] = self._due[kept]
         due[kept.size :] = first
         self._due, self._queue = due, None
 
+    @property
+    def _assembled(self) -> Any:
+        return assemble
+
+    def _inner(self) -> tuple[Any, ...]:
+        """State and parameters as the driver takes them."""
+        return self.state, self.params
+
     def _drive(self, until: float, told: NDArray[np.float64]) -> tuple[int, int]:
         self._clock[0] = self.time
         work = self.n_updates + self.n
         made, self._why = launch(
-            _assemble,
+            self._assembled,
             self._taken,
-            (self._surfaces,),
+            (self.surfaces,),
             lambda compiled: (
-                self._agenda(compiled), self.state, self.params, until, self._clock, self._rng,
-                told,
+                self._agenda(compiled), *self._inner(), until, self._clock, self._rng, told,
             ),
             compiled=self._compiled,
             work=work,
@@ -299,8 +308,13 @@ class _PlainAgenda:
         return self.heap[0] if self.heap else (math.inf, -1)
 
 
-def _assemble(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
-    act = _act(pieces, rule, surfaces)
+def assemble(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
+    """The driver of a rule that tells when its agent acts next."""
+    return driving(pieces, _act(pieces, rule, surfaces))
+
+
+def driving(pieces: Tools, act: Callable[..., Any]) -> Callable[..., Any]:
+    """The driver around `act(agenda, rng, i, now, state, params) -> (gap, code)`."""
     if not pieces.compiled:
         return _plain_drive(act)
     from abm.kernels import agenda as queues

@@ -37,7 +37,7 @@ from abm.kernels.ties import Ties, TiesLayout, checked_ties, kind_of_ties, layou
 from abm.kernels.tools import Chance, plain_tools
 from abm.kernels.tools import start as begin
 
-__all__ = ["PairwiseCohort", "columns_of", "run_pairwise"]
+__all__ = ["PairwiseCohort", "columns_of", "followed", "like", "run_pairwise"]
 
 _ENDLESS = int(np.iinfo(np.int64).max)
 
@@ -207,6 +207,12 @@ class PairwiseCohort:
             "pairwise", name, "asynchronous", rounds, self.n_updates, not self._why, self._why
         )
 
+    surfaces = False
+
+    def drain(self, until: float) -> None:
+        """As `advance`; encounters do not surface."""
+        self.advance(until)
+
     def advance(self, until: float) -> int:
         """Apply all encounters up to and including time `until`; returns how many.
 
@@ -257,7 +263,7 @@ class PairwiseCohort:
 
     def resize(
         self,
-        state: NDArray[Any] | Sequence[NDArray[Any]],
+        arrays: tuple[NDArray[Any], ...],
         kept: NDArray[np.int64],
         network: Ties | None = None,
     ) -> None:
@@ -268,8 +274,8 @@ class PairwiseCohort:
 
         Parameters
         ----------
-        state
-            The columns as they are now, of the types they had.
+        arrays
+            The columns as they are now, in the order of `arrays`, of the types they had.
         kept
             Former row of each of the first rows, shape (n_kept,); the rest are newcomers.
         network
@@ -277,10 +283,10 @@ class PairwiseCohort:
             for newcomers.
         """
         former, old = self.rate * self.n_members, self.n
-        self._hold(state)
+        self._hold(like(self._state, arrays))
         if self.network is not None:
             self.network = checked_ties(
-                _followed(self.network, kept, self.n) if network is None else network, self.n
+                followed(self.network, kept, self.n) if network is None else network, self.n
             )
             self._layout = None
         if self._members is not None:
@@ -381,6 +387,13 @@ class PairwiseCohort:
         return self._layout
 
 
+def like(state: Any, arrays: tuple[NDArray[Any], ...]) -> Any:
+    """Arrays in the form of a state: one array, a named tuple or a tuple."""
+    if isinstance(state, np.ndarray):
+        return arrays[0]
+    return type(state)(*arrays) if hasattr(state, "_fields") else tuple(arrays)
+
+
 def columns_of(state: Any) -> tuple[NDArray[Any], ...]:
     """The columns of a state: one array, or a tuple of arrays of one length.
 
@@ -431,7 +444,7 @@ def _movable(members: NDArray[np.int32] | None, n: int) -> NDArray[np.bool_]:
     return movable
 
 
-def _followed(network: Any, kept: NDArray[np.int64], n: int) -> Any:
+def followed(network: Any, kept: NDArray[np.int64], n: int) -> Any:
     """The ties of those who stay, among n rows."""
     if kept.size < network.n:
         network = (network.freeze() if hasattr(network, "freeze") else network).subgraph(kept)

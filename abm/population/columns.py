@@ -15,7 +15,7 @@ __all__ = ["Columns", "as_column", "from_series", "is_one", "to_series"]
 
 
 class Columns:
-    """Arrays of one length n, by name, in room that doubles when it is full.
+    """Arrays of one length n, by name, in room that grows by a quarter when it is full.
 
     Examples
     --------
@@ -64,7 +64,9 @@ class Columns:
         first, self.n = self.n, self.n + extra
         for name, array in self._room.items():
             if len(array) < self.n:
-                room = np.empty((max(2 * len(array), self.n), *array.shape[1:]), array.dtype)
+                room = np.empty(
+                    (max(len(array) + len(array) // 4, self.n), *array.shape[1:]), array.dtype
+                )
                 room[:first] = array[:first]
                 self._room[name] = room
             self._room[name][first : self.n] = values[name]

@@ -7,14 +7,14 @@ again; rows move up when somebody is removed, and handles follow their id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from abm.errors import PopulationError, require
+from abm.errors import PopulationError, RuleError, require
 from abm.population.columns import Columns, as_column, is_one
 from abm.population.table import Selection, Table
 from abm.rng import agent_key, child_key
@@ -70,6 +70,7 @@ class Population(Table):
     _version: int
     _agents: dict[int, Any]
     _cohorts: tuple[Any, ...]
+    _bindings: dict[int, tuple[str | None, ...]]
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class Population(Table):
         put(self, "_version", 0)
         put(self, "_agents", {})
         put(self, "_cohorts", ())
+        put(self, "_bindings", {})  # id of a cohort -> names of the columns that it moves
         if keys is not None:
             words = _words(keys, size)
             _check_distinct(words)
@@ -173,7 +175,7 @@ class Population(Table):
             f"add: missing columns {sorted(missing)}, unknown columns {sorted(unknown)}; "
             "newcomers need a value in every column",
         )
-        self._free_of_cohorts("add")
+        self._cohorts_follow("add")
         self._name_rows()
         elders = None if parents is None else self.rows(parents)
         size = _length(n, keys if elders is None else elders, columns, otherwise=1)
@@ -194,6 +196,7 @@ class Population(Table):
         self._state.append(size, hidden | {"ids": ids, "keys": words})
         object.__setattr__(self, "_next_id", self._next_id + size)
         object.__setattr__(self, "_version", self._version + 1)
+        self._move_cohorts(np.arange(first))
         return np.arange(first, first + size)
 
     def _name_rows(self) -> None:
@@ -226,7 +229,7 @@ class Population(Table):
         >>> people.remove([1]).tolist(), people.ids.tolist()
         ([0, 2], [0, 2])
         """
-        self._free_of_cohorts("remove")
+        self._cohorts_follow("remove")
         self._name_rows()
         rows = self.rows(selection)
         gone = set(self.ids[rows].tolist())
@@ -236,6 +239,7 @@ class Population(Table):
         self._columns.keep(kept)
         self._state.keep(kept)
         object.__setattr__(self, "_version", self._version + 1)
+        self._move_cohorts(kept)
         for agent in [self._agents.pop(i) for i in sorted(gone & self._agents.keys())]:
             agent.remove()
         return kept
@@ -310,12 +314,16 @@ class Population(Table):
 
     # ------------------------------------------------------------------ cohorts
 
-    def attach(self, cohort: Any) -> None:
+    def attach(self, cohort: Any, surface: Callable[[Any], None] | None = None) -> None:
         """Let a cohort move columns of this population in continuous time.
 
         Whenever a column is read or written, the cohort's events up to now are applied first, so
         that everybody sees and changes the state as of now. Read columns anew at every event: an
         array kept from earlier is not brought up to date.
+
+        Births and deaths are followed: the columns of the cohort become those of the population as
+        they then are, and so do the ties among those who stay; `cohort.change(network=...)` gives
+        newcomers ties.
 
         Parameters
         ----------
@@ -323,6 +331,9 @@ class Population(Table):
             Has `advance(until)` and `arrays` (the columns it moves), such as
             `abm.kernels.PairwiseCohort`. If it has `time`, that must be now: make it with
             `start=model.now`.
+        surface
+            Called with every event of the cohort that surfaces (`time`, `row`, `code`), when the
+            clock stands at its time, first thing in the instant.
 
         Raises
         ------
@@ -348,26 +359,75 @@ class Population(Table):
                 "attach: two cohorts move the same column, and their events would be out of order; "
                 "give one cohort both rules, or each its own column",
             )
+        require(
+            surface is not None or not getattr(cohort, "surfaces", False),
+            PopulationError,
+            "attach: the cohort's rule surfaces events, and nobody looks; pass surface=function",
+        )
+        names = tuple(self._column_of(array) for array in cohort.arrays)
         object.__setattr__(self, "_cohorts", (*self._cohorts, cohort))
+        self._bindings[id(cohort)] = names
+        if surface is not None:
+            self.model.env.look_ahead(cohort, surface)
 
     def detach(self, cohort: Any) -> None:
         """Bring a cohort up to now and let it go."""
         self.catch_up()
         rest = tuple(other for other in self._cohorts if other is not cohort)
         object.__setattr__(self, "_cohorts", rest)
+        self._bindings.pop(id(cohort), None)
+        self.model.env.look_ahead(cohort, None)
 
     def catch_up(self) -> None:
         """Apply the events of attached cohorts up to now; column access does it by itself."""
         for cohort in self._cohorts:
-            cohort.advance(self.model.now)
+            try:
+                cohort.advance(self.model.now)
+            except RuleError as error:
+                if 0 <= error.values.get("agent", -1) < self.n:
+                    row = int(error.values["agent"])
+                    error.add_note(f"row {row} is id {self.ids[row]}, key {self.keys[row]}")
+                raise
 
-    def _free_of_cohorts(self, what: str) -> None:
-        require(
-            not self._cohorts,
-            PopulationError,
-            f"{what}: a cohort is attached to the rows; detach it first, then attach a new one "
-            "made with the new columns and network",
-        )
+    def _column_of(self, array: NDArray[Any]) -> str | None:
+        """Name of the column that an array is; `None` if it is no column."""
+        for name in self.columns:
+            if self._columns[name] is array or (
+                self._columns[name].shape == array.shape
+                and np.shares_memory(self._columns[name], array)
+            ):
+                return name
+        return None
+
+    def _cohorts_follow(self, what: str) -> None:
+        """Bring cohorts up to now, before rows come or go; refuse those that cannot follow."""
+        for cohort in self._cohorts:
+            foreign = [
+                place
+                for place, name in enumerate(self._bindings[id(cohort)])
+                if name is None and len(cohort.arrays[place]) == self.n
+            ]
+            require(
+                hasattr(cohort, "resize") and not foreign,
+                PopulationError,
+                f"{what}: a {type(cohort).__name__} is attached that cannot follow births and "
+                + (f"deaths: its arrays {foreign} are no columns; " if foreign else "deaths; ")
+                + "detach it first, then attach a new one made with the new columns and network",
+            )
+        self.catch_up()
+
+    def _move_cohorts(self, kept: NDArray[np.int64]) -> None:
+        """Give cohorts the columns as they now are; `kept` has the former rows of the first."""
+        for cohort in self._cohorts:
+            names = self._bindings[id(cohort)]
+            cohort.resize(
+                tuple(
+                    array if name is None else self._columns[name]
+                    for name, array in zip(names, cohort.arrays, strict=True)
+                ),
+                kept,
+                **({"keys": self.keys} if getattr(cohort, "keyed", False) else {}),
+            )
 
 
 def _length(
