@@ -348,4 +348,40 @@ def embedded(
     evaluate_embedded(model, per_kind, posts)
 
 
+bench = typer.Typer(
+    name="bench", no_args_is_help=True, help="Measure speed beside named alternatives."
+)
+app.add_typer(bench)
+
+
+@bench.command("llm")
+def bench_llm(
+    model: Annotated[
+        Path | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="FILE.gguf",
+            help="A model; by default the embedded one and a random one of 45 million parameters.",
+        ),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of llama.cpp, on both sides.")] = 1,
+    size: Annotated[
+        float, typer.Option(min=0.001, max=1.0, help="Share of the full numbers of prompts.")
+    ] = 1.0,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns of each comparison.")] = 3,
+    only: Annotated[list[str] | None, typer.Option(help="A row; may be repeated.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+) -> None:
+    """Measure what batching is worth: ratios against named alternatives, in one run.
+
+    Both sides get the same file, threads and prompts. Leave the machine alone meanwhile.
+
+    Example:  abm bench llm --only choices --size 0.2
+    """
+    from abm.llm.bench.command import bench_llm
+
+    bench_llm(model, threads, size, repeats, only or [], as_json)
+
+
 add_commands(app)

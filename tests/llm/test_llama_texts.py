@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from abm.llm import LlamaCpp
+from abm.llm.llamacpp.layout import Layout
 from abm.questions import Prompt, Status, TextConstraint
 
 pytestmark = pytest.mark.llama
@@ -136,3 +139,64 @@ def test_prompt_and_answer_must_fit_the_context_together(model):
     [made] = model.generate([PROMPT], [TextConstraint(model.n_ctx)], [1])
     assert made.status is Status.CONTEXT_OVERFLOW
     assert str(model.n_ctx) in made.detail
+
+
+@pytest.mark.parametrize("mode", ["strict", "fast"])
+def test_texts_enter_as_others_end(gguf_files, mode):
+    """30 texts of 1 to 24 tokens in at most 8 slots: fewer calls than one round after another."""
+    lengths = [1 + 23 * (k % 5 == 0) for k in range(30)]
+    bounds = [TextConstraint(n, grammar='root ::= "park " root') for n in lengths]
+    prompts = [Prompt.plain("topic: parks\n", f"{k % 7} answer:") for k in range(30)]
+    with LlamaCpp(gguf_files["F16"], n_threads=1, mode=mode, n_parallel=8) as model:
+        model._layout = Layout(False, 512, 8, "given")
+        made = model.generate(prompts, bounds, range(30))
+        counted = model.statistics()
+    assert [text.tokens_out for text in made] == lengths
+    assert counted.tokens_written == sum(lengths)
+    assert 1 < counted.most_sequences <= 8
+    assert counted.tokens_evaluated <= 1.02 * counted.tree_nodes  # equal prompts once
+    rounds_one_after_another = 6 * 23
+    assert counted.calls < rounds_one_after_another
+
+
+def test_equal_prompts_get_texts_of_their_own_seeds(model):
+    bound = TextConstraint(10)
+    together = model.generate([PROMPT] * 12, [bound] * 12, [*range(6), *range(6)])
+    assert together[:6] == together[6:]
+    assert len({made.text for made in together}) > 3
+    assert together[3] == model.generate([PROMPT], [bound], [3])[0]
+
+
+def test_the_memory_for_texts_decides_how_many_are_written_at_once(gguf_files):
+    """The bound is part of what `strict` promises to be equal for: it is in the fingerprint."""
+    with LlamaCpp(gguf_files["F16"], n_threads=1) as wide:
+        cell = wide._model.cell_bytes
+        assert "rows=8" in wide.fingerprint
+    with LlamaCpp(gguf_files["F16"], n_threads=1, text_bytes=2 * 1024 * cell) as narrow:
+        assert "rows=2" in narrow.fingerprint
+        assert narrow.generate([PROMPT] * 5, [TextConstraint(4)] * 5, range(5))[4].tokens_out > 0
+        assert narrow.memory()["cells"] <= 2 * 1024 * cell
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.slow
+def test_memory_stays_flat_over_many_questions_and_texts(gguf_files):
+    """Resident memory after 6,000 further questions and 600 texts grows by less than 8 MB."""
+    prompts = [Prompt.plain("topic: parks\n", f"{k} you are\n", "answer:") for k in range(6000)]
+    with LlamaCpp(gguf_files["F16"], n_threads=1, resident_bytes=1 << 20) as model:
+
+        def ask(a: int, b: int) -> None:
+            model.score(prompts[a:b], [["yes", "no"]] * (b - a))
+            few = prompts[a:b:10]
+            model.generate(few, [TextConstraint(3)] * len(few), range(len(few)))
+
+        for a in range(0, 6000, 500):
+            ask(a, a + 500)
+        before = resident()
+        for a in range(0, 6000, 500):
+            ask(a, a + 500)
+        assert resident() - before < 8e6

@@ -12,7 +12,11 @@ from abm.llm.bench.figures import Figure, Row, Setting
 
 __all__ = ["MODULES", "Figure", "Row", "Setting", "rows"]
 
-MODULES: tuple[str, ...] = ("abm.llm.bench.society",)
+MODULES: tuple[str, ...] = (
+    "abm.llm.bench.model_rows",
+    "abm.llm.bench.main_job",
+    "abm.llm.bench.society",
+)
 
 
 def rows() -> dict[str, Row]:

@@ -18,17 +18,20 @@ from numpy.typing import NDArray
 from abm.errors import BackendError, require
 from abm.llm.backend import Generation, Scored
 from abm.llm.llamacpp.chat import frame
-from abm.llm.llamacpp.context import Context
+from abm.llm.llamacpp.context import Context, PathContext
 from abm.llm.llamacpp.embed import Embedder
-from abm.llm.llamacpp.fast import score_fast
+from abm.llm.llamacpp.fast import TreeContext, score_fast
 from abm.llm.llamacpp.generate import TextJob, write_texts
+from abm.llm.llamacpp.layout import Layout, Remembered, measure_layout
 from abm.llm.llamacpp.library import build, hardware
 from abm.llm.llamacpp.model import Model
 from abm.llm.llamacpp.prefixes import PrefixStore
 from abm.llm.llamacpp.scoring import ScoreJob
+from abm.llm.llamacpp.slots import Slots
 from abm.llm.llamacpp.strict import score_strict
 from abm.llm.llamacpp.tokens import Tokenizer, Tokens
 from abm.llm.llamacpp.tree import Round, rounds
+from abm.llm.llamacpp.variation import Variation, measure_variation
 from abm.llm.statistics import Counts, Statistics
 from abm.questions import Prompt, Status, TextConstraint
 
@@ -39,10 +42,13 @@ SMALL = 20_000_000
 
 Mode = Literal["strict", "fast"]
 
-LAYOUT = 1  # raise it whenever the layout of calls changes, because the last bits then change
+LAYOUT = 2  # raise it whenever the layout of calls changes, because the last bits then change
 N_BATCH = 512
 MAX_LEAVES = 32
 MAX_NODES = 192
+ROWS = (8, 4, 2, 1)  # texts that `strict` writes in parallel: the first whose cells fit the memory
+MOST_ROWS = 64
+SHORT = 64  # tokens of a call below which flash attention is slow
 _MENUS = 4096  # menus whose trees are remembered
 
 
@@ -61,7 +67,8 @@ class LlamaCpp:
         model below 20 million parameters. llama.cpp's threads spin at every layer: a small model
         gains little from a second one, and where another program shares the cores it loses much.
     n_gpu_layers
-        Layers on the GPU, negative for all; without effect when the build has no GPU.
+        Layers on the GPU; negative, the default, for all if the build supports offloading and
+        there is a GPU. Without one every layer is on the CPU, whatever is given.
     mode
         `strict` (an answer depends on the request and the fingerprint alone) or `fast` (prompts are
         evaluated together; the last digits depend on what else was asked).
@@ -71,9 +78,13 @@ class LlamaCpp:
     chat_options
         Variables of the chat template. Reasoning before the answer is off unless asked for.
     n_parallel
-        Prompts that `fast` evaluates together.
+        Most prompts that `fast` evaluates, and texts that it writes, in one call, 1 to 256. By
+        default the fastest layout is measured once per model and machine (see `layout`).
     resident_bytes
         Memory bound of the shared prefixes that stay resident.
+    text_bytes
+        Memory bound of the attention cells of texts that are written in parallel. In `strict` it
+        decides how many there are (at most 8, part of the fingerprint), in `fast` it bounds them.
 
     Raises
     ------
@@ -104,10 +115,12 @@ class LlamaCpp:
         mode: Mode = "strict",
         chat: bool = True,
         chat_options: Mapping[str, Any] | None = None,
-        n_parallel: int = 8,
+        n_parallel: int | None = None,
         resident_bytes: int = 256 * 1024 * 1024,
+        text_bytes: int = 1024 * 1024 * 1024,
     ) -> None:
-        _check(n_ctx, n_threads, mode, n_parallel, resident_bytes)
+        _check(n_ctx, n_threads, mode, n_parallel)
+        _check_bytes(resident_bytes=resident_bytes, text_bytes=text_bytes)
         self.path, self.mode = Path(path), mode
         self._model = Model(self.path, n_gpu_layers)
         self._contexts: dict[str, Any] = {}
@@ -116,7 +129,7 @@ class LlamaCpp:
         self._lock = threading.RLock()
         self.n_ctx = min(n_ctx, self._model.n_training_context or n_ctx)
         self.n_threads = n_threads or _default_threads(self._model.n_parameters)
-        self.n_parallel = n_parallel
+        self.n_parallel, self.text_bytes = n_parallel, text_bytes
         self._ends = self._model.ends_of_turn
         self._store = PrefixStore(resident_bytes)
         self._counts = Counts()
@@ -124,6 +137,9 @@ class LlamaCpp:
         options = {"enable_thinking": False, **(chat_options or {})}
         self._tokenizer = _tokenizer(self._model, template, options)
         self._menus: dict[tuple[Tokens, ...], list[Round]] = {}
+        self._trees: dict[tuple[Tokens, ...], list[Round]] = {}
+        self._layout: Layout | None = None
+        self._variation: Variation | None = None
         self.fingerprint = self._fingerprint(template, options)
 
     def _fingerprint(self, template: str | None, options: Mapping[str, Any]) -> str:
@@ -136,6 +152,7 @@ class LlamaCpp:
         return (
             f"llama:sha256={model.hash()};weights={model.quantisation};chat={chat};"
             f"build={build()};device={device};mode={self.mode};n_ctx={self.n_ctx};layout={LAYOUT}"
+            + (f";rows={self._n_rows()}" if self.mode == "strict" else "")
         )
 
     @property
@@ -153,6 +170,70 @@ class LlamaCpp:
             "build": build(),
             "hardware": hardware(),
             "fingerprint": self.fingerprint,
+            **(self._measured() if self.mode == "fast" else {}),
+        }
+
+    @property
+    def layout(self) -> Layout:
+        """What `fast` does on this machine: measured when first needed, then kept on disk.
+
+        The file lies in the folder `AGORA_CACHE`, or in the user's cache folder. `strict` does not
+        use it.
+        """
+        model = self._open()
+        with self._lock:
+            if self._layout is None:
+                kept = self._remembered().get("layout")
+                if kept is None:
+                    rows = max(1, min(MOST_ROWS, self.text_bytes // (512 * model.cell_bytes)))
+                    kept = measure_layout(model, self.n_threads, self.n_ctx, rows).as_dict()
+                    self._remembered().put("layout", kept)
+                self._layout = Layout(**kept)
+            return self._layout
+
+    @property
+    def variation(self) -> Variation:
+        """How far this model's answers move when prompts are evaluated together.
+
+        Total variation of the next token between `fast` and `strict` evaluation, on prompts of
+        random tokens; measured when first asked for, then kept on disk like `layout`.
+        """
+        model = self._open()
+        with self._lock:
+            if self._variation is None:
+                kept = self._remembered().get("variation")
+                if kept is None:
+                    n_prompts = 32 if self.layout.source == "measured" else 4
+                    with self._using("strict") as alone, self._using("fast") as batched:
+                        found = measure_variation(
+                            model, alone, batched, self.layout.n_tokens, n_prompts
+                        )
+                    kept = found.as_dict()
+                    self._remembered().put("variation", kept)
+                self._variation = Variation(**kept)
+            return self._variation
+
+    def _remembered(self) -> Remembered:
+        return Remembered(
+            f"{self._model.hash()};{self._model.on_gpu};{self.n_threads};{self.n_ctx};"
+            f"{self.text_bytes}"
+        )
+
+    def _measured(self) -> dict[str, Any]:
+        return {"layout": self.layout.as_dict(), "variation": self.variation.as_dict()}
+
+    def memory(self) -> dict[str, int]:
+        """Bytes held now: weights (mapped from the file), attention cells, resident prefixes."""
+        cell = self._open().cell_bytes
+        cells = sum(
+            context.n_cells * (context.n_sequences if isinstance(context, Slots) else 1)
+            for context in self._contexts.values()
+            if isinstance(context, Context)
+        )
+        return {
+            "weights": self._model.n_bytes,
+            "cells": cells * cell,
+            "resident": self._store.used,
         }
 
     def statistics(self) -> Statistics:
@@ -177,14 +258,29 @@ class LlamaCpp:
                 jobs.append(job)
             else:
                 results[index] = job
+        self._counts.add(batches=1, requests=len(prompts))
         if jobs:
-            scorer = score_strict if self.mode == "strict" else self._score_fast
-            with self._using(self.mode) as context:
-                results.update(scorer(context, jobs, self._ends))
+            asked = sum(job.n_prompt + sum(map(len, job.options)) for job in jobs)
+            self._counts.add(tokens_asked=asked)
+            results.update(self._scored(jobs))
         return [results[index] for index in range(len(prompts))]
 
-    def _score_fast(self, context: Context, jobs: list[ScoreJob], ends: NDArray[np.int64]) -> Any:
-        return score_fast(context, jobs, ends, self.n_parallel)
+    def _scored(self, jobs: list[ScoreJob]) -> dict[int, Scored]:
+        if self.mode == "fast" and not (self.layout.flash and _is_short(jobs)):
+            return self._tree(jobs)
+        with self._using("strict") as context:
+            return dict(score_strict(context, jobs, self._ends))
+
+    def _tree(self, jobs: list[ScoreJob]) -> dict[int, Scored]:
+        n_tokens, n_prompts = self.layout.n_tokens, self.n_parallel or 256
+        trees = self._trees_of_menus()
+        with self._using("fast") as context:
+            return dict(score_fast(context, jobs, self._ends, n_tokens, n_prompts, trees))
+
+    def _trees_of_menus(self) -> dict[tuple[Tokens, ...], list[Round]]:
+        if len(self._trees) >= _MENUS:
+            self._trees.clear()
+        return self._trees
 
     def _score_job(self, index: int, prompt: Prompt, menu: Sequence[str]) -> ScoreJob | Scored:
         path, closed = self._tokenizer.prompt(prompt)
@@ -226,11 +322,37 @@ class LlamaCpp:
                 results[index] = _no_text(Status.CONTEXT_OVERFLOW, self._over(needed), n_prompt)
             else:
                 jobs.append(TextJob(index, path, constraint, int(seeds[index])))
+        self._counts.add(batches=1, requests=len(prompts))
         if jobs:
-            together = 1 if self.mode == "strict" else self.n_parallel
-            with self._using(self.mode) as context:
-                results.update(write_texts(context, self._tokenizer, jobs, self._ends, together))
+            self._counts.add(tokens_asked=sum(job.n_prompt for job in jobs))
+            needed = max(job.n_prompt + job.constraint.max_tokens for job in jobs)
+            with self._using("text", needed) as slots:
+                results.update(write_texts(slots, self._tokenizer, jobs, self._ends))
         return [results[index] for index in range(len(prompts))]
+
+    def _n_rows(self) -> int:
+        """Texts that `strict` writes in parallel: so many that the longest fit the memory."""
+        each = -(-self.n_ctx // 256) * 256 * self._model.cell_bytes
+        return next((n for n in ROWS if n * each <= self.text_bytes), 1)
+
+    def _slots(self, needed: int) -> Slots:
+        """Slots for texts of `needed` tokens, prompt included."""
+        n_cells = -(-needed // 256) * 256
+        if self.mode == "strict":
+            n_slots = self._n_rows()
+        else:
+            room = max(1, self.text_bytes // (n_cells * self._model.cell_bytes))
+            n_slots = min(self.n_parallel or self.layout.n_rows, room)
+        return Slots(
+            self._model,
+            n_slots=n_slots,
+            fixed=self.mode == "strict",
+            n_cells=n_cells,
+            n_batch=N_BATCH,
+            n_threads=self.n_threads,
+            store=self._store,
+            counts=self._counts,
+        )
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, shape (n_texts, n_dimensions): the model's own pooling, or the mean.
@@ -296,10 +418,10 @@ class LlamaCpp:
         return self._model
 
     @contextmanager
-    def _using(self, mode: str) -> Iterator[Context]:
-        """The context of a mode, for one thread at a time; emptied if the work is interrupted."""
+    def _using(self, kind: str, needed: int = 0) -> Iterator[Any]:
+        """A context, for one thread at a time; emptied if the work is interrupted."""
         with self._lock:
-            context, done = self._context(mode), False
+            context, done = self._context(kind, needed), False
             try:
                 yield context
                 done = True
@@ -307,29 +429,41 @@ class LlamaCpp:
                 if not done:
                     context.clear()
 
-    def _context(self, mode: str) -> Context:
-        if mode not in self._contexts:
-            if mode == "strict":
-                self._contexts[mode] = Context(
-                    self._model,
-                    n_cells=self.n_ctx + MAX_NODES,
-                    n_sequences=MAX_LEAVES,
-                    n_batch=N_BATCH,
-                    n_threads=self.n_threads,
-                    store=self._store,
-                )
-            else:
-                self._contexts[mode] = Context(
-                    self._model,
-                    n_cells=2 * (self.n_ctx + MAX_NODES),
-                    n_sequences=256,
-                    n_batch=4 * N_BATCH,
-                    n_ubatch=N_BATCH,
-                    n_threads=self.n_threads,
-                    store=self._store,
-                )
-        found: Context = self._contexts[mode]
+    def _context(self, kind: str, needed: int = 0) -> Any:
+        """The context of a kind (`strict`, `fast`, `text`), made when first needed."""
+        found = self._contexts.get(kind)
+        if kind == "text" and found is not None and found.n_cells < needed:
+            found.free()
+            found = None
+        if found is None:
+            found = self._slots(needed) if kind == "text" else self._scoring(kind)
+            self._contexts[kind] = found
         return found
+
+    def _scoring(self, kind: str) -> Context:
+        options: dict[str, Any] = {
+            "n_threads": self.n_threads,
+            "store": self._store,
+            "counts": self._counts,
+            "n_ubatch": N_BATCH,
+        }
+        if kind == "strict":
+            return PathContext(
+                self._model,
+                n_cells=self.n_ctx + MAX_NODES,
+                n_sequences=MAX_LEAVES,
+                n_batch=N_BATCH,
+                **options,
+            )
+        return TreeContext(
+            self._model,
+            n_cells=self.n_ctx + 4 * N_BATCH,
+            n_sequences=256,
+            n_batch=4 * N_BATCH,
+            flash_attention=self.layout.flash,
+            kind="fast",
+            **options,
+        )
 
     def _over(self, needed: int) -> str:
         return (
@@ -363,9 +497,12 @@ def _free(model: Model, contexts: dict[str, Any], process: int) -> None:
     model.free()
 
 
-def _check(
-    n_ctx: int, n_threads: int | None, mode: str, n_parallel: int, resident_bytes: int
-) -> None:
+def _is_short(jobs: Sequence[ScoreJob]) -> bool:
+    """Whether all jobs together are too few tokens for a call with flash attention."""
+    return sum(len(job.path[-1]) + sum(map(len, job.options)) for job in jobs) < SHORT
+
+
+def _check(n_ctx: int, n_threads: int | None, mode: str, n_parallel: int | None) -> None:
     require(n_ctx >= 16, BackendError, f"n_ctx = {n_ctx}, expected >= 16 tokens")
     require(
         n_threads is None or n_threads >= 1,
@@ -375,8 +512,16 @@ def _check(
     require(
         mode in ("strict", "fast"), BackendError, f"mode = {mode!r}, expected 'strict' or 'fast'"
     )
-    require(1 <= n_parallel <= 64, BackendError, f"n_parallel = {n_parallel}, expected 1 to 64")
-    require(resident_bytes >= 0, BackendError, f"resident_bytes = {resident_bytes}, expected >= 0")
+    require(
+        n_parallel is None or 1 <= n_parallel <= 256,
+        BackendError,
+        f"n_parallel = {n_parallel}, expected 1 to 256, or None for the measured number",
+    )
+
+
+def _check_bytes(**bounds: int) -> None:
+    for name, value in bounds.items():
+        require(value >= 0, BackendError, f"{name} = {value}, expected >= 0")
 
 
 def _same_length(**sequences: Sequence[Any]) -> None:

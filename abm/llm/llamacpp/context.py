@@ -1,8 +1,8 @@
-"""A llama.cpp context: one cache of attention cells, one path of blocks in it, and one batch.
+"""A llama.cpp context: a cache of attention cells and one batch of tokens.
 
-The cache holds at most one *path* (the blocks of a shared prefix) in the cells 0, 1, 2, ...; what
-branches off it is evaluated after it and taken back. Every cell of the path belongs to the
-sequences 0 ... n_shared - 1, so that as many branches can see it.
+`Context` makes and calls it. `PathContext` holds at most one *path* (the blocks of a shared prefix)
+in the cells 0, 1, 2, ...; what branches off it is evaluated after it and taken back. Every cell of
+the path belongs to the sequences 0 ... n_shared - 1, so that as many branches can see it.
 """
 
 from __future__ import annotations
@@ -19,21 +19,22 @@ from abm.llm.llamacpp.model import Model
 from abm.llm.llamacpp.prefixes import PrefixStore
 from abm.llm.llamacpp.tokens import Path, Tokens
 from abm.llm.llamacpp.tree import Branches, common_blocks
+from abm.llm.statistics import Counts
 
-__all__ = ["Context"]
+__all__ = ["Context", "PathContext"]
 
 _PAD = 256
 
 
 class Context:
-    """A context of llama.cpp with flash attention off and one unified cache.
+    """A context of llama.cpp, its batch, and copies of its cells.
 
     Parameters
     ----------
     model
         A loaded model; must outlive the context.
     n_cells
-        Tokens that the cache can hold.
+        Tokens that the cache can hold; with streams, of each sequence.
     n_sequences
         Branches that can be alive at once, at most 256.
     n_batch
@@ -41,9 +42,15 @@ class Context:
     n_threads
         Threads of llama.cpp.
     store
-        Where shared prefixes stay resident; `None` keeps the live path only.
+        Where shared prefixes stay resident; `None` keeps none.
     flash_attention
         Off in everything that promises equal bits.
+    streams
+        Whether every sequence has cells of its own instead of a share in one cache.
+    counts
+        Where calls and tokens are counted.
+    kind
+        Name of this kind of context in the store.
     """
 
     def __init__(
@@ -57,20 +64,25 @@ class Context:
         n_ubatch: int | None = None,
         store: PrefixStore | None = None,
         flash_attention: bool = False,
+        streams: bool = False,
+        counts: Counts | None = None,
+        kind: str = "",
     ) -> None:
         api = library()
         parameters = api.llama_context_default_params()
-        parameters.n_ctx = -(-n_cells // _PAD) * _PAD
+        padded = -(-n_cells // _PAD) * _PAD
+        parameters.n_ctx = padded * (n_sequences if streams else 1)
         parameters.n_batch = n_batch
         parameters.n_ubatch = n_ubatch or n_batch
         parameters.n_seq_max = n_sequences
         parameters.n_threads = parameters.n_threads_batch = n_threads
         parameters.flash_attn_type = int(flash_attention)
-        parameters.kv_unified = True
+        parameters.kv_unified = not streams
         parameters.swa_full = True
         parameters.no_perf = True
-        self.api, self.model, self.store = api, model, store
-        self.n_cells, self.n_batch, self.n_sequences = int(parameters.n_ctx), n_batch, n_sequences
+        self.api, self.model, self.store, self.kind = api, model, store, kind
+        self.counts = counts or Counts()
+        self.n_cells, self.n_batch, self.n_sequences = padded, n_batch, n_sequences
         self.handle = api.llama_init_from_model(model.handle, parameters)
         if not self.handle:
             raise BackendError(
@@ -79,9 +91,6 @@ class Context:
                 path=str(model.path),
             )
         self.memory = api.llama_get_memory(self.handle)
-        self.path: Path = ()
-        self.length = 0
-        self.n_shared = 1
         self._make_batch()
 
     def _make_batch(self) -> None:
@@ -126,10 +135,11 @@ class Context:
         self.outputs[a:b] = 1
         self.filled = b
 
-    def run(self) -> None:
-        """Evaluate what was put, and empty the batch."""
-        self.batch.n_tokens = self.filled
+    def run(self, n_counted: int | None = None) -> None:
+        """Evaluate what was put, and empty the batch; counts all tokens unless told how many."""
+        self.batch.n_tokens, filled = self.filled, self.filled
         self.filled = 0
+        self.counts.add(calls=1, tokens_evaluated=filled if n_counted is None else n_counted)
         code = self.api.llama_decode(self.handle, self.batch)
         if code != 0:
             self.clear()
@@ -145,7 +155,51 @@ class Context:
     def clear(self) -> None:
         """Forget everything in the cache."""
         self.api.llama_memory_clear(self.memory, False)
-        self.path, self.length, self.n_shared, self.filled = (), 0, 1, 0
+        self.filled = 0
+
+    def copy_out(self, sequence: int, most: int | None = None) -> Any:
+        """A copy of the cells of a sequence, or `None` if it has none or more than `most` bytes."""
+        size = int(self.api.llama_state_seq_get_size(self.handle, sequence))
+        if not size or (most is not None and size > most):
+            return None
+        state = (ctypes.c_uint8 * size)()
+        written = self.api.llama_state_seq_get_data(self.handle, state, size, sequence)
+        return state if written == size else None
+
+    def copy_in(self, state: Any, sequence: int) -> bool:
+        """Give a sequence the cells of a copy."""
+        size = len(state)
+        return bool(self.api.llama_state_seq_set_data(self.handle, state, size, sequence) == size)
+
+    def keep(self, path: Path, wanted: bool, sequence: int = 0) -> None:
+        """Keep a copy of a sequence that holds just `path`, if it is worth it and there is room."""
+        store = self.store
+        if store is None or not store.n_bytes or not store.worth_keeping(path, wanted, self.kind):
+            return
+        state = self.copy_out(sequence, store.n_bytes)
+        if state is not None:
+            store.add(path, state, self.kind)
+
+    def free(self) -> None:
+        """Give the memory back."""
+        handle, self.handle = self.handle, None
+        if handle:
+            self.api.llama_free(handle)
+
+
+class PathContext(Context):
+    """A context with one unified cache that holds one path."""
+
+    def __init__(self, model: Model, **options: Any) -> None:
+        super().__init__(model, **options)
+        self.path: Path = ()
+        self.length = 0
+        self.n_shared = 1
+
+    def clear(self) -> None:
+        """Forget everything in the cache."""
+        super().clear()
+        self.path, self.length, self.n_shared = (), 0, 1
 
     def rewind(self, depth: int) -> None:
         """Take back everything after the first `depth` blocks of the path."""
@@ -168,7 +222,7 @@ class Context:
         was shared. `wanted` holds paths that should stay resident.
         """
         depth = common_blocks(self.path, path)
-        stored = self.store.deepest(path) if self.store else 0
+        stored = self.store.deepest(path, self.kind) if self.store else 0
         if stored > depth:
             self._restore(path[:stored])
         else:
@@ -177,7 +231,7 @@ class Context:
         for depth in range(len(self.path), len(path)):
             self._extend(path[depth])
             if self.store is not None:
-                self._keep(path[: depth + 1], path[: depth + 1] in wanted)
+                self.keep(path[: depth + 1], path[: depth + 1] in wanted)
 
     def _extend(self, block: Tokens) -> None:
         for start in range(0, len(block), self.n_batch):
@@ -187,29 +241,11 @@ class Context:
         self.path = (*self.path, block)
         self.length += len(block)
 
-    def _keep(self, path: Path, wanted: bool) -> None:
-        store = self.store
-        if store is None or not store.worth_keeping(path, wanted):
-            return
-        size = int(self.api.llama_state_seq_get_size(self.handle, 0))
-        if not store.has_room_for(size):
-            return
-        state = (ctypes.c_uint8 * size)()
-        if self.api.llama_state_seq_get_data(self.handle, state, size, 0) == size:
-            store.add(path, state)
-
     def _restore(self, path: Path) -> None:
-        state = self.store.state(path) if self.store else None
+        state = self.store.state(path, self.kind) if self.store else None
         self.clear()
-        if state is None:
-            return
-        if self.api.llama_state_seq_set_data(self.handle, state, len(state), 0) == len(state):
+        if state is not None and self.copy_in(state, 0):
             self.path, self.length = path, sum(map(len, path))
+            self.counts.add(prefix_hits=1, tokens_restored=self.length)
         else:
             self.clear()
-
-    def free(self) -> None:
-        """Give the memory back."""
-        handle, self.handle = self.handle, None
-        if handle:
-            self.api.llama_free(handle)

@@ -118,6 +118,21 @@ class Model:
     def n_parameters(self) -> int:
         return int(library().llama_model_n_params(self.handle))
 
+    @property
+    def n_bytes(self) -> int:
+        """Size of the weights in memory."""
+        return int(library().llama_model_size(self.handle))
+
+    @property
+    def cell_bytes(self) -> int:
+        """Memory that the attention cells of one token take in all layers, in bytes."""
+        api, known = library(), self.header.metadata
+        arch = str(known.get("general.architecture", ""))
+        usual = int(api.llama_model_n_embd(self.handle)) // int(api.llama_model_n_head(self.handle))
+        width = sum(int(known.get(f"{arch}.attention.{x}_length", usual)) for x in ("key", "value"))
+        layers = int(api.llama_model_n_layer(self.handle))
+        return 2 * layers * int(api.llama_model_n_head_kv(self.handle)) * width
+
     def piece(self, token: int, special: bool = False) -> bytes:
         """The bytes of one token; nothing for a control token unless `special`."""
         buffer = ctypes.create_string_buffer(64)

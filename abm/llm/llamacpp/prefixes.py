@@ -24,41 +24,47 @@ class PrefixStore:
     n_bytes
         Memory bound of all copies together.
 
+    Notes
+    -----
+    Copies of one kind of context cannot be read by another: `kind` keeps them apart within the one
+    bound.
+
     Examples
     --------
     >>> store = PrefixStore(4)
     >>> store.add(((1, 2),), b"abcd")
-    >>> store.deepest(((1, 2), (3,)))
-    1
+    >>> store.deepest(((1, 2), (3,))), store.deepest(((1, 2), (3,)), "text")
+    (1, 0)
     """
 
     def __init__(self, n_bytes: int) -> None:
         self.n_bytes = n_bytes
         self.used = 0
-        self._states: OrderedDict[Path, Any] = OrderedDict()
+        self._states: OrderedDict[tuple[str, Path], Any] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._states)
 
-    def deepest(self, path: Path) -> int:
+    def deepest(self, path: Path, kind: str = "") -> int:
         """Number of blocks of the longest stored prefix of a path."""
         if not self._states:
             return 0
-        return next((n for n in range(len(path), 0, -1) if path[:n] in self._states), 0)
+        depths = range(len(path), 0, -1)
+        return next((n for n in depths if (kind, path[:n]) in self._states), 0)
 
-    def state(self, path: Path) -> Any:
+    def state(self, path: Path, kind: str = "") -> Any:
         """The copy of a prefix, or None."""
-        found = self._states.get(path)
+        found = self._states.get((kind, path))
         if found is not None:
-            self._states.move_to_end(path)
+            self._states.move_to_end((kind, path))
         return found
 
-    def worth_keeping(self, path: Path, wanted: bool) -> bool:
+    def worth_keeping(self, path: Path, wanted: bool, kind: str = "") -> bool:
         """Whether a prefix that was just evaluated should be kept: wanted, or seen before."""
-        if path in self._states:
+        if (kind, path) in self._states:
             return False
-        mark = hash(path)
+        mark = hash((kind, path))
         before = mark in self._seen
         self._seen[mark] = None
         self._seen.move_to_end(mark)
@@ -70,9 +76,9 @@ class PrefixStore:
         """Whether a copy of this size may be kept at all."""
         return 0 < size <= self.n_bytes
 
-    def add(self, path: Path, state: Any) -> None:
+    def add(self, path: Path, state: Any, kind: str = "") -> None:
         """Keep a copy; the least recently used ones make room."""
-        self._states[path] = state
+        self._states[kind, path] = state
         self.used += len(state)
         while self.used > self.n_bytes:
             _, old = self._states.popitem(last=False)

@@ -1,4 +1,4 @@
-"""Samplers in compiled code: temperature, chance from a seed, and a grammar or JSON schema.
+"""Grammars and JSON schemas, matched in llama.cpp.
 
 Under a grammar a token is first drawn freely. If the grammar allows it, it stands; otherwise one is
 drawn among the tokens that the grammar allows. That is the distribution restricted to the grammar
@@ -15,32 +15,21 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from abm.llm.llamacpp.library import last_words, library
 from abm.llm.llamacpp.model import Model
 from abm.questions import TextConstraint
 
-__all__ = ["GrammarError", "Sampler", "grammar_of"]
-
-_RANDOM = 0xFFFFFFFF  # llama.cpp reads this seed as "take one from the clock"
+__all__ = ["GrammarError", "Matcher", "grammar_of"]
 
 
 class GrammarError(Exception):
     """A grammar or schema that cannot be read, or that no token can continue."""
 
 
-class Sampler:
-    """Draws the tokens of one text.
-
-    Parameters
-    ----------
-    model
-        A loaded model.
-    constraint
-        Temperature, and grammar or schema.
-    seed
-        In [0, 2**32); the text depends on it and on the logits alone. The last seed stands for the
-        one before it.
+class Matcher:
+    """The state of one text in its grammar, in llama.cpp.
 
     Raises
     ------
@@ -48,76 +37,50 @@ class Sampler:
         The grammar cannot be read.
     """
 
-    def __init__(self, model: Model, constraint: TextConstraint, seed: int) -> None:
+    def __init__(self, model: Model, grammar: str) -> None:
         self.api, self.n_vocabulary = library(), model.n_vocabulary
-        grammar = grammar_of(constraint)
-        self._matcher: Any = None
-        if grammar is not None:
-            self._matcher = self.api.llama_sampler_init_grammar(
-                model.vocabulary, grammar.encode("utf-8", "replace"), b"root"
-            )
-            if not self._matcher:
-                raise GrammarError(f"the grammar cannot be read: {last_words()}")
-        self._free = self._chain(constraint.temperature, seed)
-        self._again = self._chain(constraint.temperature, seed ^ 0x5DEECE66)
+        self._state: Any = self.api.llama_sampler_init_grammar(
+            model.vocabulary, grammar.encode("utf-8", "replace"), b"root"
+        )
+        if not self._state:
+            raise GrammarError(f"the grammar cannot be read: {last_words()}")
 
-    def _chain(self, temperature: float, seed: int) -> Any:
-        api = self.api
-        parameters = api.llama_sampler_chain_default_params()
-        parameters.no_perf = True
-        chain = api.llama_sampler_chain_init(parameters)
-        if temperature == 0:
-            api.llama_sampler_chain_add(chain, api.llama_sampler_init_greedy())
-        else:
-            api.llama_sampler_chain_add(chain, api.llama_sampler_init_temp(temperature))
-            kept = seed if seed != _RANDOM else _RANDOM - 1
-            api.llama_sampler_chain_add(chain, api.llama_sampler_init_dist(kept))
-        return chain
+    def allows(self, token: int) -> bool:
+        """Whether a token continues the text."""
+        one = (self.api.llama_token_data * 1)(self.api.llama_token_data(token, 1.0, 0.0))
+        array = self.api.llama_token_data_array(one, 1, -1, False)
+        self.api.llama_sampler_apply(self._state, ctypes.byref(array))
+        return bool(one[0].logit > -math.inf)
 
-    def draw(self, context: Any, place: int) -> int:
-        """The next token, after the output at `place` of the last call.
+    def restrict(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A row of logits, shape (n_vocabulary,), minus infinity where a token may not follow.
 
         Raises
         ------
         GrammarError
             No token of the vocabulary continues the grammar.
         """
-        token = int(self.api.llama_sampler_sample(self._free, context, place))
-        if self._matcher is None:
-            return token
-        if not self._allows(token):
-            token = self._draw_allowed(context, place)
-        self.api.llama_sampler_accept(self._matcher, token)
-        return token
-
-    def _allows(self, token: int) -> bool:
-        one = (self.api.llama_token_data * 1)(self.api.llama_token_data(token, 1.0, 0.0))
-        array = self.api.llama_token_data_array(one, 1, -1, False)
-        self.api.llama_sampler_apply(self._matcher, ctypes.byref(array))
-        return bool(one[0].logit > -math.inf)
-
-    def _draw_allowed(self, context: Any, place: int) -> int:
-        """A token drawn among those that the grammar allows."""
         api, n = self.api, self.n_vocabulary
         rows = np.zeros(n, dtype=[("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
         rows["id"] = np.arange(n)
-        pointer = api.llama_get_logits_ith(context, place)
-        rows["logit"] = np.ctypeslib.as_array(pointer, shape=(n,))
+        rows["logit"] = logits
         data = ctypes.cast(rows.ctypes.data, ctypes.POINTER(api.llama_token_data))
         array = api.llama_token_data_array(data, n, -1, False)
-        api.llama_sampler_apply(self._matcher, ctypes.byref(array))
-        if not np.isfinite(rows["logit"]).any():
+        api.llama_sampler_apply(self._state, ctypes.byref(array))
+        found: NDArray[np.float32] = np.ascontiguousarray(rows["logit"])
+        if not np.isfinite(found).any():
             raise GrammarError("no token of the vocabulary continues the grammar")
-        api.llama_sampler_apply(self._again, ctypes.byref(array))
-        return int(array.data[array.selected].id)
+        return found
+
+    def accept(self, token: int) -> None:
+        """Go on to the state after a token."""
+        self.api.llama_sampler_accept(self._state, token)
 
     def free(self) -> None:
         """Give the memory back."""
-        for name in ("_free", "_again", "_matcher"):
-            sampler = getattr(self, name)
-            setattr(self, name, None)
-            if sampler:
-                self.api.llama_sampler_free(sampler)
+        state, self._state = self._state, None
+        if state:
+            self.api.llama_sampler_free(state)
 
 
 def grammar_of(constraint: TextConstraint) -> str | None:

@@ -18,21 +18,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abm.llm.backend import Scored
-from abm.llm.llamacpp.context import Context
+from abm.llm.llamacpp.context import PathContext
 from abm.llm.llamacpp.scoring import ScoreJob, round_scores, scored
-from abm.llm.llamacpp.tokens import Path
+from abm.llm.llamacpp.tokens import Path, Tokens
 from abm.llm.llamacpp.tree import Round, depth_first
+from abm.llm.llamacpp.trie import block_nodes
 
 __all__ = ["put_last_block", "score_one", "score_strict", "shared_prefixes"]
 
 
 def score_strict(
-    context: Context, jobs: Sequence[ScoreJob], ends: NDArray[np.int64]
+    context: PathContext, jobs: Sequence[ScoreJob], ends: NDArray[np.int64]
 ) -> Iterator[tuple[int, Scored]]:
     """(index, result) of each job, in an order that walks shared prefixes once."""
     wanted = shared_prefixes(job.path for job in jobs)
-    for at in depth_first([job.path for job in jobs]):
-        yield jobs[at].index, score_one(context, jobs[at], ends, wanted)
+    same: dict[tuple[Path, tuple[Tokens, ...]], list[ScoreJob]] = {}
+    for job in jobs:
+        same.setdefault((job.path, job.options), []).append(job)
+    distinct = [equal[0] for equal in same.values()]
+    context.counts.add(
+        tree_nodes=block_nodes((job.path, job.options) for job in distinct), waves=len(distinct)
+    )
+    for at in depth_first([job.path for job in distinct]):
+        found = score_one(context, distinct[at], ends, wanted)
+        for job in same[distinct[at].path, distinct[at].options]:
+            yield job.index, found
 
 
 def shared_prefixes(paths: Iterable[Path]) -> set[Path]:
@@ -49,10 +59,11 @@ def shared_prefixes(paths: Iterable[Path]) -> set[Path]:
 
 
 def score_one(
-    context: Context, job: ScoreJob, ends: NDArray[np.int64], wanted: set[Path]
+    context: PathContext, job: ScoreJob, ends: NDArray[np.int64], wanted: set[Path]
 ) -> Scored:
     """Score one job by the layout above."""
     n_leaves = max(round_.branches.leaves for round_ in job.rounds)
+    context.counts.alive(n_leaves)
     context.go_to(job.path[:-1], n_leaves, wanted)
     depth = len(context.path)
     first = job.rounds[0]
@@ -73,7 +84,9 @@ def score_one(
     return scored(job, scores.tolist())
 
 
-def put_last_block(context: Context, block: tuple[int, ...], n_sequences: int, extra: int) -> bool:
+def put_last_block(
+    context: PathContext, block: tuple[int, ...], n_sequences: int, extra: int
+) -> bool:
     """Put the last block, its last token with output; whether `extra` more tokens fit in the call.
 
     A block longer than a batch is cut from its start on. If the rest of it does not leave room for
@@ -92,7 +105,7 @@ def put_last_block(context: Context, block: tuple[int, ...], n_sequences: int, e
 
 
 def _apart(
-    context: Context, round_: Round, position: int, root: NDArray[np.float32] | None
+    context: PathContext, round_: Round, position: int, root: NDArray[np.float32] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Evaluate a round in a call of its own; the row after the prompt, and all rows."""
     if root is None:

@@ -1,0 +1,101 @@
+"""`abm bench llm`: measure the rows and show them as a table or as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from abm.errors import BackendError, require
+from abm.llm.bench import Figure, Setting, rows
+
+__all__ = ["bench_llm", "measure", "settings"]
+
+
+def bench_llm(
+    model: Path | None, threads: int, size: float, repeats: int, only: Sequence[str], as_json: bool
+) -> None:
+    """Measure with each model and print; what is asked for is described at `abm bench llm -h`."""
+    known = rows()
+    for name in only:
+        require(name in known, BackendError, f"--only {name!r}, expected some of {list(known)}")
+    found: list[Figure] = []
+    with settings(model, threads, size, repeats) as chosen:
+        for setting in chosen:
+            for name in only or known:
+                print(f"{setting.model}: {name} ...", file=sys.stderr, flush=True)
+                found += measure(setting, name)
+    print(json.dumps(_document(found, threads, size), indent=2)) if as_json else _table(found)
+
+
+def measure(setting: Setting, name: str) -> list[Figure]:
+    """The figures of one row; what cannot be taken becomes a figure that says why."""
+    from abm.errors import AbmError
+
+    try:
+        return [replace(figure, model=setting.model) for figure in rows()[name](setting)]
+    except AbmError as error:
+        return [Figure(name, None, "", None, "", f"not taken: {error}", model=setting.model)]
+
+
+@contextmanager
+def settings(
+    model: Path | None, threads: int, size: float, repeats: int
+) -> Iterator[list[Setting]]:
+    """The models to measure with: a file, or the embedded one and a random one of 45 million."""
+    from abm.llm.bench.random_model import SHAPES, write_random_model
+    from abm.llm.embedded import model_path
+
+    with TemporaryDirectory(prefix="abm-bench-") as name:
+        folder = Path(name)
+        common: dict[str, Any] = {
+            "n_threads": threads, "folder": folder, "size": size, "repeats": repeats,
+        }  # fmt: skip
+        if model is not None:
+            yield [Setting(model.stem, model, False, **common)]
+            return
+        own = Setting("embedded", Path(model_path()), True, **common)
+        random = write_random_model(folder / "random-45M.gguf", SHAPES["45M"], scale=0.7)
+        yield [own, Setting("random 45M F16", random, False, **common)]
+
+
+def _document(found: Sequence[Figure], threads: int, size: float) -> dict[str, Any]:
+    from abm.llm.llamacpp.library import build, hardware
+
+    return {
+        "threads": threads,
+        "size": size,
+        "build": build(),
+        "hardware": hardware(),
+        "figures": [figure.as_dict() for figure in found],
+    }
+
+
+def _table(found: Sequence[Figure]) -> None:
+    from abm.cli import show
+
+    lines = [
+        (
+            figure.model,
+            figure.name,
+            "-" if figure.value is None else f"{figure.value:.3g} {figure.unit}",
+            _bound(figure),
+            {True: "yes", False: "NO", None: ""}[figure.reached],
+        )
+        for figure in found
+    ]
+    show.table("", ("model", "figure", "value", "floor", "reached"), lines)
+    show.console.print()
+    for name, how in {f.name: f"{f.how}; beside {f.alternative}" for f in found}.items():
+        show.console.print(f"{name}: {how}", markup=False)
+
+
+def _bound(figure: Figure) -> str:
+    if figure.floor is None:
+        return ""
+    return f"{'at most' if figure.at_most else 'at least'} {figure.floor:g}"

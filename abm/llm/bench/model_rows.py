@@ -1,0 +1,298 @@
+"""Rows about the model itself: counts of the tree, choices, texts and prompt speed beside peers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from abm.llm.bench.figures import Figure, Mode, Setting
+from abm.llm.bench.peer import Peer
+from abm.llm.bench.prompts import Asked, own_language, personas
+from abm.llm.llamacpp import LlamaCpp
+from abm.llm.llamacpp.context import Context
+from abm.llm.llamacpp.layout import random_tokens
+from abm.questions import TextConstraint
+
+__all__ = [
+    "ROWS",
+    "beside",
+    "choices",
+    "prompt_speed",
+    "reasoning",
+    "strict_price",
+    "texts",
+    "tree",
+]
+
+N_CTX = 1024
+REASONING = 40
+HIGH_LEVEL = "llama-cpp-python's high-level API, one call per agent, own prefix reuse"
+
+
+def backend(setting: Setting, mode: Mode, **options: Any) -> LlamaCpp:
+    """The setting's model; its chat template off, so that both sides see the same prompt."""
+    chosen = {"n_ctx": N_CTX, "n_threads": setting.n_threads, "chat": False, **options}
+    return LlamaCpp(setting.path, mode=mode, **chosen)
+
+
+def fresh(model: LlamaCpp) -> None:
+    """Forget everything that stays resident, prompts' tokens included."""
+    model._store.clear()
+    model._tokenizer._blocks.clear()
+    for context in model._contexts.values():
+        context.clear()
+
+
+def beside(
+    ours: Callable[[], int], theirs: Callable[[], int], repeats: int
+) -> tuple[float, dict[str, Any]]:
+    """Both speeds in turns: the median ratio, and what it comes from."""
+    rows = [(_speed(theirs), _speed(ours)) for _ in range(repeats)]
+    ratios = [b / a for a, b in rows]
+    return median(ratios), {
+        "ours_per_second": median(b for _, b in rows),
+        "alternative_per_second": median(a for a, _ in rows),
+        "ratios": [round(ratio, 3) for ratio in ratios],
+    }
+
+
+def _speed(act: Callable[[], int]) -> float:
+    begun = time.perf_counter()
+    n = act()
+    return n / (time.perf_counter() - begun)
+
+
+def _scored(model: LlamaCpp, asked: Asked) -> Callable[[], int]:
+    def act() -> int:
+        fresh(model)
+        found = model.score(asked.prompts, asked.menus)
+        assert all(one.status == "ok" for one in found)
+        return len(found)
+
+    model.score(asked.prompts[:2], asked.menus[:2])  # contexts are made, the layout is measured
+    return act
+
+
+def tree(setting: Setting) -> Iterable[Figure]:
+    """Tokens evaluated over nodes of the tree, and over a whole run of several batches."""
+    for mode in ("fast", "strict"):
+        with backend(setting, mode) as model:
+            asked = personas(model, setting.n(1000, 20))
+            model.score(asked.prompts[:1], asked.menus[:1])
+            fresh(model)
+            before = model.statistics()
+            model.score(asked.prompts, asked.menus)
+            batch = model.statistics() - before
+            size = max(1, len(asked.prompts) // 20)
+            fresh(model)
+            start = model.statistics()
+            for k in range(0, len(asked.prompts), size):
+                model.score(asked.prompts[k : k + size], asked.menus[k : k + size])
+            run = model.statistics() - start
+        yield Figure(
+            f"tokens evaluated per node of the prefix tree, {mode}",
+            batch.evaluated_per_node,
+            "ratio",
+            1.02,
+            "each distinct token of the batch evaluated once",
+            f"counted over one batch of {len(asked.prompts)} personas with 7 options",
+            at_most=True,
+            detail={
+                "tokens_evaluated": batch.tokens_evaluated,
+                "tree_nodes": batch.tree_nodes,
+                "tokens_asked": batch.tokens_asked,
+                "reevaluation_over_a_run_of_20_batches": run.tokens_evaluated / batch.tree_nodes,
+                "waves": batch.waves,
+            },
+        )
+
+
+def choices(setting: Setting) -> Iterable[Figure]:
+    """Choices per second over the high-level API, personas that share nothing at their end."""
+    peer = Peer(setting.path, setting.n_threads)
+    try:
+        for mode, floor in (("strict", 1.2), ("fast", 1.35)):
+            with backend(setting, mode) as model:
+                asked = personas(model, setting.n(1000, 20))
+                few = asked.head(setting.n(300, 20))
+                value, detail = beside(
+                    _scored(model, asked),
+                    lambda few=few: peer.choose(few.texts(), few.menus),
+                    setting.repeats,
+                )
+            yield Figure(
+                f"choices per second, unshared personas, {mode}",
+                value,
+                "ratio",
+                floor,
+                f"{HIGH_LEVEL}, grammar, one token",
+                f"{len(asked.prompts)} personas of 40 own tokens after 85 shared, 7 options; "
+                f"the alternative on the first {len(few.prompts)}",
+                detail=detail,
+            )
+    finally:
+        peer.close()
+
+
+def reasoning(setting: Setting) -> Iterable[Figure]:
+    """Choices per second over JSON with a short reasoning field."""
+    peer = Peer(setting.path, setting.n_threads)
+    try:
+        with backend(setting, "strict") as model:
+            asked = personas(model, setting.n(300, 20))
+            few = asked.head(setting.n(30, 3))
+            value, detail = beside(
+                _scored(model, asked),
+                lambda: peer.reason(few.texts(), few.menus, REASONING),
+                setting.repeats,
+            )
+    finally:
+        peer.close()
+    yield Figure(
+        "choices per second over JSON with reasoning, strict",
+        value,
+        "ratio",
+        10.0,
+        f"{HIGH_LEVEL}, JSON grammar, {REASONING} tokens",
+        f"{len(asked.prompts)} unshared personas; the alternative on the first {len(few.prompts)}",
+        detail=detail,
+    )
+
+
+def prompt_speed(setting: Setting) -> Iterable[Figure]:
+    """Prompt tokens per second over one batch of 512 tokens of one sequence."""
+    for mode, floor in (("fast", 0.8), ("strict", None)):
+        with backend(setting, mode) as model:
+            asked = personas(model, setting.n(200, 20), own=60)
+            score = _scored(model, asked)
+
+            def tokens(model: LlamaCpp = model, score: Callable[[], int] = score) -> int:
+                before = model.statistics()
+                score()
+                return (model.statistics() - before).tokens_evaluated
+
+            with _one_batch(model) as alone:
+                value, detail = beside(tokens, alone, setting.repeats)
+            options = {}
+            if setting.embedded:
+                own = own_language(setting.n(200, 20))
+                options["answers_per_second_on_its_own_questions"] = _speed(_scored(model, own))
+        yield Figure(
+            f"prompt tokens per second, {mode}",
+            value,
+            "ratio",
+            floor,
+            "llama.cpp's own evaluation of one 512-token batch",
+            f"{len(asked.prompts)} personas of 60 own tokens, tokens of options counted, "
+            "tokenising and scoring included",
+            detail={**detail, **options},
+        )
+
+
+@contextmanager
+def _one_batch(model: LlamaCpp) -> Iterator[Callable[[], int]]:
+    """512 tokens of one sequence in one call with one output, six times."""
+    tokens = random_tokens(model._model, 512, np.random.default_rng(3))
+    context = Context(
+        model._model, n_cells=512, n_sequences=1, n_batch=512, n_threads=model.n_threads
+    )
+
+    def act() -> int:
+        for _ in range(6):
+            context.clear()
+            context.put(tokens, 0, 0, 1)
+            context.outputs[511] = 1
+            context.run()
+            context.logits(1)
+        return 6 * 512
+
+    try:
+        act()
+        yield act
+    finally:
+        context.free()
+
+
+def texts(setting: Setting) -> Iterable[Figure]:
+    """64 texts of 40 tokens over one at a time."""
+    n = setting.n(64, 8)
+    peer = Peer(setting.path, setting.n_threads)
+    try:
+        for mode, floor in (("fast", 3.0), ("strict", None)):
+            with backend(setting, mode) as model:
+                asked = personas(model, n)
+                bound = [TextConstraint(40, grammar=_ENDLESS)] * n
+                few = asked.head(max(4, n // 4))
+                free = [TextConstraint(40)] * n
+                write = _written(model, asked, free)
+                value, detail = beside(write, lambda few=few: _tokens(peer, few), setting.repeats)
+                single = _one_at_a_time(setting, few)
+                detail["over_our_own_one_at_a_time"] = detail["ours_per_second"] / single
+                detail["ours_per_second_under_a_grammar"] = _speed(_written(model, asked, bound))
+            yield Figure(
+                f"texts, {n} agents of 40 tokens, {mode}",
+                value,
+                "ratio",
+                floor,
+                f"{HIGH_LEVEL}, one text at a time",
+                f"tokens per second, prompts of 125 tokens included; the alternative on "
+                f"{len(few.prompts)} texts",
+                detail=detail,
+            )
+    finally:
+        peer.close()
+
+
+_ENDLESS = "root ::= [a-z ]+"
+
+
+def _tokens(peer: Peer, asked: Asked) -> int:
+    return 40 * peer.write(asked.texts(), 40)
+
+
+def _written(model: LlamaCpp, asked: Asked, bounds: Sequence[TextConstraint]) -> Callable[[], int]:
+    def act() -> int:
+        fresh(model)
+        made = model.generate(asked.prompts, bounds, range(len(bounds)))
+        return sum(one.tokens_out for one in made)
+
+    model.generate(asked.prompts[:2], bounds[:2], [1, 2])
+    return act
+
+
+def _one_at_a_time(setting: Setting, asked: Asked) -> float:
+    """Tokens per second of our own texts, one after another."""
+    with backend(setting, "fast", n_parallel=1) as model:
+        bounds = [TextConstraint(40)] * len(asked.prompts)
+        return _speed(_written(model, asked, bounds))
+
+
+def strict_price(setting: Setting) -> Iterable[Figure]:
+    """`fast` over `strict`, for short and long suffixes."""
+    for own, prefix in ((8, 300), (40, 85), (200, 85)):
+        with backend(setting, "strict") as exact, backend(setting, "fast") as free:
+            asked = personas(exact, setting.n(200, 20), own=own, prefix=prefix)
+            value, detail = beside(_scored(exact, asked), _scored(free, asked), setting.repeats)
+            detail["layout"] = {
+                "flash": free.layout.flash,
+                "n_tokens": free.layout.n_tokens,
+                "n_rows": free.layout.n_rows,
+            }
+            detail["variation"] = free.variation.as_dict()
+        yield Figure(
+            f"strict over fast, {own} own tokens after {prefix} shared",
+            value,
+            "ratio",
+            None,
+            "`fast` on the same prompts",
+            f"{len(asked.prompts)} personas, 7 options",
+            detail=detail,
+        )
+
+
+ROWS = (tree, choices, reasoning, prompt_speed, texts, strict_price)

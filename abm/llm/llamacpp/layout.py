@@ -1,0 +1,267 @@
+"""How `fast` lays out its calls: measured once per model and machine, and kept on disk.
+
+On a CPU attention over a crowded cache can cost more than the weights, flash attention is worth it
+for long calls only, and where the best size lies depends on the model. So the speed of some layouts
+is measured with the loaded model, and the fastest is taken. `strict` never reads any of this.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import numpy as np
+
+from abm.llm.llamacpp.context import Context
+from abm.llm.llamacpp.library import build, hardware
+from abm.llm.llamacpp.model import Model
+
+__all__ = ["Layout", "Remembered", "cache_folder", "measure_layout", "random_tokens"]
+
+PREFIX, OWN, OPTIONS = 96, 40, 7
+SIZES = (64, 128, 256, 512, 1024)
+ROWS = (1, 4, 8, 16, 32, 64)
+_SLOW = 1.0
+_SECONDS = 4.0
+_FORMAT = 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What `fast` does with the loaded model on this machine.
+
+    Attributes
+    ----------
+    flash
+        Whether flash attention is on.
+    n_tokens
+        Tokens that a call should not exceed by much.
+    n_rows
+        Texts that are written in parallel.
+    source
+        `measured`, or `assumed` where one call takes longer than a second.
+    tokens_per_second
+        What was measured, by layout.
+    rows_per_second
+        Tokens of texts per second, by the number of texts in parallel.
+    """
+
+    flash: bool = False
+    n_tokens: int = 512
+    n_rows: int = 32
+    source: str = "assumed"
+    tokens_per_second: Mapping[str, float] = field(default_factory=dict)
+    rows_per_second: Mapping[str, float] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for a manifest."""
+        return asdict(self)
+
+
+def random_tokens(model: Model, n: int, rng: np.random.Generator) -> tuple[int, ...]:
+    """Tokens of the vocabulary, control tokens included: for timing and rounding only."""
+    return tuple(rng.integers(0, model.n_vocabulary, n).tolist())
+
+
+def measure_layout(model: Model, n_threads: int, n_ctx: int, most_rows: int) -> Layout:
+    """Time each layout in turns and take the fastest.
+
+    Parameters
+    ----------
+    n_ctx
+        Longest prompt, in tokens; layouts are tried with at most so many.
+    most_rows
+        Texts whose cells fit the memory bound.
+    """
+    slow = _probe(model, n_threads) > _SLOW
+    if slow:
+        return Layout(n_rows=min(8, most_rows))
+    speeds = _sizes(model, n_threads, min(PREFIX, n_ctx // 2))
+    rows = _rows(model, n_threads, [n for n in ROWS if n <= most_rows])
+    flash, n_tokens = max(speeds, key=lambda key: speeds[key])
+    return Layout(
+        flash,
+        n_tokens,
+        max(rows, key=lambda n: rows[n]),
+        "measured",
+        {f"{'flash' if f else 'plain'} {n}": round(v) for (f, n), v in speeds.items()},
+        {str(n): round(v) for n, v in rows.items()},
+    )
+
+
+def _probe(model: Model, n_threads: int) -> float:
+    """Seconds of a call of 64 tokens."""
+    context = Context(model, n_cells=256, n_sequences=1, n_batch=64, n_threads=n_threads)
+    tokens = random_tokens(model, 64, np.random.default_rng(0))
+    try:
+        return min(_timed(lambda: _one_call(context, tokens)) for _ in range(2))
+    finally:
+        context.free()
+
+
+def _one_call(context: Context, tokens: tuple[int, ...]) -> None:
+    context.clear()
+    context.put(tokens, 0, 0, 1)
+    context.run()
+    context.api.llama_synchronize(context.handle)
+
+
+def _timed(act: Callable[[], None]) -> float:
+    begun = time.perf_counter()
+    act()
+    return time.perf_counter() - begun
+
+
+def _sizes(model: Model, n_threads: int, n_prefix: int) -> dict[tuple[bool, int], float]:
+    """Tokens per second by (flash attention, size of a call)."""
+    contexts = {
+        flash: Context(
+            model,
+            n_cells=2048,
+            n_sequences=256,
+            n_batch=2048,
+            n_ubatch=512,
+            n_threads=n_threads,
+            flash_attention=flash,
+        )
+        for flash in (False, True)
+    }
+    spent: dict[tuple[bool, int], list[float]] = {}
+    begun = time.perf_counter()
+    try:
+        for repeat in range(4):
+            for flash, context in contexts.items():
+                _one_call(context, random_tokens(model, n_prefix, np.random.default_rng(1)))
+                for sequence in range(1, 256):
+                    context.api.llama_memory_seq_cp(context.memory, 0, sequence, -1, -1)
+                for size in SIZES:
+                    n, seconds = _prompts(context, model, n_prefix, size)
+                    if repeat:
+                        spent.setdefault((flash, size), []).append(seconds / n)
+            if repeat and time.perf_counter() - begun > _SECONDS:
+                break
+    finally:
+        for context in contexts.values():
+            context.free()
+    return {key: 1 / min(values) for key, values in spent.items()}
+
+
+def _prompts(context: Context, model: Model, n_prefix: int, size: int) -> tuple[int, float]:
+    """(tokens, seconds) of one call with prompts and options of about `size` tokens."""
+    rng = np.random.default_rng(2)
+    count = max(1, round(size / (OWN + OPTIONS)))
+    for k in range(count):
+        context.put(random_tokens(model, OWN, rng), n_prefix, k * OPTIONS, OPTIONS)
+        context.outputs[context.filled - 1] = 1
+    for k in range(count * OPTIONS):
+        context.put(random_tokens(model, 1, rng), n_prefix + OWN, k, 1)
+        context.outputs[context.filled - 1] = 1
+    n_rows, n = count * (OPTIONS + 1), context.filled
+
+    def act() -> None:
+        context.run()
+        context.logits(n_rows)
+
+    seconds = _timed(act)
+    context.api.llama_memory_seq_rm(context.memory, -1, n_prefix, -1)
+    return n, seconds
+
+
+def _rows(model: Model, n_threads: int, candidates: list[int]) -> dict[int, float]:
+    """Tokens per second when so many texts are written in parallel."""
+    from abm.llm.llamacpp.slots import Slots
+
+    speeds: dict[int, float] = {}
+    slots = Slots(
+        model,
+        n_slots=candidates[-1],
+        fixed=False,
+        n_cells=256,
+        n_batch=max(64, candidates[-1]),
+        n_threads=n_threads,
+    )
+    try:
+        for n in candidates:
+            best = 0.0
+            for _ in range(3):
+                slots.clear()
+                places, tokens = list(range(n)), [0] * n
+                slots.step(places, tokens, [0] * n)
+                begun = time.perf_counter()
+                for position in range(1, 5):
+                    slots.step(places, tokens, [position] * n)
+                best = max(best, 4 * n / (time.perf_counter() - begun))
+            speeds[n] = best
+    finally:
+        slots.free()
+    return speeds
+
+
+def cache_folder() -> Path:
+    """Where measurements are kept: `AGORA_CACHE`, or `agora` in the user's cache folder."""
+    given = os.environ.get("AGORA_CACHE")
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agora"
+
+
+def _processor() -> str:
+    """Name of the processor, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.processor())
+
+
+class Remembered:
+    """What was measured with a model on this machine, by name, in one small file.
+
+    Parameters
+    ----------
+    identity
+        Whatever the measurement depends on besides the machine and the build.
+
+    Notes
+    -----
+    A file that cannot be read is as good as none; where none can be written, the measurement is
+    repeated next time.
+    """
+
+    def __init__(self, identity: str) -> None:
+        machine = f"{_FORMAT};{_processor()};{os.cpu_count()};{hardware()};{build()}"
+        name = sha256(f"{machine};{identity}".encode()).hexdigest()[:32]
+        self.file = cache_folder() / f"llama-{name}.json"
+
+    def get(self, name: str) -> dict[str, Any] | None:
+        """A measurement, or None."""
+        found = self._read().get(name)
+        return found if isinstance(found, dict) else None
+
+    def put(self, name: str, value: Mapping[str, Any]) -> None:
+        """Keep a measurement."""
+        content = {**self._read(), name: dict(value)}
+        with suppress(OSError):
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(
+                "w", dir=self.file.parent, suffix=".part", delete=False, encoding="utf-8"
+            ) as file:
+                json.dump(content, file)
+            os.replace(file.name, self.file)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            found = json.loads(self.file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}

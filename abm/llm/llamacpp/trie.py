@@ -1,0 +1,193 @@
+"""The prefix tree of a batch: distinct prompts in depth-first order, each with its options.
+
+Prompts are sorted by their tokens, so that each node of their tree is shared by neighbours, and a
+walk through them meets every node once. A *unit* is a prompt with as many of its options as fit one
+call; a *segment* is a run of tokens that belongs to the same prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from abm.llm.llamacpp.scoring import ScoreJob
+from abm.llm.llamacpp.tokens import Path, Tokens
+from abm.llm.llamacpp.tree import Round, rounds
+
+__all__ = ["Asked", "Segment", "Unit", "block_nodes", "common", "grow", "segments", "tree_nodes"]
+
+MOST_LEAVES, MOST_NODES = 128, 512
+
+
+@dataclass
+class Asked:
+    """A distinct prompt and all that is asked after it.
+
+    Attributes
+    ----------
+    tokens, path
+        The prompt, flat and in blocks.
+    shared
+        Tokens it has in common with the prompt before it in the tree.
+    options
+        Distinct options of all its jobs, sorted; `scores` holds theirs.
+    """
+
+    tokens: Tokens
+    path: Path
+    ids: NDArray[np.int32]
+    shared: int = 0
+    jobs: list[ScoreJob] = field(default_factory=list)
+    options: tuple[Tokens, ...] = ()
+    scores: dict[Tokens, float] = field(default_factory=dict)
+    root: NDArray[np.float32] | None = None
+
+
+@dataclass
+class Unit:
+    """A prompt with one round of its options; `shared` counts tokens of the prompt before."""
+
+    asked: Asked
+    round: Round
+    shared: int
+    is_last: bool
+
+    @property
+    def length(self) -> int:
+        return len(self.asked.tokens)
+
+    @property
+    def n_new(self) -> int:
+        """Tokens to evaluate if those shared with the unit before are there."""
+        return self.length - self.shared + self.round.branches.size
+
+    @property
+    def n_leaves(self) -> int:
+        return max(1, self.round.branches.leaves)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Tokens start ... stop - 1 of a unit, which the units first ... last - 1 have in common."""
+
+    unit: int
+    start: int
+    stop: int
+    last: int
+
+
+def common(a: NDArray[np.int32], b: NDArray[np.int32]) -> int:
+    """Number of leading tokens that two prompts share.
+
+    Examples
+    --------
+    >>> common(np.array([1, 2, 3], np.int32), np.array([1, 2, 4, 5], np.int32))
+    2
+    """
+    n = min(len(a), len(b))
+    differs = a[:n] != b[:n]
+    first = int(differs.argmax()) if n else 0
+    return first if n and differs[first] else n
+
+
+def grow(
+    jobs: Sequence[ScoreJob], known: dict[tuple[Tokens, ...], list[Round]]
+) -> tuple[list[Asked], list[Unit]]:
+    """The prompts of a batch in depth-first order, and the units they are evaluated in.
+
+    `known` remembers the trees of menus.
+    """
+    found: dict[Tokens, Asked] = {}
+    for job in jobs:
+        tokens = tuple(token for block in job.path for token in block)
+        asked = found.get(tokens)
+        if asked is None:
+            asked = Asked(tokens, job.path, np.array(tokens, dtype=np.int32))
+            found[tokens] = asked
+        asked.jobs.append(job)
+    order = [found[tokens] for tokens in sorted(found)]
+    units: list[Unit] = []
+    for place, asked in enumerate(order):
+        asked.shared = common(order[place - 1].ids, asked.ids) if place else 0
+        units.extend(_units(asked, known))
+    return order, units
+
+
+def _units(asked: Asked, known: dict[tuple[Tokens, ...], list[Round]]) -> Iterable[Unit]:
+    asked.options = tuple(sorted({option for job in asked.jobs for option in job.options}))
+    cut = known.get(asked.options)
+    if cut is None:
+        cut = known[asked.options] = rounds(asked.options, MOST_LEAVES, MOST_NODES)
+    for number, round_ in enumerate(cut):
+        shared = len(asked.tokens) if number else asked.shared
+        yield Unit(asked, round_, shared, number == len(cut) - 1)
+
+
+def segments(units: Sequence[Unit], live: int) -> list[Segment]:
+    """How the prompts of one call are put: every token once, with all units that share it.
+
+    Parameters
+    ----------
+    units
+        Neighbours in the tree.
+    live
+        Tokens of the first unit that are in the cache already.
+    """
+    found: list[Segment] = []
+    for i, unit in enumerate(units):
+        start = unit.shared if i else live
+        stop, last, least = unit.length, i + 1, unit.length
+        pieces = []
+        while last < len(units):
+            least = min(least, units[last].shared)
+            if least <= start:
+                break
+            if least < stop:
+                pieces.append(Segment(i, least, stop, last))
+                stop = least
+            last += 1
+        if start < stop:
+            pieces.append(Segment(i, start, stop, last))
+        found.extend(reversed(pieces))
+    return found
+
+
+def tree_nodes(order: Sequence[Asked]) -> int:
+    """Nodes of the tree of the distinct prompts and their options."""
+    return sum(len(asked.tokens) - asked.shared + _option_nodes(asked.options) for asked in order)
+
+
+def _option_nodes(options: Sequence[Tokens]) -> int:
+    """Nodes of the tree of sorted options."""
+    nodes, before = 0, ()
+    for option in options:
+        shared = 0
+        for x, y in zip(before, option, strict=False):
+            if x != y:
+                break
+            shared += 1
+        nodes, before = nodes + len(option) - shared, option
+    return nodes
+
+
+def block_nodes(requests: Iterable[tuple[Path, Sequence[Tokens]]]) -> int:
+    """Nodes of the tree of declared blocks: last blocks and options belong to their request.
+
+    Examples
+    --------
+    >>> block_nodes([(((1, 2), (3,)), [(7,)]), (((1, 2), (4, 5)), [(7,), (7, 8)])])
+    8
+    """
+    inner: set[Path] = set()
+    nodes = 0
+    for path, options in requests:
+        nodes += len(path[-1]) + _option_nodes(sorted(set(options)))
+        for depth in range(len(path) - 1, 0, -1):
+            if path[:depth] in inner:
+                break
+            inner.add(path[:depth])
+            nodes += len(path[depth - 1])
+    return nodes

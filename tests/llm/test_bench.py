@@ -1,0 +1,61 @@
+"""The benchmark's rows can be run, say what they compare, and judge themselves by their floors."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from abm.cli import main
+from abm.llm.bench import Figure, Setting, rows
+from abm.llm.bench.command import measure
+from abm.llm.bench.random_model import SHAPES, Shape, write_random_model
+
+
+def test_a_figure_is_reached_on_its_side_of_the_floor():
+    ratio = Figure("a", 1.1, "ratio", 1.2, "b", "c")
+    assert ratio.reached is False
+    assert Figure("a", 1.1, "ratio", 1.2, "b", "c", at_most=True).reached is True
+    assert Figure("a", None, "ratio", 1.2, "b", "c").reached is None
+    assert json.loads(json.dumps(ratio.as_dict()))["reached"] is False
+
+
+def test_rows_have_names_of_their_own():
+    assert {"tree", "choices", "reasoning", "prompt_speed", "texts", "strict_price"} <= set(rows())
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_shapes_have_whole_heads_and_the_size_of_their_name(name):
+    shape = SHAPES[name]
+    assert shape.width % shape.n_heads == shape.n_heads % shape.n_heads_kv == 0
+    named = {"45M": 45e6, "0.5B": 0.5e9, "7B": 7e9}.get(name)
+    if named:
+        assert shape.n_parameters == pytest.approx(named, rel=0.1)
+
+
+@pytest.mark.llama
+def test_every_row_of_a_model_can_be_measured(tmp_path):
+    """With a tiny model and few prompts; the counts hold at any size, speeds are not judged."""
+    pytest.importorskip("llama_cpp", reason="needs the extra `llama`")
+    pytest.importorskip("gguf", reason="writes a GGUF with the package gguf")
+    file = write_random_model(tmp_path / "tiny.gguf", Shape(n_vocabulary=600), scale=0.7)
+    setting = Setting("tiny", file, False, 1, tmp_path, 0.001, 1)
+    found = {
+        figure.name: figure
+        for name in ("tree", "choices", "reasoning", "prompt_speed", "texts", "strict_price")
+        for figure in measure(setting, name)
+    }
+    assert len(found) == 12
+    for figure in found.values():
+        assert figure.value is not None, figure.how
+        assert figure.value > 0
+        assert figure.alternative
+        json.dumps(figure.as_dict())
+    assert all(f.reached for f in found.values() if f.at_most)
+
+
+def test_the_command_refuses_an_unknown_row(capsys):
+    with pytest.raises(SystemExit) as left:
+        main(["bench", "llm", "--only", "choises"])
+    assert left.value.code == 2
+    assert "choises" in capsys.readouterr().err
