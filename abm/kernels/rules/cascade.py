@@ -1,0 +1,151 @@
+"""Cascades: who follows whom into acting, sharing or buying."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+__all__ = [
+    "Bass",
+    "IndependentCascade",
+    "bass",
+    "granovetter",
+    "independent_cascade",
+    "linear_threshold",
+]
+
+
+class IndependentCascade(NamedTuple):
+    """Parameters of `independent_cascade`.
+
+    Attributes
+    ----------
+    probability
+        That somebody who has just become active activates a given neighbour, in [0, 1].
+    """
+
+    probability: float
+
+
+def independent_cascade(state: int, counts: Any, p: IndependentCascade, rng: Any) -> int:
+    """0 not active, 1 just activated, 2 active: each gets one chance at each neighbour.
+
+    For `run_transitions`, schedule `synchronous`. The active of the end are distributed as those
+    who can be reached over ties that are each kept with this probability.
+
+    References
+    ----------
+    Kempe, Kleinberg & Tardos (2003), Proceedings of KDD, 137-146.
+
+    Examples
+    --------
+    >>> independent_cascade(1, [0, 0, 0], IndependentCascade(0.5), None)
+    2
+    """
+    if (
+        state == 0
+        and counts[1] > 0
+        and rng.random() < 1.0 - (1.0 - p.probability) ** float(counts[1])
+    ):
+        return 1
+    return 2 if state == 1 else state
+
+
+def linear_threshold(i: int, state: Any, p: Any) -> None:  # noqa: ARG001
+    """Become active when the weights of active neighbours reach one's own threshold.
+
+    For `run_rows`. `state` is (active, threshold, starts, stops, indices, weights): row i lists
+    those who influence i, with weights that sum to at most 1. Thresholds drawn uniformly from
+    (0, 1] give the model of the paper. Who is active in the end does not depend on the order.
+
+    References
+    ----------
+    Kempe, Kleinberg & Tardos (2003), Proceedings of KDD, 137-146.
+
+    Examples
+    --------
+    >>> active = [0, 1, 1]
+    >>> state = (active, [0.6, 1.0, 1.0], [0, 2, 2], [2, 2, 2], [1, 2], [0.25, 0.5])
+    >>> linear_threshold(0, state, ())
+    >>> active
+    [1, 1, 1]
+    """
+    active, threshold, starts, stops, indices, weights = state
+    if active[i] == 0:
+        total = 0.0
+        for k in range(starts[i], stops[i]):
+            if active[indices[k]] != 0:
+                total += weights[k]
+        if total >= threshold[i]:
+            active[i] = 1
+
+
+def granovetter(state: Any, p: Any) -> None:  # noqa: ARG001
+    """Act when at least as many others act as one's own threshold. For `run_population`.
+
+    `state` is (acting, threshold): 0 or 1, and a number of people. Everybody sees everybody, and
+    nobody stops.
+
+    References
+    ----------
+    Granovetter (1978), American Journal of Sociology 83, 1420-1443.
+
+    Examples
+    --------
+    >>> acting = [0, 0, 0]
+    >>> granovetter((acting, [0, 1, 1]), ())
+    >>> acting
+    [1, 0, 0]
+    """
+    acting, threshold = state[0], state[1]
+    n_acting = 0
+    for i in range(len(acting)):
+        n_acting += acting[i]
+    for i in range(len(acting)):
+        if threshold[i] <= n_acting:
+            acting[i] = 1
+
+
+class Bass(NamedTuple):
+    """Parameters of `bass`.
+
+    Attributes
+    ----------
+    innovation
+        Rate p of adopting on one's own, per unit of time, >= 0.
+    imitation
+        Rate q of adopting when everybody else has, per unit of time, >= 0.
+    step
+        Length of a round, > 0. The shares of the continuous model are reached as it goes to 0.
+    """
+
+    innovation: float
+    imitation: float
+    step: float
+
+
+def bass(state: Any, p: Bass, rng: Any) -> None:
+    """Adopt with rate p + q F, F the share of those who have. For `run_population`.
+
+    `state` holds one column, 0 or 1.
+
+    References
+    ----------
+    Bass (1969), Management Science 15, 215-227.
+
+    Examples
+    --------
+    >>> adopted = [1, 1]
+    >>> bass((adopted,), Bass(0.03, 0.38, 1.0), None)
+    >>> adopted
+    [1, 1]
+    """
+    adopted = state[0]
+    n, n_adopted = len(adopted), 0
+    for i in range(n):
+        n_adopted += adopted[i]
+    rate = p.innovation + p.imitation * n_adopted / n
+    chance = 1.0 - math.exp(-rate * p.step)
+    for i in range(n):
+        if adopted[i] == 0 and rng.random() < chance:
+            adopted[i] = 1

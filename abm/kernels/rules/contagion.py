@@ -1,0 +1,186 @@
+"""Contagion in rounds: epidemics, and adoption that needs several others.
+
+All are for `run_transitions`. In a round everybody who is infectious infects each neighbour with
+probability `infection`, independently.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+__all__ = [
+    "Epidemic",
+    "SlowEpidemic",
+    "Threshold",
+    "by_number",
+    "by_share",
+    "seir",
+    "si",
+    "sir",
+    "sis",
+]
+
+
+class Epidemic(NamedTuple):
+    """Parameters of `si`, `sis` and `sir`.
+
+    Attributes
+    ----------
+    infection
+        Probability per round and infectious neighbour, in [0, 1].
+    recovery
+        Probability per round, in [0, 1]; not used by `si`.
+    """
+
+    infection: float
+    recovery: float
+
+
+class SlowEpidemic(NamedTuple):
+    """Parameters of `seir`.
+
+    Attributes
+    ----------
+    infection, recovery
+        As in `Epidemic`.
+    onset
+        Probability per round that somebody exposed becomes infectious, in [0, 1].
+    """
+
+    infection: float
+    onset: float
+    recovery: float
+
+
+def si(state: int, counts: Any, p: Epidemic, rng: Any) -> int:
+    """0 susceptible, 1 infectious for good.
+
+    References
+    ----------
+    Kermack & McKendrick (1927), Proceedings of the Royal Society A 115, 700-721, without recovery.
+
+    Examples
+    --------
+    >>> si(1, [0, 0], Epidemic(0.5, 0.0), None), si(0, [5, 0], Epidemic(0.5, 0.0), None)
+    (1, 0)
+    """
+    if (
+        state == 0
+        and counts[1] > 0
+        and rng.random() < 1.0 - (1.0 - p.infection) ** float(counts[1])
+    ):
+        return 1
+    return state
+
+
+def sis(state: int, counts: Any, p: Epidemic, rng: Any) -> int:
+    """0 susceptible, 1 infectious, then susceptible again.
+
+    References
+    ----------
+    Pastor-Satorras & Vespignani (2001), Physical Review Letters 86, 3200-3203.
+
+    Examples
+    --------
+    >>> sis(0, [5, 0], Epidemic(0.5, 0.5), None)
+    0
+    """
+    if state == 1:
+        return 0 if rng.random() < p.recovery else 1
+    if counts[1] > 0 and rng.random() < 1.0 - (1.0 - p.infection) ** float(counts[1]):
+        return 1
+    return 0
+
+
+def sir(state: int, counts: Any, p: Epidemic, rng: Any) -> int:
+    """0 susceptible, 1 infectious, 2 recovered for good.
+
+    References
+    ----------
+    Kermack & McKendrick (1927), Proceedings of the Royal Society A 115, 700-721; on networks Newman
+    (2002), Physical Review E 66, 016128.
+
+    Examples
+    --------
+    >>> sir(2, [0, 5, 0], Epidemic(0.5, 0.5), None)
+    2
+    """
+    if state == 1:
+        return 2 if rng.random() < p.recovery else 1
+    if (
+        state == 0
+        and counts[1] > 0
+        and rng.random() < 1.0 - (1.0 - p.infection) ** float(counts[1])
+    ):
+        return 1
+    return state
+
+
+def seir(state: int, counts: Any, p: SlowEpidemic, rng: Any) -> int:
+    """0 susceptible, 1 exposed, 2 infectious, 3 recovered for good.
+
+    References
+    ----------
+    Anderson & May (1991), Infectious Diseases of Humans, Oxford University Press.
+
+    Examples
+    --------
+    >>> seir(0, [0, 5, 0, 0], SlowEpidemic(0.5, 0.5, 0.5), None)
+    0
+    """
+    if state == 0:
+        if counts[2] > 0 and rng.random() < 1.0 - (1.0 - p.infection) ** float(counts[2]):
+            return 1
+    elif state == 1:
+        return 2 if rng.random() < p.onset else 1
+    elif state == 2:
+        return 3 if rng.random() < p.recovery else 2
+    return state
+
+
+class Threshold(NamedTuple):
+    """Parameters of `by_share` and `by_number`.
+
+    Attributes
+    ----------
+    threshold
+        Share of the neighbours in [0, 1], or their number >= 0, from which on people adopt.
+    """
+
+    threshold: float
+
+
+def by_share(state: int, counts: Any, p: Threshold) -> int:
+    """0 or 1: adopt for good when at least this share of the neighbours has.
+
+    Without neighbours nobody adopts.
+
+    References
+    ----------
+    Watts (2002), PNAS 99, 5766-5771.
+
+    Examples
+    --------
+    >>> by_share(0, [2, 1], Threshold(0.5)), by_share(0, [1, 1], Threshold(0.5))
+    (0, 1)
+    """
+    if state == 0 and counts[1] > 0 and counts[1] >= p.threshold * (counts[0] + counts[1]):
+        return 1
+    return state
+
+
+def by_number(state: int, counts: Any, p: Threshold) -> int:
+    """0 or 1: adopt for good when at least this many neighbours have (complex contagion).
+
+    References
+    ----------
+    Centola & Macy (2007), American Journal of Sociology 113, 702-734.
+
+    Examples
+    --------
+    >>> by_number(0, [9, 1], Threshold(2)), by_number(0, [9, 2], Threshold(2))
+    (0, 1)
+    """
+    if state == 0 and counts[1] >= p.threshold:
+        return 1
+    return state

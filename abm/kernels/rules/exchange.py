@@ -1,0 +1,91 @@
+"""Exchange: money changes hands in pairs, and its sum is conserved. All are for `run_pairwise`."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+__all__ = ["Saving", "YardSale", "boltzmann_wealth", "random_split", "yard_sale"]
+
+
+def boltzmann_wealth(own: Any, other: Any, p: Any) -> Any:  # noqa: ARG001
+    """Who has money gives one unit to the partner.
+
+    In equilibrium wealth is geometric, with Gini coefficient (1 + m) / (1 + 2 m) at mean m.
+
+    References
+    ----------
+    Dragulescu & Yakovenko (2000), European Physical Journal B 17, 723-729.
+
+    Examples
+    --------
+    >>> boltzmann_wealth(1, 0, ()), boltzmann_wealth(0, 5, ())
+    ((0, 1), (0, 5))
+    """
+    if own > 0:
+        return own - 1, other + 1
+    return own, other
+
+
+class Saving(NamedTuple):
+    """Parameters of `random_split`.
+
+    Attributes
+    ----------
+    saving
+        Share of their money that both keep out of the exchange, in [0, 1); 0 pools everything.
+    """
+
+    saving: float
+
+
+def random_split(own: float, other: float, p: Saving, u: float) -> tuple[float, float]:
+    """Both keep their savings, pool the rest and split it at random.
+
+    In equilibrium the variance is (1 - s) / (1 + 2 s) times the squared mean, s the saving; without
+    saving wealth is exponential.
+
+    References
+    ----------
+    Dragulescu & Yakovenko (2000), European Physical Journal B 17, 723-729; with saving Chakraborti
+    & Chakrabarti (2000), European Physical Journal B 17, 167-170.
+
+    Examples
+    --------
+    >>> random_split(1.0, 3.0, Saving(0.5), 0.25)
+    (1.0, 3.0)
+    """
+    pool = (1.0 - p.saving) * (own + other)
+    return p.saving * own + u * pool, p.saving * other + (1.0 - u) * pool
+
+
+class YardSale(NamedTuple):
+    """Parameters of `yard_sale`.
+
+    Attributes
+    ----------
+    stake
+        Share of the poorer one's wealth that changes hands, in (0, 1].
+    """
+
+    stake: float
+
+
+def yard_sale(own: float, other: float, p: YardSale, u: float) -> tuple[float, float]:
+    """A fair coin decides who wins a share of the poorer one's wealth.
+
+    Nobody gains on average, and yet one person owns nearly everything in the end.
+
+    References
+    ----------
+    Chakraborti (2002), International Journal of Modern Physics C 13, 1315-1321; Boghosian (2014),
+    Physical Review E 89, 042804.
+
+    Examples
+    --------
+    >>> yard_sale(10.0, 2.0, YardSale(0.5), 0.1), yard_sale(10.0, 2.0, YardSale(0.5), 0.9)
+    ((11.0, 1.0), (9.0, 3.0))
+    """
+    amount = p.stake * min(own, other)
+    if u >= 0.5:
+        amount = -amount
+    return own + amount, other - amount

@@ -1,0 +1,150 @@
+"""The library's page is true and whole, and its rules are bit-equal compiled and interpreted."""
+
+from __future__ import annotations
+
+import doctest
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from abm.kernels import (
+    rules,
+    run_neighbours,
+    run_pairwise,
+    run_population,
+    run_rows,
+    run_transitions,
+    run_within,
+)
+from abm.networks import watts_strogatz
+
+PAGE = Path(__file__).parents[2] / "docs" / "rule_library.md"
+N = 40
+NET = watts_strogatz(N, 6, 0.3, rng=np.random.default_rng(1))
+HEAVY = np.random.default_rng(2).random(NET.indices.size)
+
+
+def seeded(seed):
+    return np.random.default_rng(seed)
+
+
+def uniform(low=0.0):
+    return seeded(3).uniform(low, 1.0, N)
+
+
+def coins():
+    return seeded(4).integers(0, 2, N).astype(np.int8)
+
+
+def money():
+    return seeded(5).integers(0, 9, N).astype(np.int64)
+
+
+def pairs(rule, params, *columns):
+    return lambda c: (run_pairwise(rule, columns if len(columns) > 1 else columns[0], NET, 600,
+                                   params, rng=seeded(6), compiled=c), columns)  # fmt: skip
+
+
+def near(rule, params, column):
+    return lambda c: (run_neighbours(rule, column, NET, params, rounds=5, schedule="sweep",
+                                     rng=seeded(6), compiled=c), (column,))  # fmt: skip
+
+
+def rows(rule, params, state):
+    return lambda c: (run_rows(rule, state, params, rounds=6, schedule="asynchronous",
+                               rng=seeded(6), compiled=c), state)  # fmt: skip
+
+
+def whole(rule, params, state):
+    return lambda c: (run_population(rule, state, params, rounds=6, rng=seeded(6), compiled=c),
+                      state)  # fmt: skip
+
+
+def states(rule, params, n_states):
+    column = seeded(7).integers(0, n_states, N).astype(np.int8)
+    return lambda c: (run_transitions(rule, column, NET, params, n_states=n_states, rounds=6,
+                                      schedule="synchronous", rng=seeded(6), compiled=c).run,
+                      (column,))  # fmt: skip
+
+
+def within(rule, params, column):
+    return lambda c: (run_within(rule, column, 0.2, params, rounds=5, rng=seeded(6), compiled=c),
+                      (column,))  # fmt: skip
+
+
+TIES = (NET.starts, NET.stops, NET.indices)
+RUNS = {
+    "deffuant": lambda: pairs(rules.deffuant, rules.Deffuant(0.3, 0.4), uniform()),
+    "hegselmann_krause": lambda: within(rules.hegselmann_krause, (), uniform()),
+    "hegselmann_krause_ties": lambda: near(
+        rules.hegselmann_krause_ties, rules.HegselmannKrause(0.3), uniform()
+    ),
+    "relative_agreement": lambda: pairs(
+        rules.relative_agreement, rules.RelativeAgreement(0.4), uniform(-1), uniform(0.3)
+    ),
+    "degroot": lambda: near(rules.degroot, rules.DeGroot(0.3), uniform()),
+    "friedkin_johnsen": lambda: whole(
+        rules.friedkin_johnsen, (), rules.anchored(uniform(), NET, 0.7, own_weight=0.2)
+    ),
+    "biased_assimilation": lambda: near(
+        rules.biased_assimilation, rules.BiasedAssimilation(1.3, 0.4), uniform()
+    ),
+    "social_judgement": lambda: pairs(
+        rules.social_judgement, rules.SocialJudgement(0.3, 0.8, 0.2), uniform(-1)
+    ),
+    "voter": lambda: pairs(rules.voter, (), coins()),
+    "q_voter": lambda: rows(rules.q_voter, rules.QVoter(2, 0.1), (2 * coins() - 1,)),
+    "q_voter_ties": lambda: near(rules.q_voter_ties, rules.QVoter(3, 0.2), 2 * coins() - 1),
+    "galam": lambda: whole(rules.galam, rules.Galam(3, -1), (coins(), np.arange(N))),
+    "sznajd": lambda: rows(rules.sznajd, (), (coins(), *TIES)),
+    "si": lambda: states(rules.si, rules.Epidemic(0.1, 0.0), 2),
+    "sis": lambda: states(rules.sis, rules.Epidemic(0.1, 0.4), 2),
+    "sir": lambda: states(rules.sir, rules.Epidemic(0.1, 0.4), 3),
+    "seir": lambda: states(rules.seir, rules.SlowEpidemic(0.1, 0.5, 0.4), 4),
+    "by_share": lambda: states(rules.by_share, rules.Threshold(0.6), 2),
+    "by_number": lambda: states(rules.by_number, rules.Threshold(4), 2),
+    "independent_cascade": lambda: states(
+        rules.independent_cascade, rules.IndependentCascade(0.2), 3
+    ),
+    "linear_threshold": lambda: rows(
+        rules.linear_threshold, (), (coins(), uniform(), *TIES, HEAVY / 6)
+    ),
+    "granovetter": lambda: whole(rules.granovetter, (), (coins(), money() * 4)),
+    "bass": lambda: whole(rules.bass, rules.Bass(0.05, 0.4, 0.5), (coins(),)),
+    "boltzmann_wealth": lambda: pairs(rules.boltzmann_wealth, (), money()),
+    "random_split": lambda: pairs(rules.random_split, rules.Saving(0.3), uniform()),
+    "yard_sale": lambda: pairs(rules.yard_sale, rules.YardSale(0.4), uniform()),
+    "schelling": lambda: rows(
+        rules.schelling, rules.Schelling(0.5), rules.city((7, 7), [20, 20], rng=seeded(8))
+    ),
+}
+HELPERS = {"anchored", "city", "like_share"}
+
+
+def test_the_page_is_true():
+    result = doctest.testfile(str(PAGE), module_relative=False)
+    assert result.attempted >= 8
+    assert result.failed == 0
+
+
+def test_the_table_lists_every_rule_with_its_parameters():
+    table = "\n".join(line for line in PAGE.read_text().splitlines() if line.startswith("| `"))
+    named = set(re.findall(r"`(\w+)", table))
+    assert set(rules.__all__) - HELPERS - {"Anchored", "City"} <= named
+    functions = {name for name in rules.__all__ if name.islower()} - HELPERS
+    assert functions == set(RUNS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUNS)
+def test_compiled_and_interpreted_rules_give_the_same_bits(name):
+    """Compiles every rule of the library: seconds each."""
+    results = []
+    for compiled in (True, False):
+        run, state = RUNS[name]()(compiled)
+        assert run.compiled is compiled
+        results.append([np.array(column) for column in state])
+    for fast, plain in zip(*results, strict=True):
+        assert np.array_equal(fast, plain)

@@ -1,0 +1,196 @@
+"""Contagion and cascade rules of the library meet exact and published results."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from abm.kernels import rules, run_population, run_rows, run_transitions
+from abm.networks import Network, complete, random_regular, watts_strogatz
+
+
+def seeded(seed):
+    return np.random.default_rng(seed)
+
+
+def spread(rule, network, p, first, *, n_states, rounds, seed, compiled=None):
+    states = np.zeros(network.n, dtype=np.int8)
+    states[first] = 1
+    return run_transitions(
+        rule, states, network, p, n_states=n_states, rounds=rounds, schedule="synchronous",
+        rng=seeded(seed), compiled=compiled,
+    ).totals  # fmt: skip
+
+
+CROWD = 1000
+EVERYBODY = complete(CROWD)
+
+
+@pytest.mark.parametrize(
+    ("rule", "p", "n_states"),
+    [
+        (rules.sir, rules.Epidemic(2 / CROWD, 1.0), 3),
+        (rules.seir, rules.SlowEpidemic(2 / CROWD, 0.5, 1.0), 4),
+    ],
+)
+def test_the_final_size_of_an_epidemic_solves_its_equation(rule, p, n_states):
+    """s = s0 exp(-R0 (1 - s)), R0 = 2, 20 of 1,000 at the start; a latency changes nothing. Mean of
+    12 runs, seed 1; the sd of a run is about 0.02."""
+    sizes = []
+    for i in range(12):
+        states = np.zeros(CROWD, dtype=np.int8)
+        states[:20] = n_states - 2
+        totals = run_transitions(
+            rule, states, EVERYBODY, p, n_states=n_states, rounds=150, schedule="synchronous",
+            rng=seeded([1, i]),
+        ).totals  # fmt: skip
+        assert (totals.sum(axis=1) == CROWD).all()
+        assert totals[-1, 1:-1].sum() == 0
+        sizes.append(totals[-1, -1] / CROWD)
+    s = brentq(lambda s: s - 0.98 * np.exp(-2 * (1 - s)), 0, 0.9)
+    assert np.mean(sizes) == pytest.approx(1 - s, abs=4 * 0.02 / np.sqrt(12))
+
+
+def test_a_small_outbreak_has_the_probability_of_a_branching_process():
+    """Everybody infects Poisson(2) others in one round: q = exp(-2 (1 - q)) = 0.2032; 300 runs, one
+    infected each, seed 2; four standard errors."""
+    small = 0
+    for i in range(300):
+        totals = spread(
+            rules.sir, EVERYBODY, rules.Epidemic(2 / CROWD, 1.0), [0], n_states=3, rounds=40,
+            seed=[2, i], compiled=True,
+        )  # fmt: skip
+        small += totals[-1, 2] < 100
+    assert small / 300 == pytest.approx(0.2032, abs=4 * np.sqrt(0.2032 * 0.7968 / 300))
+
+
+def test_without_immunity_the_infection_stays_at_its_fixed_point():
+    """x = x (1 - g) + (1 - x) (1 - (1 - b)^(n x)); b = 0.6 / n, g = 0.3; mean of rounds 60 to 200,
+    seed 3; without chance it would be met up to O(1/n)."""
+    b, g = 0.6 / CROWD, 0.3
+    totals = spread(
+        rules.sis, EVERYBODY, rules.Epidemic(b, g), range(100), n_states=2, rounds=200, seed=3
+    )
+    x = brentq(lambda x: (1 - x) * (1 - (1 - b) ** (CROWD * x)) - g * x, 0.01, 0.99)
+    assert totals[60:, 1].mean() / CROWD == pytest.approx(x, abs=0.012)
+
+
+def test_without_recovery_everybody_is_infected_in_the_end():
+    """On the complete graph the share follows x' = x + (1 - x) (1 - (1 - b)^(n x)); seed 4, 200 at
+    the start, four rounds; about sqrt(1/4n) per round."""
+    b = 0.5 / CROWD
+    totals = spread(
+        rules.si, EVERYBODY, rules.Epidemic(b, 0.0), range(200), n_states=2, rounds=60, seed=4
+    )
+    x = 0.2
+    for r in range(1, 5):
+        x += (1 - x) * (1 - (1 - b) ** (CROWD * x))
+        assert totals[r, 1] / CROWD == pytest.approx(x, abs=0.06)
+    assert totals[-1, 1] == CROWD
+
+
+def test_one_adopter_starts_a_cascade_if_thresholds_are_below_one_over_the_degree():
+    """Watts (2002): on a connected network of degree 5, one neighbour is enough up to a share of
+    1/5, and beyond it nothing happens; exact."""
+    network = random_regular(400, 5, rng=seeded(5))
+    for threshold, reached in ((0.2, 400), (0.201, 1)):
+        totals = spread(
+            rules.by_share, network, rules.Threshold(threshold), [7], n_states=2, rounds=100, seed=1
+        )
+        assert totals[-1, 1] == reached
+
+
+def test_long_ties_speed_simple_and_stop_complex_contagion():
+    """Centola & Macy (2007). Two neighbours needed: on a ring of k = 6 everybody adopts, on a
+    rewired one hardly anybody; one neighbour needed: faster on the rewired one. Seed 6."""
+    ring = watts_strogatz(600, 6, 0.0, rng=seeded(6))
+    rewired = watts_strogatz(600, 6, 1.0, rng=seeded(6))
+    found = {}
+    for name, network in (("ring", ring), ("rewired", rewired)):
+        for needed in (1, 2):
+            found[name, needed] = spread(
+                rules.by_number, network, rules.Threshold(needed), [0, 1, 2], n_states=2,
+                rounds=300, seed=1,
+            )[:, 1]  # fmt: skip
+    assert found["ring", 2][-1] == 600
+    assert found["rewired", 2][-1] < 60
+    assert (found["rewired", 1] < 600).sum() < 0.2 * (found["ring", 1] < 600).sum()
+
+
+DIAMOND = [(0, 1), (0, 2), (1, 2), (1, 3), (2, 3)]
+
+
+def test_independent_cascades_reach_whom_open_ties_reach():
+    """Five ties, each open with probability 0.4: P(3 is reached from 0) by listing all 32 cases,
+    against 4,000 cascades, seed 7; four standard errors."""
+    exact = 0.0
+    for kept in itertools.product([0, 1], repeat=5):
+        reached, ties = {0}, [t for t, k in zip(DIAMOND, kept, strict=True) if k]
+        for _ in range(4):
+            reached |= {b for a, b in ties if a in reached} | {a for a, b in ties if b in reached}
+        exact += (3 in reached) * 0.4 ** sum(kept) * 0.6 ** (5 - sum(kept))
+    # 1,000 copies of the small network side by side are one network.
+    n = 4000
+    copies = (4 * np.arange(n)[:, None, None] + np.array(DIAMOND)[None]).reshape(-1, 2)
+    states = np.zeros(4 * n, dtype=np.int8)
+    states[::4] = 1
+    run_transitions(
+        rules.independent_cascade, states, Network.from_edges(copies, 4 * n),
+        rules.IndependentCascade(0.4), n_states=3, rounds=5, schedule="synchronous", rng=seeded(7),
+    )  # fmt: skip
+    assert (states != 1).all()
+    share = (states[3::4] == 2).mean()
+    assert share == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / n))
+
+
+def test_linear_thresholds_activate_whom_chosen_ties_reach():
+    """Kempe et al. (2003): with uniform thresholds the active are those reached when everybody
+    keeps one of the ties to them, by weight. Diamond, weights 1/degree; 4,000 copies, seed 8.
+    """
+    n = 4000
+    neighbours = {v: [a + b - v for a, b in DIAMOND if v in (a, b)] for v in range(4)}
+    exact = np.zeros(4)
+    for chosen in itertools.product(*(neighbours[v] for v in range(1, 4))):
+        reached = {0}
+        for _ in range(4):
+            reached |= {v for v, from_whom in enumerate(chosen, 1) if from_whom in reached}
+        weight = np.prod([1 / len(neighbours[v]) for v in range(1, 4)])
+        exact[list(reached)] += weight
+    copies = (4 * np.arange(n)[:, None, None] + np.array(DIAMOND)[None]).reshape(-1, 2)
+    net = Network.from_edges(copies, 4 * n)
+    active = np.zeros(4 * n, dtype=np.int8)
+    active[::4] = 1
+    weights = np.repeat(1.0 / net.degree, net.degree)
+    state = (active, 1.0 - seeded(8).random(4 * n), net.starts, net.stops, net.indices, weights)
+    run_rows(rules.linear_threshold, state, rounds=5, schedule="sweep", rng=seeded(9))
+    found = active.reshape(n, 4).mean(axis=0)
+    assert found == pytest.approx(exact, abs=4 * np.sqrt(0.25 / n))
+    assert found[0] == 1.0
+
+
+def test_one_missing_threshold_ends_granovetter_s_riot():
+    """Thresholds 0 to 99: 100 rioters; replace the 1 by a 2, and it is 1."""
+    for second, rioters in ((1, 100), (2, 1)):
+        threshold = np.arange(100)
+        threshold[1] = second
+        acting = np.zeros(100, dtype=np.int64)
+        run_population(rules.granovetter, (acting, threshold), rounds=150, rng=seeded(1))
+        assert acting.sum() == rioters
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0.01, 0.331199), (1.0, 0.263)])
+def test_bass_adoption_converges_to_the_closed_form_as_steps_shrink(step, expected):
+    """p = .03, q = .38, F(5) = .331199; yearly steps give .263. 20,000 people, mean of 4, seed 10;
+    early adoption makes runs vary: four standard errors of 0.006."""
+    shares = []
+    for i in range(4):
+        adopted = np.zeros(20_000, dtype=np.int8)
+        run_population(
+            rules.bass, (adopted,), rules.Bass(0.03, 0.38, step), rounds=round(5 / step),
+            rng=seeded([10, i]),
+        )  # fmt: skip
+        shares.append(adopted.mean())
+    assert np.mean(shares) == pytest.approx(expected, abs=4 * 0.006 / 2)
