@@ -128,8 +128,12 @@ def _processes(cls: Any, built: Any) -> list[str]:
     ]
     listed = [("the model, when it is made", steps(cls.__init__))]
     kinds = _agents(built) if built is not None else {}
-    listed += [(f"{k.__name__}.life", steps(k.life)) for k in kinds if _own(k, "life")]
-    listed += [(f"{k.__name__}.step", steps(k.step)) for k in kinds if _own(k, "step")]
+    listed += [
+        (f"{k.__name__}.life", steps(getattr(k, "life", None))) for k in kinds if _own(k, "life")
+    ]
+    listed += [
+        (f"{k.__name__}.step", steps(getattr(k, "step", None))) for k in kinds if _own(k, "step")
+    ]
     listed += [("the model, each step", steps(cls.step))] if "step" in vars(cls) else []
     for title, events in listed:
         if events:

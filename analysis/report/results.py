@@ -105,10 +105,10 @@ def added(material: Material, level: float, control: str | None = None) -> pl.Da
 @lru_cache(maxsize=16)
 def decided(material: Material) -> pl.DataFrame:
     """Decisions per answerer and question: as assigned, by a rule that stood in, or otherwise."""
-    frames = []
+    frames: list[pl.DataFrame] = []
     for run in material.runs:
         if run.manifest["status"] == "finished":
-            counts = run.decision_counts()
+            counts: pl.DataFrame = run.decision_counts()
             if counts.height:
                 frames.append(
                     counts.with_columns(pl.lit(run.manifest["answerer"]).alias("answerer"))

@@ -448,8 +448,9 @@ def _answerers(material: Material) -> pl.DataFrame:
     rows = []
     for name in material.answerers:
         m = next(m for m in material.finished if m["answerer"] == name)
-        for role, used in m["answers"].items() or {"—": {}}.items():
-            info = used.get("model", {})
+        rules: dict[str, Any] = {"—": {}}  # nothing is asked
+        for role, used in (m["answers"] or rules).items():
+            info: Mapping[str, Any] = used.get("model", {})
             what = ", ".join(
                 str(info[k]) for k in ("file", "model", "weights", "mode") if info.get(k)
             )
@@ -458,16 +459,7 @@ def _answerers(material: Material) -> pl.DataFrame:
                     "answerer": material.written(name),
                     "role": role,
                     "answered by": _spec(used.get("spec", "rules of the model")),
-                    "language model": what or ("no" if not used.get("recorded") else "yes"),
-                }
-            )
-        if not m["answers"]:
-            rows.append(
-                {
-                    "answerer": material.written(name),
-                    "role": "—",
-                    "answered by": "rules of the model",
-                    "language model": "no",
+                    "language model": what or ("yes" if used.get("recorded") else "no"),
                 }
             )
     return pl.DataFrame(rows).unique(maintain_order=True)
