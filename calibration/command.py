@@ -27,7 +27,17 @@ def calibrate(
         bool,
         typer.Option("--fresh", help="Start anew; earlier results are kept as NAME.previous."),
     ] = False,
-    report: Annotated[bool, typer.Option(help="Run the calibration's own report.")] = True,
+    report: Annotated[bool, typer.Option(help="Write REPORT.md; run the file's report.")] = True,
+    check: Annotated[
+        bool, typer.Option("--check", help="Plant parameters: are they found again? In words.")
+    ] = False,
+    check_simulations: Annotated[
+        int, typer.Option(min=500, help="Simulations of the table that --check uses.")
+    ] = 2000,
+    check_sets: Annotated[
+        int | None,
+        typer.Option(min=25, help="Check by running the method itself on so many planted sets."),
+    ] = None,
 ) -> None:
     """Calibrate a model to data: from prior, simulator and targets to a posterior with its cost.
 
@@ -38,4 +48,5 @@ def calibrate(
     """
     from abm.calibration.showing import calibrate_and_show
 
-    calibrate_and_show(file, out, workers, fresh, report)
+    table = check_simulations if check else None
+    calibrate_and_show(file, out, workers, fresh, report, table, check_sets)

@@ -14,16 +14,21 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from abm.calibration.methods import method_named
 from abm.calibration.posterior import Posterior
 from abm.calibration.reading import Calibration
+from abm.calibration.records import statistics_of
+from abm.calibration.rejection import prior_draws
 from abm.calibration.simulations import Progress, Simulations
 from abm.errors import CalibrationError, require
 from abm.studies.manifest import environment, to_json
+
+if TYPE_CHECKING:
+    from abm.calibration.trust.check import TrustReport
 
 __all__ = ["Done", "execute"]
 
@@ -54,6 +59,8 @@ def execute(
     workers: int = 1,
     fresh: bool = False,
     report: bool = True,
+    check: int | None = None,
+    check_sets: int | None = None,
     progress: Progress | None = None,
 ) -> Done:
     """Run a calibration; what its ledger holds already is not simulated again.
@@ -67,7 +74,12 @@ def execute(
     fresh
         Start anew; what was there is kept as `NAME.previous`.
     report
-        Whether the calibration's own report runs.
+        Whether REPORT.md is written and the calibration's own report runs.
+    check
+        Check on a table of so many simulations whether planted parameters are recovered (by
+        rejection ABC, whatever the method; for rejection, with its own options).
+    check_sets
+        Run the method itself on so many planted data sets instead, at the full price.
 
     Raises
     ------
@@ -83,10 +95,53 @@ def execute(
     ) as simulations:
         result = method(simulations, **calibration.options)
         manifest = _manifest(calibration, result, simulations, time.monotonic() - begun)
+        trust = _trust(calibration, simulations, check, check_sets)
+        if trust is not None:
+            manifest["trust"] = {"passes": trust.passes, "words": trust.words}
         _write(folder, result, manifest)
-        if report and calibration.report is not None:
-            calibration.report(result, calibration.problem, folder, simulations)
+        if report:
+            _report(calibration, result, folder, simulations, trust)
     return Done(result, folder, manifest)
+
+
+def _trust(
+    calibration: Calibration, simulations: Simulations, check: int | None, sets: int | None
+) -> TrustReport | None:
+    """The checks that were asked for. A table reuses what rejection has simulated."""
+    if check is None and sets is None:
+        return None
+    from abm.calibration.trust.check import check_method, check_table
+
+    problem, options = calibration.problem, dict(calibration.options)
+    if sets is not None:
+        method = method_named(calibration.method, options)
+        return check_method(
+            problem, lambda s: method(s, **options), n_sets=sets, workers=simulations.workers
+        )
+    assert check is not None
+    simulations.stage("check", check)
+    draws = prior_draws(problem, "prior", check)
+    records = simulations.run_all(problem.tasks("prior", draws))
+    own = {k: options[k] for k in ("accept", "tolerance", "adjust") if k in options}
+    chosen = own if calibration.method == "rejection" else {"accept": 0.05}
+    return check_table(problem, draws, statistics_of(records), **chosen)
+
+
+def _report(
+    calibration: Calibration,
+    result: Any,
+    folder: Path,
+    simulations: Simulations,
+    trust: TrustReport | None,
+) -> None:
+    """REPORT.md, then the calibration's own report."""
+    from abm.calibration.report import write_report
+
+    write_report(
+        result, calibration.problem, folder, simulations, trust=trust, label=calibration.label
+    )
+    if calibration.report is not None:
+        calibration.report(result, calibration.problem, folder, simulations)
 
 
 def _prepare(folder: Path, calibration: Calibration, fresh: bool) -> None:

@@ -51,7 +51,15 @@ class TerminalProgress:
         show.console.print(text)
 
 
-def calibrate_and_show(file: Path, out: Path, workers: int, fresh: bool, report: bool) -> None:
+def calibrate_and_show(
+    file: Path,
+    out: Path,
+    workers: int,
+    fresh: bool,
+    report: bool,
+    check: int | None = None,
+    check_sets: int | None = None,
+) -> None:
     """Execute a calibration file and print its result."""
     calibration = Calibration.from_toml(file)
     done = execute(
@@ -60,6 +68,8 @@ def calibrate_and_show(file: Path, out: Path, workers: int, fresh: bool, report:
         workers=workers,
         fresh=fresh,
         report=report,
+        check=check,
+        check_sets=check_sets,
         progress=TerminalProgress(),
     )
     show_result(done)
@@ -76,6 +86,8 @@ def show_result(done: Done) -> None:
     _price(manifest)
     for notice in done.result.notices:
         show.console.print(Text(f"  {notice.outcome}: {notice.message}", style="yellow"))
+    for words in manifest.get("trust", {}).get("words", ()):
+        show.console.print(Text(f"  check: {words}"))
     if manifest["label"]:
         show.labels([manifest["label"]])
     show.console.print(f"results: {done.folder}")
