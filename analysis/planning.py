@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import optimize, stats
 
 from abm.analysis.intervals import check_level, t_halfwidth
@@ -54,7 +55,11 @@ def power(effect: float, sd: float, n: int, *, level: float = 0.95) -> float:
     if n < 2 or not sd > 0:
         return float("nan")
     critical, shift = stats.t.ppf((1 + level) / 2, n - 1), effect / sd * np.sqrt(n)
-    return float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
+    exact = float(stats.nct.sf(critical, n - 1, shift) + stats.nct.cdf(-critical, n - 1, shift))
+    if np.isfinite(exact):
+        return min(exact, 1.0)
+    bound = critical * _estimated_sd(n)  # where the noncentral t overflows
+    return float((stats.norm.sf(bound - shift) + stats.norm.cdf(-bound - shift)).mean())
 
 
 def replications_for_power(
@@ -120,12 +125,16 @@ def equivalence_power(
     require(0 < alpha < 0.5, AnalysisError, f"alpha = {alpha}, expected 0 < alpha < 0.5")
     if n < 2 or not sd > 0:
         return float("nan")
-    critical, error, degrees = stats.t.ppf(1 - alpha, n - 1), sd / np.sqrt(n), n - 1
-    points = (np.arange(20_000) + 0.5) / 20_000  # quantiles of the estimated variance
-    estimated = error * np.sqrt(stats.chi2.ppf(points, degrees) / degrees)
-    room = margin - critical * estimated
+    critical, error = stats.t.ppf(1 - alpha, n - 1), sd / np.sqrt(n)
+    room = margin - critical * error * _estimated_sd(n)
     inside = stats.norm.cdf((room - effect) / error) - stats.norm.cdf((-room - effect) / error)
     return float(np.where(room > 0, inside, 0.0).mean())
+
+
+def _estimated_sd(n: int) -> NDArray[np.float64]:
+    """Quantiles of the standard deviation that n values show, over the true one."""
+    points = (np.arange(20_000) + 0.5) / 20_000
+    return np.asarray(np.sqrt(stats.chi2.ppf(points, n - 1) / (n - 1)))
 
 
 def _check_power(wanted: float) -> None:

@@ -9,7 +9,12 @@ import pytest
 from abm.analysis.added import added_by_model
 from abm.analysis.doses import dose_curvature, dose_effects
 from abm.analysis.effects import equivalence, paired_effect
-from abm.analysis.planning import equivalence_power, power, replications_for_power
+from abm.analysis.planning import (
+    detectable_effect,
+    equivalence_power,
+    power,
+    replications_for_power,
+)
 from abm.errors import AnalysisError
 
 
@@ -67,6 +72,17 @@ def test_two_doses_cannot_show_a_curve():
 def test_the_replications_found_have_the_power_and_one_fewer_has_not():
     n = replications_for_power(0.4, 1.0, wanted=0.9)
     assert power(0.4, 1.0, n) >= 0.9 > power(0.4, 1.0, n - 1)
+
+
+@pytest.mark.parametrize("n", [2, 3, 10])
+def test_the_detectable_effect_is_found_with_the_wanted_power(n):
+    effect = detectable_effect(0.47, n, wanted=0.8)
+    assert power(effect, 0.47, n) == pytest.approx(0.8, abs=1e-4)
+
+
+def test_a_huge_effect_is_certain_to_be_found():
+    assert power(1e6, 1.0, 2) == pytest.approx(1.0)
+    assert power(50.0, 1.0, 30) == pytest.approx(1.0)
 
 
 def test_the_power_of_an_equivalence_test_is_how_often_it_succeeds():

@@ -140,6 +140,6 @@ class Sleeper(abm.Agent):
 class Sleepy(VillageModel):
     """A village with a class of agents that never acts."""
 
-    def __init__(self, scenario, **given):
-        super().__init__(scenario, **given)
+    def __init__(self, scenario, *, seeds, policies=None, failures=None):
+        super().__init__(scenario, seeds=seeds, policies=policies, failures=failures)
         Sleeper(self, key="sleeper")
