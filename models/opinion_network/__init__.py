@@ -28,7 +28,14 @@ FAMILY = Family(
         "Deffuant et al. 2000; Hegselmann & Krause 2002; Friedkin & Johnsen 1990; Dandekar et al. "
         "2013; the polarisation study of AgentSociety 2025"
     ),
-    studies=("exposure_arms", "preset_small", "preset_paper"),
+    studies=(
+        "exposure_arms",
+        "preset_small",
+        "preset_paper",
+        "anes96_party",
+        "anes96_ideology",
+        "anes96_citizens",
+    ),
 )
 
 _HOME = {"OpinionNetwork": "model", "OpinionScenario": "scenario"}
