@@ -69,7 +69,7 @@ def reciprocity(edges: ArrayLike, *, n: int | None = None) -> Reciprocity:
         AnalysisError,
         "the edges hold a loop or an edge twice; expected a simple directed network",
     )
-    back = ties[:, 1] * size + ties[:, 0]
+    back = np.sort(ties[:, 1] * size + ties[:, 0])  # sorted: the search then walks memory in order
     place = np.minimum(np.searchsorted(codes, back), codes.size - 1)
     share = float(np.mean(codes[place] == back))
     density = len(ties) / (size * (size - 1))

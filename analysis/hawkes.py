@@ -138,7 +138,9 @@ def fit_hawkes(
     ]
     likelihood = -float(best.fun) + when.size * float(np.log(scale))
     explosive = "branching >= 1: the process would explode" if values[1] >= 1 else ""
-    return HawkesFit(*made, likelihood, when.size, start, end, reason or explosive)
+    return HawkesFit(
+        made[0], made[1], made[2], likelihood, when.size, start, end, reason or explosive
+    )
 
 
 def rescaled_gaps(times: ArrayLike, fit: HawkesFit) -> Array:
@@ -307,13 +309,17 @@ def _begins(scaled: Array) -> list[Array]:
 
 
 def _maximised(scaled: Array, length: float, begin: Array) -> Any:
+    def loss(at: Any) -> Any:
+        return _loss(scaled, length, at)
+
+    options: Any = {"ftol": 1e-13, "gtol": 1e-7, "maxiter": 500}
     return optimize.minimize(
-        lambda at: _loss(scaled, length, at),
+        loss,
         np.clip(begin, -11.0, 17.0),
         jac=True,
         method="L-BFGS-B",
-        bounds=_BOUNDS,
-        options={"ftol": 1e-13, "gtol": 1e-7, "maxiter": 500},
+        bounds=list(_BOUNDS),
+        options=options,
     )
 
 

@@ -140,7 +140,8 @@ def _unit(positions: Array | None) -> Array | None:
     """Places of the points of a scale on [0, 1]."""
     if positions is None:
         return None
-    return (positions - positions[0]) / (positions[-1] - positions[0])
+    placed: Array = (positions - positions[0]) / (positions[-1] - positions[0])
+    return placed
 
 
 def _bare(value: float, n: int, level: float, *, reason: str = _NO_INTERVAL) -> Estimate:

@@ -291,7 +291,8 @@ def _mean(values: list[Array], n: int) -> Array:
     there = ~np.isnan(stacked)
     total = np.where(there, stacked, 0.0).sum(axis=0)
     count = there.sum(axis=0)
-    return np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
+    mean: Array = np.divide(total, count, out=np.full(n, np.nan), where=count > 0)
+    return mean
 
 
 def _near(now: float, start: float) -> float:

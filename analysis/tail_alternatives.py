@@ -7,6 +7,7 @@ says which fits better, its p-value whether the data can tell at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -137,7 +138,8 @@ def _power_law(x: Array, fit: TailFit) -> Array:
         total = np.log(special.zeta(fit.alpha, fit.xmin) * fit.xmin**fit.alpha)
         found: Array = -fit.alpha * np.log(x / fit.xmin) - total
         return found
-    return np.log((fit.alpha - 1) / fit.xmin) - fit.alpha * np.log(x / fit.xmin)
+    smooth: Array = np.log((fit.alpha - 1) / fit.xmin) - fit.alpha * np.log(x / fit.xmin)
+    return smooth
 
 
 def _exponential(x: Array, times: NDArray[np.int64], fit: TailFit) -> tuple[float, float, Array]:
@@ -155,15 +157,16 @@ def _lognormal(x: Array, times: NDArray[np.int64], fit: TailFit) -> tuple[float,
     mean = float(times @ logs) / n
     spread = float(np.sqrt(times @ (logs - mean) ** 2 / n))
 
-    def loss(at: Array) -> float:
+    def loss(at: Any) -> float:
         return -float(times @ _lognormal_log(x, logs, at[0], np.exp(at[1]), fit)) / n
 
-    # The likelihood has a long ridge towards power laws (mu -> -infinity): several starts, bounded.
-    bounds = [(mean - 60 * spread - 60, mean + 10 * spread), (-6.0, 5.0)]
-    begin = [(mean, np.log(spread)), (mean - 3 * spread, np.log(2 * spread))]
-    fine = {"xatol": 1e-8, "fatol": 1e-13, "maxiter": 4_000, "maxfev": 4_000}
+    # The likelihood has a long ridge towards power laws (mu -> -infinity, with variance in step):
+    # several starts along it, and bounds far out.
+    bounds = [(mean - 1000 * (1 + spread), mean + 10 * spread), (-6.0, 6.0)]
+    begin = [(mean - k * spread, 0.5 * np.log((1 + k) * spread**2)) for k in (0, 10, 300)]
+    fine: Any = {"xatol": 1e-8, "fatol": 1e-13, "maxiter": 4_000, "maxfev": 4_000}
     found = [
-        optimize.minimize(loss, start, bounds=bounds, method="Nelder-Mead", options=fine)
+        optimize.minimize(loss, np.array(start), bounds=bounds, method="Nelder-Mead", options=fine)
         for start in begin
     ]
     best = min(found, key=lambda result: float(result.fun)).x
@@ -179,4 +182,5 @@ def _lognormal_log(x: Array, logs: Array, mu: float, sigma: float, fit: TailFit)
         return found
     upper, lower = (special.log_ndtr(-(np.log(x + s) - mu) / sigma) for s in (0.5, -0.5))
     above = special.log_ndtr(-(np.log(fit.xmin - 0.5) - mu) / sigma)
-    return lower + np.log1p(-np.exp(np.minimum(upper - lower, -1e-300))) - above
+    rounded: Array = lower + np.log1p(-np.exp(np.minimum(upper - lower, -1e-300))) - above
+    return rounded

@@ -62,8 +62,9 @@ def tail_table(values: ArrayLike, fit: TailFit, *, points: int = 60) -> pl.DataF
     return pl.concat(parts)
 
 
-def _part(x: NDArray[np.float64], share: NDArray[np.float64], kind: str) -> pl.DataFrame:
-    return pl.DataFrame({"size": x, "share": share}).with_columns(kind=pl.lit(kind))
+def _part(x: ArrayLike, share: ArrayLike, kind: str) -> pl.DataFrame:
+    columns = {"size": np.asarray(x, np.float64), "share": np.asarray(share, np.float64)}
+    return pl.DataFrame(columns).with_columns(kind=pl.lit(kind))
 
 
 def _thinned(x: NDArray[np.float64], most: int) -> NDArray[np.int64]:

@@ -115,7 +115,7 @@ def fit_tail(
         return replace(nothing, reason="fewer than two different values in the tail")
     lower = np.array([xmin]) if xmin is not None else x[starts]
     above = np.cumsum(times[::-1])[::-1][starts].astype(np.float64)
-    logs = np.cumsum((times * np.log(x))[::-1])[::-1][starts]
+    logs = np.cumsum((times * np.log(x))[::-1])[::-1][starts].astype(np.float64)
     alphas = _exponents(above, logs, lower, discrete)
     gaps = np.array(
         [

@@ -114,14 +114,17 @@ def _draw(
     ties = np.array([(order[a], order[b]) for a, b in ends], dtype=np.int64).reshape(-1, 2)
     at = np.stack([column(nodes, "x"), column(nodes, "y")], axis=1)
     faint = float(np.clip(150 / max(len(ties), 1), 0.25, 0.7))
-    axis.add_collection(LineCollection(at[ties], colors="#555555", lw=0.4, alpha=faint, zorder=1))
+    axis.add_collection(
+        LineCollection(list(at[ties]), colors="#555555", lw=0.4, alpha=faint, zorder=1)
+    )
     degree = np.bincount(ties.ravel(), minlength=nodes.height)
     size = (72 / 25.4 * square) ** 2 / nodes.height * 0.055
     opinions = column(nodes, value)
     colours = _SIDES(norm(np.nan_to_num(opinions, nan=norm.vmin or 0.0)))
     colours[np.isnan(opinions)] = 1.0
     axis.scatter(
-        *at.T,
+        at[:, 0],
+        at[:, 1],
         s=np.clip(size * np.sqrt(1 + degree / max(degree.mean(), 1)), 3, 40),
         c=colours,
         edgecolor="#333333",
