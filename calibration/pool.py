@@ -128,9 +128,9 @@ class WorkerPool:
             kind, value = worker.link.recv()
         except (EOFError, OSError):
             return self._died(worker)
+        chunk = worker.chunks.popleft()
         if kind == "fatal":
             raise value
-        chunk = worker.chunks.popleft()
         spent = sum(rest[-2] for rest in value) / len(value)
         self._seconds = spent if self._seconds == 0 else 0.7 * self._seconds + 0.3 * spent
         self._seconds = max(self._seconds, 1e-6)

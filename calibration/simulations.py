@@ -188,10 +188,15 @@ class Simulations:
             while due in waiting:
                 yield waiting.pop(due)
                 due += 1
-        finally:
+        except GeneratorExit:
             stream.close()
             self._drain()
             self.speculative += len(waiting)
+            raise
+        except BaseException:  # an error or Ctrl-C: what is in flight is not waited for
+            self._pool.stop()
+            self._pool = None
+            raise
 
     def _drain(self) -> None:
         """Wait for what is in flight after a stream was left early, and keep it."""
@@ -221,7 +226,6 @@ class Simulations:
             "method have changed; give another folder, or start anew",
             outcome="another_simulation",
         )
-        self.used.reused += 1
         return record
 
     def _keep(self, record: Record) -> None:
@@ -239,6 +243,9 @@ class Simulations:
 
     def _use(self, record: Record) -> None:
         self.used.add(record)
+        task = record.task
+        known = self._known.get(task.stage, {}).get((task.index, task.fidelity))
+        self.used.reused += known is record
         if record.outcome != "ok" and self.problem.failures == "abort":
             point = dict(zip(self.problem.names, record.task.parameters, strict=True))
             raise CalibrationError(
