@@ -220,8 +220,8 @@ class Replayed:
         if answer is not None:
             return answer
         question, fields = request.question, dict(request.fields)
-        known = self.ledger.fingerprints()
-        hint = "" if self.fingerprint in known else f" It holds answers of {known} only."
+        names = self.ledger.fingerprints()
+        hint = "" if self.fingerprint in names else f" It holds answers of {names} only."
         raise ReplayMiss(
             f"{self.ledger} lacks an answer to question {question.id!r} version "
             f"{question.version} with fields {fields} from {self.fingerprint!r} "
