@@ -17,8 +17,10 @@ __all__ = ["report_with_truth"]
 def report_with_truth(
     result: Any, problem: Any, folder: Path, simulations: Any, truth: Mapping[str, float]
 ) -> None:
-    """REPORT.md with a table of planted values, and `truth.csv` beside it."""
-    path = write_report(result, problem, folder, simulations)
+    """Add a table of planted values to REPORT.md, and write `truth.csv` beside it."""
+    path = Path(folder) / "REPORT.md"
+    if not path.exists():
+        write_report(result, problem, folder, simulations)
     table = (
         posterior_table(result)
         .select("parameter", "estimate", "low", "high", "level")
@@ -28,6 +30,6 @@ def report_with_truth(
         )
     )
     table.write_csv(Path(folder) / "truth.csv")
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8").partition("\n## Was the planted")[0]
     text += "\n## Was the planted truth found?\n\n" + to_markdown(table) + "\n"
     path.write_text(text, encoding="utf-8")
