@@ -93,7 +93,10 @@ def strict(weights, model_files):
 
 @pytest.fixture(scope="module")
 def fast(weights, model_files):
+    from abm.llm.llamacpp.layout import Layout
+
     with LlamaCpp(model_files[weights], n_threads=1, mode="fast") as backend:
+        backend._layout = Layout(weights != "F16", 256, 8, "given")  # not what this machine likes
         yield backend
 
 
@@ -128,7 +131,10 @@ class TestLlamaStrict(BackendContract):
 
 @pytest.mark.llama
 class TestLlamaFast(BackendContract):
-    """Total variation between batches: random weights of 8 bits up to 0.05, of F16 up to 2e-3."""
+    """Total variation between batches of random models: 8 bits up to 0.05, F16 up to 2e-3.
+
+    With flash attention (`chat`) 5e-3: llama.cpp adds values up in half precision there.
+    """
 
     @pytest.fixture
     def backend(self, fast):
@@ -140,7 +146,7 @@ class TestLlamaFast(BackendContract):
 
     @pytest.fixture
     def case(self, weights):
-        return plain_case(tolerance=0.05 if weights == "Q8_0" else 2e-3)
+        return plain_case(tolerance={"F16": 2e-3, "Q8_0": 0.05, "chat": 5e-3}[weights])
 
 
 @pytest.fixture(scope="module")

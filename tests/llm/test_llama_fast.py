@@ -9,6 +9,7 @@ import pytest
 from backend_contract import total_variation
 
 from abm.llm import LlamaCpp
+from abm.llm.llamacpp.layout import Layout
 from abm.questions import Prompt, TextConstraint
 
 pytestmark = pytest.mark.llama
@@ -16,8 +17,12 @@ pytestmark = pytest.mark.llama
 WORDS = ["you", "are", "the", "friends", "read", "your", "post", "and", "park", "age", "topic"]
 
 
-def test_total_variation_to_strict_is_below_two_in_a_thousand(gguf_files):
-    """99th percentile over 120 prompts of an F16 model with random weights (seed 11)."""
+@pytest.mark.parametrize(("flash", "bound"), [(False, 2e-3), (True, 5e-3)])
+def test_total_variation_to_strict_is_a_matter_of_rounding(gguf_files, flash, bound):
+    """99th percentile over 120 prompts of an F16 model with random weights (seed 11).
+
+    With flash attention llama.cpp adds values up in half precision: 2.2e-3 was the largest seen.
+    """
     draw = random.Random(11)
     shared = [" ".join(draw.choices(WORDS, k=60)) + "\n" for _ in range(3)]
     prompts = [
@@ -29,9 +34,10 @@ def test_total_variation_to_strict_is_below_two_in_a_thousand(gguf_files):
         LlamaCpp(gguf_files["F16"], n_threads=1) as strict,
         LlamaCpp(gguf_files["F16"], n_threads=1, mode="fast") as fast,
     ):
+        fast._layout = Layout(flash, 512, 8, "given")
         pairs = zip(strict.score(prompts, menus), fast.score(prompts, menus), strict=True)
         distances = [_within_menu(a, b) for a, b in pairs]
-    assert np.quantile(distances, 0.99) < 2e-3
+    assert np.quantile(distances, 0.99) < bound
     assert max(distances) > 0
 
 
@@ -87,6 +93,7 @@ def test_windows_of_any_size_give_the_same_answers_up_to_rounding(gguf_files):
     found = []
     for n_parallel in (1, 3, 32):
         with LlamaCpp(gguf_files["F16"], n_threads=1, mode="fast", n_parallel=n_parallel) as model:
+            model._layout = Layout(False, 512, 8, "given")
             found.append(model.score(prompts, menus))
     for one, other in zip(found[0] * 2, found[1] + found[2], strict=True):
         assert _within_menu(one, other) < 2e-3

@@ -31,7 +31,7 @@ class _Spy:
         self.fingerprint = f"spy on {inner.fingerprint}"
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
-        choices = [request for request in requests if request.options]
+        choices = [request for request in requests if request.question.options]
         if choices:
             self.batches.append(choices)
         return list(self.inner.answer(requests))
@@ -87,13 +87,13 @@ def main_job(setting: Setting) -> Iterable[Figure]:
 
 
 def _key(request: Request) -> tuple[Any, ...]:
-    return request.prompt, tuple(request.options or ())
+    return request.prompt, tuple(request.question.options or ())
 
 
 def _asked(requests: Sequence[Request]) -> Asked:
     return Asked(
         [request.prompt for request in requests],
-        [tuple(request.options or ()) for request in requests],
+        [tuple(request.question.options or ()) for request in requests],
     )
 
 

@@ -66,7 +66,7 @@ class Shape:
 SHAPES = {
     "tiny": Shape(),
     "45M": Shape(512, 12, 8, 4, 1536, 7200, 4096),
-    "0.5B": Shape(1024, 24, 16, 8, 4096, 32000, 8192),
+    "0.5B": Shape(1024, 28, 16, 8, 4096, 32000, 8192),
     "7B": Shape(4096, 32, 32, 8, 14336, 32000, 8192),
 }
 """Shapes by name: the smallest that works, and three whose costs are of interest."""
