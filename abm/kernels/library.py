@@ -8,6 +8,7 @@ they move on; they may be called from any function made with `library`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from abm.kernels.tools import has_numba, tools
@@ -31,7 +32,7 @@ def library(function: Callable[..., Any]) -> Callable[..., Any]:
     import numba
 
     # What is typed in at a prompt has no file to keep machine code beside.
-    made: Callable[..., Any] = numba.njit(cache=__name__.split(".")[0] in function.__module__)(
+    made: Callable[..., Any] = numba.njit(cache=Path(function.__code__.co_filename).is_file())(
         function
     )
     return made

@@ -65,9 +65,9 @@ def proximity(points: ArrayLike, radius: float, *, box: float | None = None) -> 
 
     Examples
     --------
-    >>> proximity([[0.0, 0.0], [0.3, 0.4], [0.9, 0.0]], 0.5).edges().tolist()
+    >>> proximity([[0.0, 0.0], [0.3, 0.1], [0.9, 0.0]], 0.4).edges().tolist()
     [[0, 1]]
-    >>> proximity([[0.0, 0.0], [0.3, 0.4], [0.9, 0.0]], 0.5, box=1.0).edges().tolist()
+    >>> proximity([[0.0, 0.0], [0.3, 0.1], [0.9, 0.0]], 0.4, box=1.0).edges().tolist()
     [[0, 1], [0, 2]]
     """
     from scipy.spatial import cKDTree

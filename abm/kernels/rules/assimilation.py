@@ -48,7 +48,7 @@ def biased_assimilation(own: float, others: Any, weights: Any, p: BiasedAssimila
     support = own**p.bias * heard
     against = (1.0 - own) ** p.bias * (1.0 - heard)
     # Rounding may carry the quotient past the ends of the scale by its last bit.
-    moved = (p.self_weight * own + support) / (p.self_weight + support + against)
+    moved: float = (p.self_weight * own + support) / (p.self_weight + support + against)
     return min(max(moved, 0.0), 1.0)
 
 
