@@ -100,7 +100,8 @@ class DynamicNetwork:
         """The nodes that are tied to `node` now, ascending; reads all ties if directed."""
         i = self._node(node)
         sources, places = self._entries()
-        return sources[self.indices[places] == i].astype(np.int32)
+        found: NDArray[np.int32] = sources[self.indices[places] == i].astype(np.int32)
+        return found
 
     def weight(self, source: int, target: int) -> float:
         """The weight of a tie: 1 if the network has none, 0 if the tie is not there."""
