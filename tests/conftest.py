@@ -1,6 +1,10 @@
-"""What every test shares: measurements of models stay in a folder of the session."""
+"""What every test shares: measurements stay in a folder of the session, and no clock fails it."""
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("agora", deadline=None)  # a busy machine is no counterexample
+settings.load_profile("agora")
 
 
 @pytest.fixture(autouse=True, scope="session")
