@@ -232,7 +232,9 @@ class _Models:
         if not spec.recorded:
             return spec
         model = self._model(spec, twin, shelf)
-        fingerprint = f"dry run of {model.name} as {base_role(role)}"
+        # as long as a real one, because every stored answer carries it
+        real = model.policy.fingerprint if model.policy is not None else "." * 300
+        fingerprint = f"dry run of {model.name} ({real}) as {base_role(role)}"
         if fingerprint not in model.fingerprints:
             model.fingerprints.append(fingerprint)
         stand_in = StandIn(twin, fingerprint, model.costs, spec.floor)
@@ -279,7 +281,9 @@ def _estimated(
         _policy(study, done, model, scale, fraction, speed) for model in models.found.values()
     ]
     distinct = sum(policy.distinct for policy in policies)
-    folders = sum(_size(run.folder) for run in done.runs()) * scale
+    ledger = done.folder / "ledger.sqlite"
+    stored = ledger.stat().st_size if ledger.exists() else 0
+    folders = (_size(done.folder) - stored) * scale
     seconds = sum(sum(run.manifest["timings"].values()) for run in done.runs()) * scale
     made = Plan(
         study.name,
