@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from abm.errors import EngineError
+from abm.errors import AbmError, EngineError, RuleError
 from abm.kernels.rule import Taken, name_of
 from abm.kernels.tools import Tools, has_numba, tools
 
@@ -24,7 +24,7 @@ SLOWER = 100
 _SMALL = 20_000  # updates that are interpreted sooner than a rule is compiled (about 0.05 s)
 _work: dict[Any, float] = {}
 _refused: dict[Any, str] = {}
-_makes_arrays: set[Any] = set()
+_forms: dict[Any, tuple[str, ...]] = {}  # lean code, or code that may make arrays
 
 Assemble = Callable[..., Callable[..., Any]]
 
@@ -93,29 +93,36 @@ def launch(
     given = arguments if callable(arguments) else lambda _: arguments
     why = _why_not(assemble, rule, compiled, work)
     if not why:
-        try:
-            return _compiled(assemble, rule, kind, given(True)), ""
-        except Exception as error:
-            if not _from_compiler(error):
-                raise
-            why = _explain(rule, error, must=compiled is True)
-            _refused[rule.plain] = why
-    return _driver(assemble, rule, kind, "")(*given(False)), why
+        error = None
+        for form in _forms.get((assemble, rule, kind), ("lean", "full")):
+            driver = _driver(assemble, rule, kind, form)
+            try:
+                made = driver(*given(True))
+            except Exception as failure:
+                if not _from_compiler(failure, driver):
+                    raise _raised(rule, failure) from failure
+                error = error or failure
+            else:
+                _forms[assemble, rule, kind] = (form,)
+                return made, ""
+        assert error is not None
+        why = _explain(rule, error, must=compiled is True)
+        _refused[rule.plain] = why
+    try:
+        return _driver(assemble, rule, kind, "")(*given(False)), why
+    except Exception as failure:
+        raise _raised(rule, failure) from failure
 
 
-def _compiled(assemble: Assemble, rule: Taken, kind: tuple[Any, ...], given: Any) -> Any:
-    """Run the lean form; that which may make arrays if the rule does."""
-    key = (assemble, rule, kind)
-    if key not in _makes_arrays:
-        try:
-            return _driver(*key, "lean")(*given)
-        except Exception as error:
-            if not _from_compiler(error):
-                raise
-            made = _driver(*key, "full")(*given)
-            _makes_arrays.add(key)
-            return made
-    return _driver(*key, "full")(*given)
+def _raised(rule: Taken, failure: Exception) -> Exception:
+    """What a rule raised, as an error that names the rule."""
+    if isinstance(failure, AbmError):
+        return failure
+    return RuleError(
+        f"rule {name_of(rule.plain)!r} raised {type(failure).__name__}: {failure}; columns are as "
+        "they were at that moment. To see where, run with compiled=False",
+        value=failure,
+    )
 
 
 @lru_cache(maxsize=512)
@@ -158,10 +165,11 @@ def _warn(rule: Taken, reason: str, work: float) -> None:
         )
 
 
-def _from_compiler(error: Exception) -> bool:
+def _from_compiler(error: Exception, driver: Any) -> bool:
+    """Whether compiling failed, rather than the rule."""
     from numba.core.errors import NumbaError
 
-    return isinstance(error, NumbaError)
+    return isinstance(error, NumbaError) or not driver.signatures
 
 
 def _explain(rule: Taken, error: Exception, *, must: bool) -> str:

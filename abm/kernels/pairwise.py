@@ -375,6 +375,8 @@ class PairwiseCohort:
             work=work,
         )
         self.n_updates += int(made)
+        if np.isinf(fault[3]):
+            fault[3] = np.nan  # there is no clock
         raise_fault(fault, self._taken.plain, *allowed)
         return int(made), why
 
