@@ -159,6 +159,15 @@ def test_texts_enter_as_others_end(gguf_files, mode):
     assert counted.calls < rounds_one_after_another
 
 
+def test_a_text_that_ends_with_its_first_token_leaves_no_trace(model):
+    """One of three: the others go on in a call in which its slot is free again."""
+    bounds = [TextConstraint(n) for n in (9, 9, 1)]
+    together = model.generate([PROMPT] * 3, bounds, [1, 2, 3])
+    assert together[2].tokens_out == 1
+    for k in range(3):
+        assert model.generate([PROMPT], [bounds[k]], [k + 1])[0] == together[k]
+
+
 def test_equal_prompts_get_texts_of_their_own_seeds(model):
     bound = TextConstraint(10)
     together = model.generate([PROMPT] * 12, [bound] * 12, [*range(6), *range(6)])

@@ -102,6 +102,7 @@ class _Batch:
                 if draft.status is None:
                     self.drafts[slot] = draft
                 else:
+                    self.slots.leave(slot)
                     yield self._ended(draft)
 
     def _enter(self, slot: int, path: Path) -> NDArray[np.float32]:
