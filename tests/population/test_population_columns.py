@@ -382,15 +382,26 @@ def test_a_visible_change_acts_exactly_from_its_own_time_on():
     assert other.opinion.tolist() == np.random.default_rng(3).random(30).tolist()
 
 
-def test_two_cohorts_on_one_column_and_births_under_a_cohort_are_refused():
+def test_two_cohorts_on_one_column_and_births_under_one_that_cannot_follow_are_refused():
     model, people, cohort = crowd()
     rival = PairwiseCohort(
         average, people.opinion, rate=1.0, params=(0.5,), rng=model.chance("b"), compiled=False
     )
     with pytest.raises(PopulationError, match="two cohorts"):
         people.attach(rival)
-    for change in (lambda: people.remove([0]), lambda: people.add(opinion=[0.5])):
-        with pytest.raises(PopulationError, match="detach"):
+
+    class Fixed:
+        time = 0.0
+
+        def advance(self, until):
+            self.time = until
+
+    other = Population(model, opinion=people.opinion)
+    fixed = Fixed()
+    fixed.arrays = (other.opinion,)
+    other.attach(fixed)
+    for change in (lambda: other.remove([0]), lambda: other.add(opinion=[0.5])):
+        with pytest.raises(PopulationError, match="cannot follow births"):
             change()
     model.run_until(1.0)
     people.detach(cohort)
