@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from abm.errors import CalibrationError, require
 
@@ -56,7 +55,7 @@ class Marginal:
 
     @cached_property
     def _law(self) -> Any:
-        return _LAWS[self.kind](*self.values)
+        return _laws()[self.kind](*self.values)
 
     @property
     def support(self) -> tuple[float, float]:
@@ -188,19 +187,25 @@ def beta(a: float, b: float, low: float = 0.0, high: float = 1.0) -> Marginal:
     return Marginal("beta", (float(a), float(b), float(low), float(high)))
 
 
-_LAWS: dict[str, Callable[..., Any]] = {
-    "uniform": lambda low, high: stats.uniform(low, high - low),
-    "log_uniform": lambda low, high: stats.loguniform(low, high),
-    "normal": lambda mean, sd: stats.norm(mean, sd),
-    "truncated_normal": lambda mean, sd, low, high: stats.truncnorm(
-        (low - mean) / sd, (high - mean) / sd, mean, sd
-    ),
-    "log_normal": lambda median, sd: stats.lognorm(sd, scale=median),
-    "half_normal": lambda scale: stats.halfnorm(scale=scale),
-    "exponential": lambda mean: stats.expon(scale=mean),
-    "gamma": lambda shape, scale: stats.gamma(shape, scale=scale),
-    "beta": lambda a, b, low=0.0, high=1.0: stats.beta(a, b, low, high - low),
-}
+@cache
+def _laws() -> dict[str, Callable[..., Any]]:
+    """Imported when a law is first needed: workers never need one, and start sooner without."""
+    from scipy import stats
+
+    return {
+        "uniform": lambda low, high: stats.uniform(low, high - low),
+        "log_uniform": lambda low, high: stats.loguniform(low, high),
+        "normal": lambda mean, sd: stats.norm(mean, sd),
+        "truncated_normal": lambda mean, sd, low, high: stats.truncnorm(
+            (low - mean) / sd, (high - mean) / sd, mean, sd
+        ),
+        "log_normal": lambda median, sd: stats.lognorm(sd, scale=median),
+        "half_normal": lambda scale: stats.halfnorm(scale=scale),
+        "exponential": lambda mean: stats.expon(scale=mean),
+        "gamma": lambda shape, scale: stats.gamma(shape, scale=scale),
+        "beta": lambda a, b, low=0.0, high=1.0: stats.beta(a, b, low, high - low),
+    }
+
 
 _MAKERS: dict[str, Callable[..., Marginal]] = {
     "uniform": uniform,

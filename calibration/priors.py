@@ -11,7 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import ndtr, ndtri
 
 from abm.calibration.expressions import Expression
 from abm.calibration.marginals import Marginal, marginal_of
@@ -172,15 +172,15 @@ class Correlated(_OfMarginals):
         """The draws at points of the unit cube, through the Cholesky factor of the scores."""
         d = len(self.parameters)
         tiny = np.finfo(np.float64).tiny
-        scores = stats.norm.ppf(np.clip(_columns(u, d), tiny, 1 - 2**-53))
-        joined = stats.norm.cdf(scores @ np.linalg.cholesky(np.asarray(self.correlation)).T)
+        scores = ndtri(np.clip(_columns(u, d), tiny, 1 - 2**-53))
+        joined = ndtr(scores @ np.linalg.cholesky(np.asarray(self.correlation)).T)
         return np.stack([m.ppf(c) for m, c in zip(self.marginals, joined.T, strict=True)], axis=1)
 
     def to_unit(self, x: ArrayLike) -> Floats:
         """Inverse of `from_unit`."""
         factor = np.linalg.cholesky(np.asarray(self.correlation))
         scores = np.linalg.solve(factor, self._scores(x).T).T
-        return np.asarray(stats.norm.cdf(scores), dtype=np.float64)
+        return np.asarray(ndtr(scores), dtype=np.float64)
 
     def log_density(self, x: ArrayLike) -> Floats:
         """Log density: that of the copula plus those of the marginals."""
@@ -189,9 +189,9 @@ class Correlated(_OfMarginals):
             [m.log_density(c) for m, c in zip(self.marginals, columns, strict=True)], axis=0
         )
         scores = self._scores(x)
-        matrix = np.asarray(self.correlation)
-        joint = stats.multivariate_normal(np.zeros(len(matrix)), matrix)
-        copula = np.atleast_1d(joint.logpdf(scores)) - stats.norm.logpdf(scores).sum(axis=1)
+        factor = np.linalg.cholesky(np.asarray(self.correlation))
+        white = np.linalg.solve(factor, scores.T).T
+        copula = 0.5 * (scores**2 - white**2).sum(axis=1) - np.log(np.diag(factor)).sum()
         return np.where(np.isfinite(marginal), marginal + copula, -np.inf)
 
     def describe(self) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class Correlated(_OfMarginals):
     def _scores(self, x: ArrayLike) -> Floats:
         columns = _columns(x, len(self.parameters)).T
         u = np.stack([m.cdf(c) for m, c in zip(self.marginals, columns, strict=True)], axis=1)
-        return np.asarray(stats.norm.ppf(np.clip(u, 1e-300, 1 - 2**-53)), dtype=np.float64)
+        return np.asarray(ndtri(np.clip(u, 1e-300, 1 - 2**-53)), dtype=np.float64)
 
 
 Constraint = Callable[[Mapping[str, Floats]], Any]
