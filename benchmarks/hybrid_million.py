@@ -29,7 +29,8 @@ import numpy as np
 import polars as pl
 
 import abm
-from abm.analysis.figures import cost_against_fidelity, save
+from abm.analysis.figures import save
+from abm.analysis.figures.fidelity import cost_against_fidelity
 from abm.analysis.figures.style import INSTRUMENT_CHECK
 from abm.kernels import PairwiseCohort
 from abm.llm import embedded
