@@ -17,7 +17,10 @@ from abm.cli.app import app
 from abm.cli.errors import guarded
 
 TOY = Path(__file__).parents[1] / "studies" / "toy_model.py"
-COMMANDS = ("study", "run", "replay", "fork", "prompts", "models", "embedded")
+COMMANDS = (
+    "study", "run", "replay", "fork", "prompts", "models", "embedded", "plan", "audit", "odd",
+    "calibrate", "compare", "figures", "report",
+)  # fmt: skip
 
 STUDY = f"""
 [study]
