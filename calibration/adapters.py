@@ -59,7 +59,7 @@ def function_of(written: Any, folder: Path | None = None) -> Callable[..., Any]:
             module = importlib.import_module(place)
     except (ImportError, ScenarioError) as error:
         raise CalibrationError(f"{written!r}: {error}", value=written) from error
-    found = getattr(module, name, None)
+    found: Any = getattr(module, name, None)
     names = [n for n, value in vars(module).items() if callable(value)]
     require(
         callable(found),
@@ -67,7 +67,8 @@ def function_of(written: Any, folder: Path | None = None) -> Callable[..., Any]:
         f"{written!r}: {place} has no function {name!r}; {closest(name, names)}",
         value=written,
     )
-    return found  # type: ignore[no-any-return]
+    function: Callable[..., Any] = found
+    return function
 
 
 @dataclass(frozen=True)

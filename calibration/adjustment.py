@@ -68,5 +68,5 @@ def regression_adjustment(post: Posterior, problem: Problem) -> Posterior:
 
 def _variance(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     w = weights / weights.sum()
-    found: np.ndarray = w @ (values - w @ values) ** 2
-    return np.maximum(found, np.finfo(np.float64).tiny)
+    found = w @ (values - w @ values) ** 2
+    return np.asarray(np.maximum(found, np.finfo(np.float64).tiny))

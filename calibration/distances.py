@@ -121,7 +121,7 @@ class ScaledEuclidean:
             )
             scales = np.ones(targets.size)
         gaps = (np.atleast_2d(simulated) - targets.observed) / scales
-        return _far_if_nan(np.sqrt((targets.weights * gaps * gaps).sum(axis=1)))
+        return _far_if_nan(np.sqrt(gaps * gaps @ targets.weights))
 
     def describe(self) -> dict[str, Any]:
         """Plain values."""
@@ -278,10 +278,10 @@ class Energy(_Fixed):
     def _of(self, rows: Floats, target: Target) -> Floats:
         gap = rows - target.value.ravel()
         if target.kind in ("scalar", "series"):
-            return np.sqrt(2.0 * np.linalg.norm(gap, axis=1))
+            return np.asarray(np.sqrt(2.0 * np.linalg.norm(gap, axis=1)))
         between = _cell_distances(target)
         squared = -np.einsum("ni,ij,nj->n", gap, between, gap)
-        return np.sqrt(np.maximum(squared, 0.0))
+        return np.asarray(np.sqrt(np.maximum(squared, 0.0)))
 
 
 @dataclass(frozen=True)
@@ -387,7 +387,7 @@ def distance_of(written: Any) -> Distance:
     """
     if isinstance(written, Distance):
         return written
-    table = {"distance": written} if isinstance(written, str) else dict(written)
+    table: dict[str, Any] = {"distance": written} if isinstance(written, str) else dict(written)
     if "parts" in table:
         parts = {name: distance_of(value) for name, value in table["parts"].items()}
         return Combined(parts, distance_of(table.get("rest", "scaled_euclidean")))
@@ -462,7 +462,7 @@ def _whitening(matrix: Floats) -> Floats:
         argument="covariance",
         outcome="degenerate_distance",
     )
-    return (vectors[:, kept] / np.sqrt(values[kept])).T
+    return np.asarray((vectors[:, kept] / np.sqrt(values[kept])).T)
 
 
 def _positions(target: Target, who: str) -> Floats:

@@ -122,7 +122,7 @@ def _trust(
     simulations.stage("check", check)
     draws = prior_draws(problem, "prior", check)
     records = simulations.run_all(problem.tasks("prior", draws))
-    own = {k: options[k] for k in ("accept", "tolerance", "adjust") if k in options}
+    own: dict[str, Any] = {k: options[k] for k in ("accept", "tolerance", "adjust") if k in options}
     chosen = own if calibration.method == "rejection" else {"accept": 0.05}
     return check_table(problem, draws, statistics_of(records), **chosen)
 

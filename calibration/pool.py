@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
@@ -84,7 +84,9 @@ class WorkerPool:
             worker.stop()
         self._workers.clear()
 
-    def stream(self, tasks: Iterator[tuple[int, Task]]) -> Iterator[list[tuple[int, Record]]]:
+    def stream(
+        self, tasks: Iterator[tuple[int, Task]]
+    ) -> Generator[list[tuple[int, Record]], None, None]:
         """Records with the numbers of their tasks, in batches, in order of arrival."""
         self.start()
         while True:

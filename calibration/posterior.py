@@ -165,7 +165,7 @@ class Posterior:
         )
         edges = np.cumsum(self.weights)
         points = (rng.random() + np.arange(n)) / n * edges[-1]
-        return np.minimum(np.searchsorted(edges, points, side="right"), self.n - 1)
+        return np.asarray(np.minimum(np.searchsorted(edges, points, side="right"), self.n - 1))
 
     def clipped(self) -> Posterior:
         """Negative weights set to 0: a distribution, at the price of a bias."""

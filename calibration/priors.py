@@ -118,7 +118,7 @@ class Independent(_OfMarginals):
         """Log density, shape (n,); -inf outside the support."""
         columns = _columns(x, len(self.parameters)).T
         terms = [m.log_density(c) for m, c in zip(self.marginals, columns, strict=True)]
-        return np.sum(terms, axis=0)
+        return np.asarray(np.sum(terms, axis=0))
 
     def describe(self) -> dict[str, Any]:
         """Plain values."""

@@ -79,7 +79,7 @@ class Task(NamedTuple):
     """
 
     stage: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody needs here
     parameters: tuple[float, ...]
     seed: int
     fidelity: str
@@ -313,7 +313,7 @@ def _check(problem: Problem) -> None:
         f"simulator = {problem.simulator!r}, expected a function of (parameters, seed, fidelity)",
         argument="simulator",
     )
-    targets = problem.targets
+    targets: Any = problem.targets
     if not isinstance(targets, Targets):
         object.__setattr__(problem, "targets", Targets(targets))
     require(

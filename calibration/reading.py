@@ -107,7 +107,9 @@ def _read(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
                 place=("calibration" if table is head else "method",),
             )
     folder = path.resolve().parent
-    chosen = {k: head[k] for k in ("seed", "common_random_numbers", "failures") if k in head}
+    chosen: dict[str, Any] = {
+        k: head[k] for k in ("seed", "common_random_numbers", "failures") if k in head
+    }
     distance = raw.get("distance")
     report = head.get("report")
     with _at("targets"):

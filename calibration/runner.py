@@ -6,6 +6,7 @@ none of their values: what a fit may not see is not even sent.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +21,8 @@ from abm.calibration.targets import Targets
 from abm.errors import CalibrationError
 
 __all__ = ["Runner", "failed"]
+
+_NOTHING: NDArray[np.float64] = np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ class Runner:
                 "target names to numbers, or Simulated(...)"
             )
         statistics = self.fitted.vector(answer)
-        held_out = self.held_out.vector(answer)
-        if np.isfinite(statistics).all():
+        held_out = self.held_out.vector(answer) if self.held_out.targets else _NOTHING
+        if math.isfinite(statistics.sum()) or np.isfinite(statistics).all():
             return Record(task, OK, statistics, held_out, cost, tokens, seconds)
         return Record(
             task, NOT_FINITE, statistics, held_out, cost, tokens, seconds, self._bad(statistics)

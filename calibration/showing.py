@@ -22,7 +22,8 @@ class TerminalProgress:
 
     def __init__(self, every: float = 5.0) -> None:
         self.every = every
-        self._name, self._expected = "", None
+        self._name = ""
+        self._expected: int | None = None
         self._begun = self._told = time.monotonic()
         self._runs_before = 0
         self._runs = 0

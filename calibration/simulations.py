@@ -9,7 +9,7 @@ and no method sees it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Protocol, Self
@@ -124,7 +124,7 @@ class Simulations:
         """Records of all tasks, in order."""
         return list(self.run(tasks))
 
-    def run(self, tasks: Iterable[Task]) -> Iterator[Record]:
+    def run(self, tasks: Iterable[Task]) -> Generator[Record, None, None]:
         """Records in the order of the tasks, one by one as they are needed.
 
         The iterator may be left early; then tasks that were not reached are not run, or were run in
@@ -149,7 +149,7 @@ class Simulations:
 
     # ------------------------------------------------------------------ here
 
-    def _serial(self, tasks: Iterable[Task]) -> Iterator[Record]:  # type: ignore[misc]
+    def _serial(self, tasks: Iterable[Task]) -> Generator[Record, None, None]:
         for task in tasks:
             record = self._reused(task)
             if record is None:
@@ -159,7 +159,7 @@ class Simulations:
 
     # ------------------------------------------------------------------ in a pool
 
-    def _pooled(self, tasks: Iterable[Task]) -> Iterator[Record]:  # type: ignore[misc]
+    def _pooled(self, tasks: Iterable[Task]) -> Generator[Record, None, None]:
         if self._pool is None:
             self._pool = WorkerPool(self._runner, self.workers)
         waiting: dict[int, Record] = {}

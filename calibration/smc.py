@@ -29,6 +29,7 @@ __all__ = ["Kernel", "particle_weights", "smc"]
 
 Floats = NDArray[np.float64]
 _BLOCK = 64
+_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Kernel:
             The particles do not vary in some direction.
         """
         try:
-            return np.linalg.cholesky(self.covariance)
+            return np.asarray(np.linalg.cholesky(self.covariance), dtype=np.float64)
         except np.linalg.LinAlgError as error:
             raise CalibrationError(
                 "the particles have become degenerate: they do not vary in every parameter. Take "
@@ -82,12 +83,15 @@ class Kernel:
         factor = self.factor()
         white = np.linalg.solve(factor, self.particles.T).T
         points = np.linalg.solve(factor, np.atleast_2d(x).T).T
-        squares = ((points[:, None, :] - white[None, :, :]) ** 2).sum(axis=2)
         d = self.particles.shape[1]
         constant = -0.5 * d * math.log(2 * math.pi) - float(np.log(np.diag(factor)).sum())
         with np.errstate(divide="ignore"):
             logs = np.log(self.weights)
-        found: Floats = logsumexp(logs - 0.5 * squares, axis=1)
+        found = np.empty(len(points))
+        for start in range(0, len(points), _ROWS):  # bounded memory: rows times particles
+            gaps = points[start : start + _ROWS, None, :] - white[None, :, :]
+            squares = (gaps * gaps).sum(axis=2)
+            found[start : start + _ROWS] = logsumexp(logs - 0.5 * squares, axis=1)
         return found + constant
 
 

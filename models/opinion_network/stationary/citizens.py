@@ -73,7 +73,7 @@ def request_of(ideology: int, own: int, read: int) -> Request:
     Examples
     --------
     >>> dict(request_of(6, 5, 2).fields)["view"]
-    'So far you somewhat agree.'
+    'So far you somewhat agree.\\n'
     """
     step = language.stance_of(read, points=7)
     return OPINION.request(

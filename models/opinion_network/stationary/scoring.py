@@ -113,7 +113,7 @@ def held_back(post: Posterior, problem: Problem) -> pl.DataFrame:
         place = back.slices[name].start
         values = post.held_out[:, place]
         mean = float(post.weights @ values)
-        sd = float(max(post.weights @ (values - mean) ** 2, 0.0)) ** 0.5
+        sd = max(float(post.weights @ (values - mean) ** 2), 0.0) ** 0.5
         error = float(np.hypot(sd, back[name].standard_error[0]))
         observed = float(back[name].value)
         rows.append(

@@ -87,7 +87,7 @@ def settle(
         length = sweeps if number == 0 else between
         run_pairwise(noisy_compromise, x, None, length * len(movers), rule, rng=rng, members=movers)
         total += np.bincount(np.minimum((x * K).astype(np.int64), K - 1), minlength=K)
-    return total / total.sum()
+    return np.asarray(total / total.sum())
 
 
 def simulate(
