@@ -21,8 +21,8 @@ and are themselves a policy, `abm.llm.embedded.truth()`. The model exists so tha
 path of a study, surrogates and calibration can be tested against a known truth, offline and on any
 CPU.
 
-Trained by `python -m abm.llm.embedded.training`, in the stages that `docs/embedded_model.md` tells
-of; no text of other people was used. Licence: MIT, like the package.
+Trained by one run of `python -m abm.llm.embedded.training` with its default settings, from nothing;
+no text of other people was used. Licence: MIT, like the package.
 
 ## What it knows
 

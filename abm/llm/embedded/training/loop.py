@@ -43,7 +43,7 @@ class Plan:
     """
 
     seed: int = 1
-    steps: int = 9200
+    steps: int = 11000
     tokens: int = 4096
     learning_rate: float = 4.5e-3
     vocabulary: int = 1536
