@@ -92,7 +92,7 @@ class Kernel:
             gaps = points[start : start + _ROWS, None, :] - white[None, :, :]
             squares = (gaps * gaps).sum(axis=2)
             found[start : start + _ROWS] = logsumexp(logs - 0.5 * squares, axis=1)
-        return found + constant
+        return np.asarray(found + constant)
 
 
 def particle_weights(problem: Problem, particles: Floats, kernel: Kernel | None) -> Floats:
