@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -10,10 +11,18 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent / "peers"))
 
 import measure
-from graphs import watts_strogatz
+from graphs import barabasi_albert, watts_strogatz
 
 import abm
-from abm.kernels import run_neighbours, run_pairwise, run_population, run_rows
+from abm.kernels import (
+    EventCohort,
+    RateCohort,
+    run_neighbours,
+    run_pairwise,
+    run_rows,
+    run_transitions,
+    run_within,
+)
 from abm.networks import Network
 
 FACTS = {"version": abm.__version__}
@@ -52,32 +61,17 @@ def deffuant_ws(n):
     return _deffuant(n, network_of(watts_strogatz(n, 10, 0.1, 1)))
 
 
-def near_mean(state, p):
-    """Everybody moves to the mean of those within the bound; `x` is sorted, and stays sorted."""
-    x, moved = state
-    n, bound = len(x), p[0]
-    low = high = 0
-    total = 0.0
-    for i in range(n):
-        while high < n and x[high] <= x[i] + bound:
-            total += x[high]
-            high += 1
-        while x[low] < x[i] - bound:
-            total -= x[low]
-            low += 1
-        moved[i] = total / (high - low)
-    for i in range(n):
-        x[i] = moved[i]
+def near_mean(own, n_near, mean_near, p):
+    return mean_near
 
 
 def hk(n):
     rng = np.random.default_rng(1)
-    x = np.sort(rng.random(n))
-    moved = np.empty_like(x)
+    x = rng.random(n)
 
     def step(count):
         rounds = max(1, count // n)
-        run_population(near_mean, (x, moved), (0.2,), rounds=rounds, rng=rng, compiled=True)
+        run_within(near_mean, x, 0.2, rounds=rounds, rng=rng, compiled=True)
         return rounds * n
 
     return step, "agent updates", FACTS
@@ -121,6 +115,173 @@ def boltzmann(n):
     return step, "agent-steps", facts
 
 
+def epidemic(state, counts, p, rng):
+    if state == 0 and counts[1] > 0:
+        return 1 if rng.random() < 1.0 - (1.0 - p[0]) ** counts[1] else 0
+    if state == 1:
+        return 2 if rng.random() < p[1] else 1
+    return state
+
+
+def sir_discrete(n):
+    """Rounds at once, as the others do; a new epidemic begins when one is over."""
+    rng = np.random.default_rng(1)
+    network = network_of(barabasi_albert(n, 3, 1))
+    states = np.zeros(n, np.int8)
+
+    def start():
+        states[:] = 0
+        states[rng.integers(0, n, max(1, n // 100))] = 1
+
+    start()
+
+    def step(count):
+        done = 0
+        while done < max(n, count):
+            if not (states == 1).any():
+                start()
+            rounds = min(10, max(1, (count - done) // n))
+            run_transitions(epidemic, states, network, (0.05, 0.1), n_states=3, rounds=rounds,
+                            schedule="synchronous", rng=rng, compiled=True)  # fmt: skip
+            done += rounds * n
+        return done
+
+    return step, "node-steps", FACTS
+
+
+def leaving(state, counts, p):
+    return p[0] * counts[1] if state == 0 else p[1] if state == 1 else 0.0
+
+
+def next_state(state, counts, p):
+    return state + 1
+
+
+def sir_continuous(n):
+    """Whole epidemics, 0.2 per tie, recovery 1."""
+    rng = np.random.default_rng(1)
+    network = network_of(barabasi_albert(n, 3, 1))
+
+    def step(count):
+        done = 0
+        while done < count:
+            states = np.zeros(n, np.int8)
+            states[: max(1, n // 100)] = 1
+            cohort = RateCohort(leaving, next_state, states, network, (0.2, 1.0), n_states=3,
+                                rng=rng, compiled=True)  # fmt: skip
+            done += cohort.advance(1e9)
+        return done
+
+    return step, "events", FACTS
+
+
+def ring(i, now, state, p, u):
+    state[0][i] += 1
+    return -math.log(1.0 - u)
+
+
+def _timers(n, queue):
+    """`n` agents that act after exponential times, as one participant of a model's clock."""
+    rng = np.random.default_rng(1)
+    model = abm.Model(seed=1)
+    people = abm.Population(model, n, rung=np.zeros(n, np.int32))
+    cohort = EventCohort(ring, (people["rung"],), rng.exponential(size=n), rng=rng, queue=queue,
+                         compiled=True)  # fmt: skip
+    people.attach(cohort)
+
+    def step(count):
+        before = cohort.n_updates
+        model.run_until(model.now + count / n)
+        people.catch_up()
+        return max(1, cohort.n_updates - before)
+
+    return step, "events", FACTS
+
+
+def timers(n):
+    return _timers(n, "auto")
+
+
+def timers_heap(n):
+    return _timers(n, "heap")
+
+
+class Ringer(abm.Agent):
+    """An agent with a life of its own, in Python."""
+
+    def life(self):
+        draw = self.model.random
+        while True:
+            yield self.wait(-math.log(1.0 - draw.random()))
+            self.model.rung += 1
+
+
+def timers_python(n):
+    model = abm.Model(seed=1)
+    model.rung = 0
+    for _ in range(n):
+        Ringer(model)
+
+    def step(count):
+        before = model.rung
+        model.run_until(model.now + count / n)
+        return max(1, model.rung - before)
+
+    return step, "events", FACTS
+
+
+def settle(i, state, p, rng):
+    """Schelling: move to a random empty cell if fewer than p[0] of the neighbours are alike."""
+    place, group, empty = state
+    rows, columns = group.shape
+    here = place[i]
+    r, c = here // columns, here % columns
+    like, near = 0, 0
+    for dr in range(-1, 2):
+        for dc in range(-1, 2):
+            other = group[(r + dr) % rows, (c + dc) % columns]
+            if (dr != 0 or dc != 0) and other != 0:
+                near += 1
+                like += other == group[r, c]
+    if like < p[0] * near:
+        k = rng.integer(len(empty))
+        there = empty[k]
+        group[there // columns, there % columns] = group[r, c]
+        group[r, c] = 0
+        place[i] = there
+        empty[k] = here
+
+
+def schelling(n):
+    rng = np.random.default_rng(1)
+    people = int(0.8 * n * n)
+    cells = rng.permutation(n * n)
+    group = np.zeros(n * n, np.int8)
+    group[cells[:people]] = 1 + (rng.random(people) < 0.5)
+    state = (cells[:people].copy(), group.reshape(n, n), cells[people:].copy())
+
+    def step(count):
+        rounds = max(1, count // people)
+        run_rows(settle, state, (0.5,), rounds=rounds, schedule="sweep", rng=rng, compiled=True)
+        return rounds * people
+
+    return step, "agent-steps", {**FACTS, "agents": people}
+
+
+def memory(n):
+    """Nothing but `n` agents with three floats."""
+    import tracemalloc
+
+    tracemalloc.start()
+    columns = {name: np.full(n, 1.5, np.float32) for name in "abc"}
+    people = abm.Population(abm.Model(seed=1), n, **columns)
+    del columns
+    size = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    facts = {**FACTS, "bytes_per_agent": size / n, "held": len(people)}
+    return (lambda count: count), "nothing", facts
+
+
 if __name__ == "__main__":
     measure.main(
         "Agora",
@@ -130,5 +291,12 @@ if __name__ == "__main__":
             "hk": hk,
             "voter": voter,
             "boltzmann": boltzmann,
+            "sir_discrete": sir_discrete,
+            "sir_continuous": sir_continuous,
+            "timers": timers,
+            "timers_heap": timers_heap,
+            "timers_python": timers_python,
+            "schelling": schelling,
+            "memory": memory,
         },
     )
