@@ -39,7 +39,7 @@ class Meter:
     >>> meter.add("run 1", 60)
     >>> meter.check()
     Traceback (most recent call last):
-    abm.ledger.meter.BudgetSpent: the budget of 100 tokens is spent (120) ...
+    abm.ledger.meter.BudgetSpent: the budget of 100 tokens is spent (120); ...
     """
 
     def __init__(

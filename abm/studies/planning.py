@@ -219,7 +219,7 @@ class _Models:
         """Free the memory of models that were loaded here."""
         for model in self.found.values():
             backend = getattr(model.policy, "backend", None)
-            if model.policy is not None and hasattr(backend, "close"):
+            if backend is not None and hasattr(backend, "close"):
                 backend.close()
 
     def _dry(self, role: str, spec: Spec, twin: Policy, shelf: Shelf) -> Spec:

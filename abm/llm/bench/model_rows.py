@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -31,6 +32,9 @@ __all__ = [
 
 N_CTX = 1024
 REASONING = 40
+_CHOICES: tuple[tuple[Mode, float], ...] = (("strict", 1.2), ("fast", 1.35))
+_SPEED: tuple[tuple[Mode, float | None], ...] = (("fast", 0.8), ("strict", None))
+_TEXTS: tuple[tuple[Mode, float | None], ...] = (("fast", 3.0), ("strict", None))
 HIGH_LEVEL = "llama-cpp-python's high-level API, one call per agent, own prefix reuse"
 
 
@@ -116,13 +120,13 @@ def choices(setting: Setting) -> Iterable[Figure]:
     """Choices per second over the high-level API, personas that share nothing at their end."""
     peer = Peer(setting.path, setting.n_threads)
     try:
-        for mode, floor in (("strict", 1.2), ("fast", 1.35)):
+        for mode, floor in _CHOICES:
             with backend(setting, mode) as model:
                 asked = personas(model, setting.n(1000, 20))
                 few = asked.head(setting.n(300, 20))
                 value, detail = beside(
                     _scored(model, asked),
-                    lambda few=few: peer.choose(few.texts(), few.menus),
+                    partial(peer.choose, few.texts(), few.menus),
                     setting.repeats,
                 )
             yield Figure(
@@ -166,7 +170,7 @@ def reasoning(setting: Setting) -> Iterable[Figure]:
 
 def prompt_speed(setting: Setting) -> Iterable[Figure]:
     """Prompt tokens per second over one batch of 512 tokens of one sequence."""
-    for mode, floor in (("fast", 0.8), ("strict", None)):
+    for mode, floor in _SPEED:
         with backend(setting, mode) as model:
             asked = personas(model, setting.n(200, 20), own=60)
             score = _scored(model, asked)
@@ -223,14 +227,14 @@ def texts(setting: Setting) -> Iterable[Figure]:
     n = setting.n(64, 8)
     peer = Peer(setting.path, setting.n_threads)
     try:
-        for mode, floor in (("fast", 3.0), ("strict", None)):
+        for mode, floor in _TEXTS:
             with backend(setting, mode) as model:
                 asked = personas(model, n)
                 bound = [TextConstraint(40, grammar=_ENDLESS)] * n
                 few = asked.head(max(4, n // 4))
                 free = [TextConstraint(40)] * n
                 write = _written(model, asked, free)
-                value, detail = beside(write, lambda few=few: _tokens(peer, few), setting.repeats)
+                value, detail = beside(write, partial(_tokens, peer, few), setting.repeats)
                 single = _one_at_a_time(setting, few)
                 detail["over_our_own_one_at_a_time"] = detail["ours_per_second"] / single
                 detail["ours_per_second_under_a_grammar"] = _speed(_written(model, asked, bound))

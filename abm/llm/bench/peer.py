@@ -21,7 +21,8 @@ class Peer:
 
     def __init__(self, path: Path, n_threads: int, n_ctx: int = 1024) -> None:
         library()
-        from llama_cpp import Llama, LlamaGrammar
+        from llama_cpp.llama import Llama
+        from llama_cpp.llama_grammar import LlamaGrammar
 
         self._llama: Any = Llama(
             str(path),

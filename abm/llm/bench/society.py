@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -161,7 +161,7 @@ def _single(setting: Setting, n: int) -> list[float]:
     question, figures = _question(), []
 
     class Citizen(abm.Agent):
-        def life(self) -> Iterator[Any]:
+        def life(self) -> Generator[Any, Any, None]:
             self.age = 20 + 5 * (int(self.key) % _AGES)
             self.share = (int(self.key) % _SHARES) / _SHARES
             yield self.wait(int(self.key) / 1000)

@@ -162,7 +162,8 @@ def tree_nodes(order: Sequence[Asked]) -> int:
 
 def _option_nodes(options: Sequence[Tokens]) -> int:
     """Nodes of the tree of sorted options."""
-    nodes, before = 0, ()
+    nodes = 0
+    before: Tokens = ()
     for option in options:
         shared = 0
         for x, y in zip(before, option, strict=False):

@@ -221,7 +221,8 @@ class OpenAICompatible:
         vectors = np.array([row["embedding"] for row in ordered], dtype=np.float64)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         require(bool((norms > 0).all()), BackendError, "the server gave a vector of length zero")
-        return (vectors / norms).astype(np.float32)
+        unit: NDArray[np.float32] = (vectors / norms).astype(np.float32)
+        return unit
 
     def as_sent(self, prompt: Prompt) -> tuple[str, tuple[int, ...]]:
         """The text that is sent, before the server's chat template; a server shows no tokens."""

@@ -156,14 +156,15 @@ class Transport:
         with self._lock:
             self.statistics.requests += 1
         history: list[str] = []
-        for attempt in range(self.retries + 1):
-            found = self._once(path, payload)
-            if not isinstance(found, Problem):
-                return Reply(found, tuple(history))
+        attempt = 0
+        while isinstance(found := self._once(path, payload), Problem):
             if not found.transient or attempt == self.retries or self._down.is_set():
                 break
             history.append(found.detail)
             self._pause(found, attempt)
+            attempt += 1
+        else:
+            return Reply(found, tuple(history))
         if found.unreachable:
             self._down.set()
         with self._lock:
