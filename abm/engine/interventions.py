@@ -101,7 +101,7 @@ def _check_change(model: Any, name: str, parameter: str, value: Any) -> None:
         argument="change",
         value=parameter,
     )
-    fixed = getattr(type(scenario), "only_at_start", frozenset)()
+    fixed: frozenset[str] = getattr(type(scenario), "only_at_start", frozenset)()
     require(
         parameter not in fixed,
         ScenarioError,

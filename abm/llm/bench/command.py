@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from abm.errors import BackendError, require
+from abm.errors import ScenarioError, require
 from abm.llm.bench import Figure, Setting, rows
 
 __all__ = ["bench_llm", "measure", "settings"]
@@ -23,7 +23,13 @@ def bench_llm(
     """Measure with each model and print; what is asked for is described at `abm bench llm -h`."""
     known = rows()
     for name in only:
-        require(name in known, BackendError, f"--only {name!r}, expected some of {list(known)}")
+        require(
+            name in known,
+            ScenarioError,
+            f"--only {name!r}, expected some of {list(known)}",
+            argument="only",
+            value=name,
+        )
     found: list[Figure] = []
     with settings(model, threads, size, repeats) as chosen:
         for setting in chosen:
