@@ -17,28 +17,40 @@ pytestmark = pytest.mark.llama
 WORDS = ["you", "are", "the", "friends", "read", "your", "post", "and", "park", "age", "topic"]
 
 
-@pytest.mark.parametrize(("flash", "bound"), [(False, 2e-3), (True, 5e-3)])
-def test_total_variation_to_strict_is_a_matter_of_rounding(gguf_files, flash, bound):
-    """99th percentile over 120 prompts of an F16 model with random weights (seed 11).
+def test_total_variation_to_strict_is_a_matter_of_rounding(gguf_files):
+    """99th percentile over 1,000 prompts of an F16 model with random weights (seed 11).
 
-    With flash attention llama.cpp adds values up in half precision: 2.2e-3 was the largest seen.
+    In the layout that `fast` chooses by itself, and in the smallest and largest that it can.
     """
     draw = random.Random(11)
     shared = [" ".join(draw.choices(WORDS, k=60)) + "\n" for _ in range(3)]
     prompts = [
         Prompt.plain(draw.choice(shared), " ".join(draw.choices(WORDS, k=draw.randint(5, 50))))
-        for _ in range(120)
+        for _ in range(1000)
     ]
-    menus = [[*"1234567"] if k % 2 else ["yes", "no"] for k in range(120)]
+    menus = [[*"1234567"] if k % 2 else ["yes", "no"] for k in range(1000)]
     with (
         LlamaCpp(gguf_files["F16"], n_threads=1) as strict,
         LlamaCpp(gguf_files["F16"], n_threads=1, mode="fast") as fast,
     ):
-        fast._layout = Layout(flash, 512, 8, "given")
-        pairs = zip(strict.score(prompts, menus), fast.score(prompts, menus), strict=True)
-        distances = [_within_menu(a, b) for a, b in pairs]
-    assert np.quantile(distances, 0.99) < bound
-    assert max(distances) > 0
+        exact = strict.score(prompts, menus)
+        for layout in (fast.layout, Layout(False, 64, 8, "given"), Layout(False, 1024, 8, "given")):
+            fast._layout = layout
+            found = fast.score(prompts, menus)
+            distances = [_within_menu(a, b) for a, b in zip(exact, found, strict=True)]
+            assert np.quantile(distances, 0.99) < 2e-3, layout
+            assert max(distances) > 0, layout
+
+
+def test_flash_attention_is_tried_with_quantised_weights_only(gguf_files, tmp_path, monkeypatch):
+    """Its sums in half precision would break the bound of F16 weights."""
+    monkeypatch.setenv("AGORA_CACHE", str(tmp_path))
+    tried = {}
+    for weights in ("F16", "Q8_0"):
+        with LlamaCpp(gguf_files[weights], n_threads=1, mode="fast") as model:
+            assert model.layout.source == "measured"
+            tried[weights] = {name.split()[0] for name in model.layout.tokens_per_second}
+    assert tried == {"F16": {"plain"}, "Q8_0": {"plain", "flash"}}
 
 
 def _within_menu(a, b) -> float:

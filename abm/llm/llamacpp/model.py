@@ -109,6 +109,13 @@ class Model:
         return name.decode() if name else "unknown"
 
     @property
+    def is_quantised(self) -> bool:
+        """Whether weights have fewer bits than a half-precision number."""
+        api = library()
+        whole = (api.LLAMA_FTYPE_ALL_F32, api.LLAMA_FTYPE_MOSTLY_F16, api.LLAMA_FTYPE_MOSTLY_BF16)
+        return int(api.llama_model_ftype(self.handle)) not in whole
+
+    @property
     def description(self) -> str:
         buffer = ctypes.create_string_buffer(256)
         library().llama_model_desc(self.handle, buffer, 256)
