@@ -123,7 +123,7 @@ def school_targets(file: str, day: str = "day", infected: str = "in_bed") -> Tar
     Raises
     ------
     CalibrationError
-        There is no such file or column, or a count is missing.
+        There is no such file or column, or a count or a day is missing.
     """
     path = Path(file)
     require(
@@ -134,18 +134,30 @@ def school_targets(file: str, day: str = "day", infected: str = "in_bed") -> Tar
         f"{day!r} and {infected!r}, and name it in [targets] file = ...",
         argument="file",
     )
-    table = pl.read_csv(path, infer_schema_length=None)
+    table = pl.read_csv(path, infer_schema_length=None, try_parse_dates=True)
     missing = [name for name in (day, infected) if name not in table.columns]
     require(
         not missing, CalibrationError, f"{path.name} lacks the columns {missing}: {table.columns}"
     )
+    _every_day_once(table[day], path.name)
     counts = table.sort(day)[infected].cast(pl.Float64, strict=False)
     require(
-        counts.null_count() == 0 and counts.len() > 0,
+        counts.null_count() == 0,
         CalibrationError,
         f"{path.name}: {counts.null_count()} counts in {infected!r} are missing or no numbers",
     )
     return Targets([series("infected", counts.to_numpy())])
+
+
+def _every_day_once(days: pl.Series, file: str) -> None:
+    known = days.dtype.is_integer() or days.dtype == pl.Date
+    gaps = days.sort().to_physical().diff().drop_nulls() if known else pl.Series([0])
+    require(
+        days.len() > 0 and days.null_count() == 0 and bool((gaps == 1).all()),
+        CalibrationError,
+        f"{file}: {days.name!r} has to hold every day once, as whole numbers or dates, and holds "
+        f"{days.to_list()}",
+    )
 
 
 def report(result: Any, problem: Any, folder: Path, simulations: Any) -> None:
