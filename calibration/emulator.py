@@ -105,7 +105,7 @@ def emulate(x: ArrayLike, runs: Replicates) -> list[Emulator]:
 
 
 def _one(x: Floats, mean: Floats, variance: Floats, counts: NDArray[np.int64]) -> Emulator:
-    trend = np.linalg.lstsq(_columns(x), mean, rcond=None)[0]
+    trend = np.asarray(np.linalg.lstsq(_columns(x), mean, rcond=None)[0], dtype=np.float64)
     rest = mean - _columns(x) @ trend
     unit = float(rest.std()) or float(np.abs(mean).max()) or 1.0
     repeated = counts > 1

@@ -10,7 +10,7 @@ Bioinformatics 25, 1923). Profiles run on emulators, so that a grid costs no sim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -248,19 +248,17 @@ def profile(
     return Profile(pl.DataFrame(rows), problem.names, level)
 
 
-def _best(misfit: object, j: int, u: float, starts: Sequence[Floats]) -> tuple[float, Floats]:
+def _best(
+    misfit: Callable[[Floats], float], j: int, u: float, starts: Sequence[Floats]
+) -> tuple[float, Floats]:
     """Smallest misfit over the other parameters, and where."""
-    assert callable(misfit)
     if len(starts[0]) == 0:
         return float(misfit(np.array([u]))), starts[0]
-    found = [
-        minimize(
-            lambda rest: misfit(np.insert(rest, j, u)),
-            start,
-            method="L-BFGS-B",
-            bounds=[(0.0, 1.0)] * len(start),
-        )
-        for start in starts
-    ]
+
+    def held(rest: Floats) -> float:
+        return misfit(np.insert(rest, j, u))
+
+    bounds = [(0.0, 1.0)] * len(starts[0])
+    found = [minimize(held, start, method="L-BFGS-B", bounds=bounds) for start in starts]
     best = min(found, key=lambda result: float(result.fun))
     return float(best.fun), np.asarray(best.x, dtype=np.float64)

@@ -119,8 +119,7 @@ def moment_variance(jacobian: ArrayLike, variance: ArrayLike) -> Floats:
         "error is infinite. Add a statistic that it moves, or fix a parameter",
         outcome="not_identified",
     )
-    result: Floats = np.linalg.inv(scaled.T @ scaled)
-    return result
+    return np.asarray(np.linalg.inv(scaled.T @ scaled), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,15 +330,19 @@ class _Search:
             value = float(((white @ (self.mean(point) - self.problem.observed)) ** 2).sum())
             return value if np.isfinite(value) else np.inf
 
-        z = prior.to_unbounded(start[None])[0]
+        z: Floats = prior.to_unbounded(start[None])[0]
         simplex = np.vstack([z, z + 0.25 * np.eye(len(z))])
-        options: dict[str, Any] = {
-            "initial_simplex": simplex,
-            "maxfev": self.most,
-            "xatol": self.tolerance,
-            "fatol": self.tolerance,
-        }
-        found = minimize(loss, z, method="Nelder-Mead", options=options)
+        found = minimize(
+            loss,
+            z,
+            method="Nelder-Mead",
+            options={
+                "initial_simplex": simplex,
+                "maxfev": self.most,
+                "xatol": self.tolerance,
+                "fatol": self.tolerance,
+            },
+        )
         if not found.success:
             self.notices.append(
                 Notice(

@@ -77,7 +77,7 @@ def density_table(post: Posterior, problem: Problem, *, n_bins: int = 40) -> pl.
     >>> post = Posterior(("a",), np.linspace(0.4, 0.6, 101)[:, None], np.ones(101), "given")
     >>> table = density_table(post, problem, n_bins=10)
     >>> round(table.filter(kind="posterior")["density"].max(), 1)
-    5.1
+    5.0
     """
     require(n_bins >= 2, CalibrationError, f"n_bins = {n_bins}, expected >= 2")
     before = problem.prior.sample(20_000, rng=chance(problem.seed, "prior for a figure"))
@@ -168,7 +168,7 @@ def to_arviz(post: Posterior, problem: Problem, *, n: int = 2000) -> Any:
     ...                   Targets([scalar("y", 0.5)]))
     >>> post = Posterior(("a",), np.linspace(0, 1, 101)[:, None], np.ones(101), "given")
     >>> data = to_arviz(post, problem, n=500)
-    >>> data.posterior["a"].shape, float(data.observed_data["y"])
+    >>> data.posterior["a"].shape, data.observed_data["y"].item()
     ((1, 500), 0.5)
     """
     try:

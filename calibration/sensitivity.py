@@ -239,7 +239,7 @@ def sobol(simulations: Simulations, *, n: int = 256) -> Sensitivity:
 
     Examples
     --------
-    >>> from abm.calibration import Independent, Targets, scalar, uniform
+    >>> from abm.calibration import Independent, Problem, Targets, scalar, uniform
     >>> problem = Problem(lambda p, s, f: {"y": p["a"] + 0.0 * p["b"]},
     ...                   Independent({"a": uniform(0, 1), "b": uniform(0, 1)}),
     ...                   Targets([scalar("y", 0.5)]), seed=1)
@@ -260,7 +260,7 @@ def morris(simulations: Simulations, *, n_trajectories: int = 20) -> Sensitivity
 
     Examples
     --------
-    >>> from abm.calibration import Independent, Targets, scalar, uniform
+    >>> from abm.calibration import Independent, Problem, Targets, scalar, uniform
     >>> problem = Problem(lambda p, s, f: {"y": 2 * p["a"] + 0.0 * p["b"]},
     ...                   Independent({"a": uniform(0, 1), "b": uniform(0, 1)}),
     ...                   Targets([scalar("y", 0.5)]), seed=1)

@@ -81,7 +81,7 @@ class SurveyQuestion:
 
     @property
     def n_options(self) -> int:
-        return self.scores.shape[1]
+        return int(self.scores.shape[1])
 
     @property
     def people(self) -> float:

@@ -94,7 +94,7 @@ class ChoiceFit:
             return self._with(self.vector, question)
         normal = chance(0, "choice prediction").standard_normal((N_DRAWS // 2, self.layout.size))
         draws = self.vector + np.concatenate([normal, -normal]) * self.spread
-        return np.mean([self._with(draw, question) for draw in draws], axis=0)
+        return np.asarray(np.mean([self._with(draw, question) for draw in draws], axis=0))
 
     def _with(self, vector: Array, question: SurveyQuestion) -> Array:
         slope, bias = self.layout.read(vector, question.n_options)

@@ -10,6 +10,7 @@ difference between the conditions is social influence. Intervals resample whole 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -144,7 +145,8 @@ def influence(
     """
     require(n_resamples >= 100, CalibrationError, f"n_resamples = {n_resamples}, expected >= 100")
     require(0 < level < 1, CalibrationError, f"level = {level}, expected 0 < level < 1")
-    rows, p_values = [], {}
+    rows: list[dict[str, Any]] = []
+    p_values: dict[str, float] = {}
     draws: dict[str, Floats] = {}
     for name in [social] if control is None else [social, control]:
         sums, fit, drawn = _condition(experiment, name, n_resamples, seed)
@@ -182,8 +184,8 @@ class _Sums:
         group = np.zeros(by.height, dtype=np.int64)
         if "group" in by.columns:
             _, group = np.unique(by["group"].to_numpy(), return_inverse=True)
-        columns = (by[name].cast(pl.Float64).to_numpy() for name in ("n", "gg", "gm", "mm"))
-        sums = cls(*columns, group)
+        n, gg, gm, mm = (by[name].cast(pl.Float64).to_numpy() for name in ("n", "gg", "gm", "mm"))
+        sums = cls(n, gg, gm, mm, group)
         require(
             float(sums.gg.sum()) > 0,
             CalibrationError,
@@ -278,7 +280,7 @@ def _ratio(sums: _Sums, fit: WeightFit, times: Floats) -> float:
 
 def _row(
     condition: str, quantity: str, estimate: float, draws: Floats, level: float, sums: _Sums | None
-) -> dict[str, object]:
+) -> dict[str, Any]:
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return {
         "condition": condition,

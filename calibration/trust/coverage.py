@@ -25,8 +25,8 @@ def binomial_band(n: int, level: float, *, band: float = 0.999) -> tuple[float, 
     (0.825, 0.96)
     """
     tail = (1 - band) / 2
-    low, high = stats.binom.ppf([tail, 1 - tail], n, level) / n
-    return float(low), float(high)
+    low, high = (float(stats.binom.ppf(p, n, level)) for p in (tail, 1 - tail))
+    return low / n, high / n
 
 
 def coverage(
