@@ -40,6 +40,21 @@ class Lookahead:
         if not self._shown:
             self.env.ahead = None
 
+    def catch_up(self, cohort: Any, now: float) -> None:
+        """Apply what a cohort does up to now, for somebody who looks at its columns.
+
+        What surfaces at this very moment is shown next, while the clock stands at its time.
+        """
+        for known, show in self._shown:
+            if known is cohort:
+                while (event := cohort.drain(now)) is not None:
+                    self._announce(event, show)
+                return
+        cohort.advance(now)
+
+    def _announce(self, event: Any, show: Callable[[Any], None]) -> None:
+        self.env.call_at(event.time, lambda _: show(event), COHORT)
+
     def __call__(self, until: float) -> None:
         """Drain up to the model's next event or `until`, or to the first event that surfaces."""
         queue = self.env._queue
@@ -50,7 +65,7 @@ class Lookahead:
                 return
             event = cohort.drain(limit)
             if event is not None:
-                self.env.call_at(event.time, lambda _, event=event, show=show: show(event), COHORT)
+                self._announce(event, show)
                 return
             if horizon == math.inf:
                 # Nothing else is left: the clock goes with the cohort, event by event.

@@ -381,8 +381,12 @@ class Population(Table):
     def catch_up(self) -> None:
         """Apply the events of attached cohorts up to now; column access does it by itself."""
         for cohort in self._cohorts:
+            ahead = self.model.env.ahead
             try:
-                cohort.advance(self.model.now)
+                if ahead is None:
+                    cohort.advance(self.model.now)
+                else:
+                    ahead.catch_up(cohort, self.model.now)
             except RuleError as error:
                 if 0 <= error.values.get("agent", -1) < self.n:
                     row = int(error.values["agent"])
