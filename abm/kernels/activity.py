@@ -110,7 +110,7 @@ class PoissonCohort(EventCohort):
         )
         self._rates = rates
 
-    def resize(
+    def resize(  # type: ignore[override]  # newcomers need keys, which draw their first events
         self,
         arrays: tuple[NDArray[Any], ...],
         kept: NDArray[np.int64],
@@ -186,7 +186,7 @@ def _uniform_in(pieces: Tools) -> Callable[..., Any]:
         return lambda stream, key, occasion: uniform_of(int(stream), int(key), int(occasion))
     from abm.kernels.philox import philox_uniform
 
-    return philox_uniform  # type: ignore[no-any-return]
+    return philox_uniform
 
 
 def _doing(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
@@ -282,7 +282,8 @@ class HawkesCohort(PoissonCohort):
     def intensity(self, row: int) -> float:
         """lambda of an agent at the time reached."""
         levels, period, _ = self._rhythm
-        return self._base(row) * _level_at(self.time, levels, period) + self._decayed(row)
+        base = self._base(row) * float(_level_at(self.time, levels, period))
+        return base + self._decayed(row)
 
     def excite(self, rows: ArrayLike, weight: float = 1.0) -> None:
         """An event from outside, now: sets off `weight` >= 0 actions of each agent on average."""

@@ -35,7 +35,8 @@ def lean(function: Callable[..., Any], *, inlined: bool = False) -> Callable[...
         return function
     import numba
 
-    made: Callable[..., Any] = numba.njit(cache=True, _nrt=False, forceinline=inlined)(function)
+    compiler: Any = numba.njit  # its types do not know `_nrt`
+    made: Callable[..., Any] = compiler(cache=True, _nrt=False, forceinline=inlined)(function)
     return made
 
 
@@ -254,7 +255,7 @@ def open_next(queue: Any) -> None:
 
 
 @lean
-def rebuild(queue: Any) -> bool:
+def rebuild(queue: Any) -> Any:
     """Fill the queue from what is due; `False` if the heap has no room."""
     meta, due = queue.meta, queue.due
     if meta[_REBUILD] == 2:

@@ -24,7 +24,7 @@ from numba.extending import (
 __all__ = ["BoxedType", "method_of", "register"]
 
 
-class BoxedType(types.Type):  # type: ignore[misc]
+class BoxedType(types.Type):
     """Type of an object that holds something of type `held`; one subclass per class."""
 
     def __init__(self, held: Any) -> None:
@@ -36,22 +36,25 @@ def register(kind: type[Any], boxed: type[BoxedType]) -> None:
     """Let objects of class `kind`, whose attribute `held` is what they hold, be passed in."""
 
     @register_model(boxed)
-    class Model(models.StructModel):  # type: ignore[misc]
+    class Model(models.StructModel):
         def __init__(self, dmm: Any, typ: Any) -> None:
-            super().__init__(dmm, typ, [("held", typ.held)])
+            super().__init__(dmm, typ, [("held", typ.held)])  # type: ignore[no-untyped-call]
 
     @typeof_impl.register(kind)
     def typeof(value: Any, context: Any) -> Any:
         return boxed(typeof_impl(value.held, context))
 
-    @unbox(boxed)
+    @unbox(boxed)  # type: ignore[no-untyped-call, untyped-decorator]
     def opened(typ: Any, value: Any, c: Any) -> Any:
         held = c.pyapi.object_getattr_string(value, "held")
         native = c.unbox(typ.held, held)
-        made = cgutils.create_struct_proxy(typ)(c.context, c.builder)
+        proxy: Any = cgutils.create_struct_proxy(typ)  # type: ignore[no-untyped-call]
+        made = proxy(c.context, c.builder)
         made.held = native.value
         c.pyapi.decref(held)
-        return NativeValue(made._getvalue(), is_error=native.is_error, cleanup=native.cleanup)
+        whole = made._getvalue()
+        error, cleanup = native.is_error, native.cleanup
+        return NativeValue(whole, is_error=error, cleanup=cleanup)  # type: ignore[no-untyped-call]
 
     make_attribute_wrapper(boxed, "held", "held")
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numba as nb
@@ -20,24 +21,33 @@ _HALF = np.uint64(32)
 _TURN = 2.0 * math.pi
 
 
-@nb.njit(cache=True, inline="always", _nrt=False)
+_njit: Any = nb.njit  # its types do not know `_nrt`
+
+
+def _lean(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
+    """Compile for the disk, without counting references to arrays."""
+    made: Callable[..., Any] = _njit(cache=True, _nrt=False, **options)(function)
+    return made
+
+
+@partial(_lean, inline="always")
 def _rotate(word: Any, by: Any) -> Any:
     return (word << np.uint64(by)) | (word >> np.uint64(64 - by))
 
 
-@nb.njit(cache=True, _nrt=False)
+@_lean
 def _draw(s0: Any, s1: Any) -> Any:
     word = _rotate(s0 + s1, 17) + s0
     s1 ^= s0
     return word, _rotate(s0, 49) ^ s1 ^ (s1 << np.uint64(21)), _rotate(s1, 28)
 
 
-@nb.njit(cache=True, _nrt=False)
+@_lean
 def _unit(word: Any) -> Any:
     return np.float64(word >> np.uint64(11)) * _TO_UNIT
 
 
-@nb.njit(cache=True, _nrt=False)
+@_lean
 def _bounded(word: Any, n: Any) -> Any:
     # floor(word * n / 2**64) from two 32-bit halves; exact because n < 2**32.
     size = np.uint64(n)
@@ -45,12 +55,12 @@ def _bounded(word: Any, n: Any) -> Any:
     return np.int64(((word >> _HALF) * size + carry) >> _HALF)
 
 
-@nb.njit(cache=True, _nrt=False)
+@_lean
 def _rest(word: Any, n: Any) -> Any:
     return word * np.uint64(n)
 
 
-@nb.njit(cache=True, _nrt=False)
+@_lean
 def _word(words: Any) -> Any:
     word, s0, s1 = _draw(words[0], words[1])
     words[0] = s0
@@ -58,12 +68,12 @@ def _word(words: Any) -> Any:
     return word
 
 
-@nb.njit(cache=True, _nrt=False)
+@_lean
 def _load(state: Any) -> Any:
     return state[0], state[1]
 
 
-@nb.njit(cache=True, _nrt=False)
+@_lean
 def _real(value: Any) -> Any:
     return np.float64(value)
 
@@ -76,7 +86,7 @@ def compiled_tools(*, lean: bool = True) -> Tools:
     cannot make arrays.
     """
     return Tools(
-        jit=nb.njit(_nrt=False) if lean else nb.njit,
+        jit=_njit(_nrt=False) if lean else _njit,
         draw=_draw,
         unit=_unit,
         bounded=_bounded,

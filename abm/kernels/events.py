@@ -248,13 +248,15 @@ class EventCohort:
 
     def _agenda(self, compiled: bool, room: int = 0) -> Any:
         """The queue, compiled or plain; made anew from what is due if it is of the other kind."""
-        kind = _PlainAgenda
+        kind: Any = _PlainAgenda
         if compiled:
             from abm.kernels.agenda import Agenda, make_queue
 
             kind = Agenda
         if room or not isinstance(self._queue, kind):
-            made = make_queue(self._due, ladder=self._ladder, room=room) if compiled else self._due
+            made: Any = self._due
+            if compiled:
+                made = make_queue(self._due, ladder=self._ladder, room=room)
             self._queue = kind(made)
         return self._queue
 
@@ -396,7 +398,9 @@ def _plain_drive(act: Callable[..., Any]) -> Callable[..., Any]:
 
 def _arrays(state: Any) -> tuple[NDArray[Any], ...]:
     require(
-        isinstance(state, tuple) and state and all(isinstance(a, np.ndarray) for a in state),
+        isinstance(state, tuple)
+        and len(state) > 0
+        and all(isinstance(a, np.ndarray) for a in state),
         PopulationError,
         f"state of type {type(state).__name__}, expected a tuple or named tuple of NumPy arrays",
     )

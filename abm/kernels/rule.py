@@ -97,7 +97,8 @@ def calling(pieces: Tools, rule: Taken) -> Function:
     def generator(rng: Any, *arguments: Any) -> Any:
         return inner(*arguments, rng)
 
-    return pieces.jit({"": without, "u": uniform, "rng": generator}[rule.chance])
+    made: Function = pieces.jit({"": without, "u": uniform, "rng": generator}[rule.chance])
+    return made
 
 
 def widen(pieces: Tools, dtype: DTypeLike) -> Function:

@@ -182,7 +182,9 @@ def _assemble_population(pieces: Tools, rule: Taken) -> Callable[..., Any]:
 
 def _checked(state: Any, rounds: int, n: int | None) -> int:
     require(
-        isinstance(state, tuple) and state and all(isinstance(a, np.ndarray) for a in state),
+        isinstance(state, tuple)
+        and len(state) > 0
+        and all(isinstance(a, np.ndarray) for a in state),
         PopulationError,
         f"state of type {type(state).__name__}, expected a tuple or named tuple of NumPy arrays",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -81,7 +81,8 @@ def proximity(points: ArrayLike, radius: float, *, box: float | None = None) -> 
         f"radius = {radius}, expected a finite number >= 0"
         + ("" if box is None else f" and less than half the box, {box / 2}"),
     )
-    pairs = cKDTree(places, boxsize=box).query_pairs(radius, output_type="ndarray")
+    size: Any = box  # None, or a number: the types of SciPy know only None
+    pairs = cKDTree(places, boxsize=size).query_pairs(radius, output_type="ndarray")
     n = len(places)
     return Network._trusted(n, *pack(n, pairs[:, 0], pairs[:, 1], both=True))
 

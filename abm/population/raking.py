@@ -299,7 +299,7 @@ def _fit(
     return pl.concat(parts)
 
 
-def _rows(table: _Table, **values: NDArray[np.float64]) -> pl.DataFrame:
+def _rows(table: _Table, **values: NDArray[Any]) -> pl.DataFrame:
     names = {"variable": [table.name] * len(table.labels), "category": list(table.labels)}
     return pl.DataFrame({**names, **values})
 
