@@ -189,7 +189,9 @@ def to_arviz(post: Posterior, problem: Problem, *, n: int = 2000) -> Any:
             t.name: values[:, problem.fitted.slices[t.name]].reshape(1, n, *t.shape)
             for t in problem.fitted
         }
-    return arviz.from_dict(**groups)
+    if int(arviz.__version__.split(".")[0]) < 1:
+        return arviz.from_dict(**groups)
+    return arviz.from_dict(groups)
 
 
 def write_report(

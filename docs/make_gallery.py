@@ -18,6 +18,7 @@ from abm.analysis.figures import (
     before_after,
     bifurcation_diagram,
     cascade_ccdf,
+    cost_against_fidelity,
     dose_response,
     echo_chambers,
     effect_forest,
@@ -25,6 +26,8 @@ from abm.analysis.figures import (
     network_snapshot,
     opinion_flows,
     phase_diagram,
+    posterior_densities,
+    predictive_intervals,
     ridgelines,
     space_time,
     stacked_shares,
@@ -183,6 +186,54 @@ def doses() -> tuple[pl.DataFrame, pl.DataFrame]:
     return means_table(runs, outcomes="share", by=["answerer", "dose"]), runs
 
 
+def posterior() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Prior and posterior of two parameters, and their intervals."""
+    rows: list[tuple[str, str, float, float, float]] = []
+    for name, centre, spread in (("bound of confidence", 0.32, 0.05), ("noise", 0.6, 0.12)):
+        edges = np.linspace(0, 1, 41)
+        middle = (edges[1:] + edges[:-1]) / 2
+        bell = np.exp(-((middle - centre) ** 2) / (2 * spread**2))
+        for kind, height in (("prior", np.ones(40)), ("posterior", bell / bell.mean())):
+            rows += zip([name] * 40, [kind] * 40, edges[:-1], edges[1:], height, strict=True)
+    table = pl.DataFrame(rows, ["parameter", "kind", "left", "right", "density"], orient="row")
+    spans = [("bound of confidence", 0.32, 0.24, 0.40, 0.9), ("noise", 0.6, 0.40, 0.80, 0.9)]
+    names = ["parameter", "estimate", "low", "high", "level"]
+    return table, pl.DataFrame(spans, names, orient="row")
+
+
+def predictions() -> pl.DataFrame:
+    """What a fitted model says about a target it saw and one it did not."""
+    rng = np.random.default_rng(3)
+    parts = []
+    for target, n, held in (("shares by category", 7, False), ("daily share", 30, True)):
+        mean = 0.3 + 0.2 * np.sin(np.arange(n) / n * 3)
+        parts.append(
+            pl.DataFrame(
+                {
+                    "target": target, "index": np.arange(n), "estimate": mean,
+                    "observed": mean + rng.normal(0, 0.02, n), "low": mean - 0.05,
+                    "high": mean + 0.05, "level": 0.9, "held_out": held,
+                }
+            )
+        )  # fmt: skip
+    return pl.concat(parts)
+
+
+def efficiency() -> pl.DataFrame:
+    """Effective sample size of two methods at four costs."""
+    costs = np.array([1e3, 3e3, 1e4, 3e4])
+    parts = [
+        pl.DataFrame(
+            {
+                "method": name, "cost": costs, "ess": gain * costs, "low": 0.8 * gain * costs,
+                "high": 1.2 * gain * costs, "level": 0.95, "n": 10,
+            }
+        )
+        for name, gain in (("plain ABC", 0.01), ("multi-fidelity ABC", 0.033))
+    ]  # fmt: skip
+    return pl.concat(parts)
+
+
 def tails() -> pl.DataFrame:
     sizes = draw_tail(2.4, 1, 8_000, discrete=True, rng=np.random.default_rng(11))
     return tail_table(sizes, fit_tail(sizes, discrete=True))
@@ -243,6 +294,11 @@ def gallery() -> dict[str, Figure]:
             branches(), x="bound", xlabel="bound of confidence", marks={0.2: "consensus"}
         ),
         "cascade_ccdf": cascade_ccdf(tails()),
+        "posterior_densities": posterior_densities(
+            posterior()[0], intervals=posterior()[1], truths={"noise": 0.55}
+        ),
+        "predictive_intervals": predictive_intervals(predictions(), xlabels={"daily share": "day"}),
+        "cost_against_fidelity": cost_against_fidelity(efficiency()),
         "opinion_flows": opinion_flows(
             flows(people),
             panel="arm",
