@@ -9,8 +9,10 @@ from abm.kernels.activity import HawkesCohort, PoissonCohort
 from abm.kernels.building import RuleRun, RuleWarning
 from abm.kernels.events import EventCohort
 from abm.kernels.neighbours import run_neighbours
+from abm.kernels.notes import RuleNotes, noting
 from abm.kernels.pairwise import PairwiseCohort, run_pairwise
 from abm.kernels.rates import RateCohort
+from abm.kernels.rule import on_arrays
 from abm.kernels.sequence import run_population, run_rows
 from abm.kernels.surfacing import CohortEvent
 from abm.kernels.tools import Chance, has_numba
@@ -25,10 +27,13 @@ __all__ = [
     "PairwiseCohort",
     "PoissonCohort",
     "RateCohort",
+    "RuleNotes",
     "RuleRun",
     "RuleWarning",
     "TransitionRun",
     "has_numba",
+    "noting",
+    "on_arrays",
     "run_neighbours",
     "run_pairwise",
     "run_population",

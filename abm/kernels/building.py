@@ -16,7 +16,7 @@ from abm.errors import AbmError, EngineError, RuleError
 from abm.kernels.rule import Taken, name_of
 from abm.kernels.tools import Tools, has_numba, tools
 
-__all__ = ["SLOWER", "RuleRun", "RuleWarning", "launch"]
+__all__ = ["SLOWER", "RuleRun", "RuleWarning", "SlowWay", "launch"]
 
 SLOWER = 100
 """How much slower an interpreted rule is, about: told in messages."""
@@ -63,6 +63,24 @@ class RuleRun(NamedTuple):
     why: str
 
 
+class SlowWay(NamedTuple):
+    """What is done with a rule that is not compiled.
+
+    Attributes
+    ----------
+    drive
+        A driver on the same arguments; the interpreted one if `None`.
+    factor
+        How much slower than compiled it is, about.
+    hint
+        What could be quicker; for the warning.
+    """
+
+    drive: Callable[..., Any] | None = None
+    factor: int = SLOWER
+    hint: str = ""
+
+
 def launch(
     assemble: Assemble,
     rule: Taken,
@@ -71,6 +89,7 @@ def launch(
     *,
     compiled: bool | None,
     work: float,
+    slow: SlowWay | None = None,
 ) -> tuple[Any, str]:
     """Run a driver on its arguments; returns its result, and why it was interpreted if it was.
 
@@ -84,6 +103,8 @@ def launch(
         `True` or `False`; `None` lets the amount of work decide.
     work
         About how often the rule will be applied.
+    slow
+        What to do with a rule that is not compiled; interpret it if `None`.
 
     Raises
     ------
@@ -91,7 +112,8 @@ def launch(
         `compiled=True`, and the rule cannot be compiled.
     """
     given = arguments if callable(arguments) else lambda _: arguments
-    why = _why_not(assemble, rule, compiled, work)
+    slow = slow or SlowWay()
+    why = _why_not(assemble, rule, compiled, work, slow)
     if not why:
         error = None
         for form in _forms.get((assemble, rule, kind), ("lean", "full")):
@@ -106,10 +128,12 @@ def launch(
                 _forms[assemble, rule, kind] = (form,)
                 return made, ""
         assert error is not None
-        why = _explain(rule, error, must=compiled is True)
+        why = _explain(rule, error, slow, must=compiled is True)
         _refused[rule.plain] = why
+    if slow.drive is not None:
+        why += "; applied to arrays, in layers"
     try:
-        return _driver(assemble, rule, kind, "")(*given(False)), why
+        return (slow.drive or _driver(assemble, rule, kind, ""))(*given(False)), why
     except Exception as failure:
         raise _raised(rule, failure) from failure
 
@@ -134,7 +158,9 @@ def _driver(
     return made
 
 
-def _why_not(assemble: Assemble, rule: Taken, compiled: bool | None, work: float) -> str:
+def _why_not(
+    assemble: Assemble, rule: Taken, compiled: bool | None, work: float, slow: SlowWay
+) -> str:
     if compiled is False:
         return "as asked"
     if rule.plain in _refused and compiled is None:
@@ -145,7 +171,7 @@ def _why_not(assemble: Assemble, rule: Taken, compiled: bool | None, work: float
                 "compiled=True needs Numba, which is not installed: pip install numba, or leave "
                 "compiled out to have the rule interpreted"
             )
-        _warn(rule, "Numba is not installed (pip install numba)", work)
+        _warn(rule, "Numba is not installed (pip install numba)", work, slow)
         return "Numba is not installed"
     if compiled is None:
         key = (assemble, rule.plain)
@@ -155,11 +181,12 @@ def _why_not(assemble: Assemble, rule: Taken, compiled: bool | None, work: float
     return ""
 
 
-def _warn(rule: Taken, reason: str, work: float) -> None:
+def _warn(rule: Taken, reason: str, work: float, slow: SlowWay) -> None:
     if work >= _SMALL:
+        how = "is interpreted" if slow.drive is None else "is applied to arrays, in layers"
         warnings.warn(
-            f"rule {name_of(rule.plain)!r} is interpreted, about {SLOWER} times slower than "
-            f"compiled, with the same results: {reason}",
+            f"rule {name_of(rule.plain)!r} {how}, about {slow.factor} times slower than compiled, "
+            f"with the same results: {reason}" + (f". {slow.hint}" if slow.hint else ""),
             RuleWarning,
             stacklevel=5,
         )
@@ -172,14 +199,14 @@ def _from_compiler(error: Exception, driver: Any) -> bool:
     return isinstance(error, NumbaError) or not driver.signatures
 
 
-def _explain(rule: Taken, error: Exception, *, must: bool) -> str:
+def _explain(rule: Taken, error: Exception, slow: SlowWay, *, must: bool) -> str:
     reason = _first_reason(str(error))
     if must:
         raise EngineError(
             f"rule {name_of(rule.plain)!r} cannot be compiled: {reason}; use plain arithmetic on "
             "numbers, or leave compiled out to have it interpreted",
         ) from error
-    _warn(rule, reason, _SMALL)
+    _warn(rule, reason, _SMALL, slow)
     return reason
 
 

@@ -27,9 +27,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, PopulationError, require
-from abm.kernels.building import RuleRun, launch
+from abm.kernels.building import RuleRun, SlowWay, launch
 from abm.kernels.driver import BLOCK, WIDE, assemble
 from abm.kernels.faults import no_fault, raise_fault
+from abm.kernels.layers import no_layers, slow_way, twin_of
+from abm.kernels.notes import note, note_cohort
 from abm.kernels.pair_rounds import assemble_matching, assemble_synchronous
 from abm.kernels.rule import Bounds, Taken, bounds_of, checked_params, name_of, taken
 from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
@@ -55,6 +57,7 @@ def run_pairwise(
     members: ArrayLike | None = None,
     bounds: Bounds = None,
     compiled: bool | None = None,
+    vectorised: Callable[..., Any] | None = None,
 ) -> RuleRun:
     """Let agents meet in pairs; `x` is changed in place.
 
@@ -87,6 +90,12 @@ def run_pairwise(
     compiled
         `False` interprets the rule; `None` compiles it where that is possible and pays. Both give
         the same numbers.
+    vectorised
+        The same rule on arrays, `vectorised(own, other, params[, u]) -> (own', other')`, for where
+        it is not compiled: encounters of different agents are then applied together, with the
+        numbers of the plain loop (`abm.kernels.layers`). If `None`, what the rule has as its
+        attribute `vectorised`. For rules on one column without `rng`, schedules `asynchronous` and
+        `sweep`.
 
     Raises
     ------
@@ -110,15 +119,15 @@ def run_pairwise(
     )
     cohort = PairwiseCohort(
         rule, x, rate=0.0, network=network, params=params, rng=rng, members=members, bounds=bounds,
-        compiled=compiled,
+        compiled=compiled, vectorised=vectorised,
     )  # fmt: skip
     n, size = _amount(n_interactions, rounds, schedule), max(cohort.n_members, 1)
     if schedule in ("asynchronous", "sweep"):
         most = n if rounds is None else n * size
         made, why = cohort._drive(most, math.inf, turn=turn_of(schedule, cohort._members))
-        return RuleRun("pairwise", name_of(rule), schedule, most / size, made, not why, why)
+        return note(RuleRun("pairwise", name_of(rule), schedule, most / size, made, not why, why))
     made, why = cohort._drive_rounds(n, schedule)
-    return RuleRun("pairwise", name_of(rule), schedule, n, made, not why, why)
+    return note(RuleRun("pairwise", name_of(rule), schedule, n, made, not why, why))
 
 
 class PairwiseCohort:
@@ -129,7 +138,7 @@ class PairwiseCohort:
 
     Parameters
     ----------
-    rule, network, params, members, bounds, compiled
+    rule, network, params, members, bounds, compiled, vectorised
         As in `run_pairwise`.
     state
         The column, or a tuple of columns. They are changed in place.
@@ -174,15 +183,18 @@ class PairwiseCohort:
         bounds: Bounds = None,
         start: float = 0.0,
         compiled: bool | None = None,
+        vectorised: Callable[..., Any] | None = None,
     ) -> None:
         self._single = isinstance(state, np.ndarray)
         self._bounds = bounds
+        self._twin = twin_of(rule, vectorised)
         self._hold(state)
         self.time = float(start)
         self.n_updates = 0
         self._taken = _taken(rule, self._single)
         self._compiled = compiled
         self._members = member_rows(members, self.n)
+        self._movable = _movable(self._members, self.n)
         self._words, self._rng = begin(rng), Chance(begin(rng))
         self._clock = np.array([math.inf])
         self._why = ""
@@ -232,6 +244,7 @@ class PairwiseCohort:
         if until >= self.next_time:
             turn = turn_of("asynchronous", self._members)
             made, self._why = self._drive(_ENDLESS, float(until), turn=turn, timed=True)
+            note_cohort(self, made, self._why)
         self.time = float(until)
         return made
 
@@ -294,6 +307,7 @@ class PairwiseCohort:
             place[kept] = np.arange(kept.size, dtype=np.int32)
             moved = place[self._members]
             self._members = moved[moved >= 0]
+            self._movable = _movable(self._members, self.n)
         self._check_size()
         self._clock[0] = self._next_event(former, self.rate * self.n_members)
 
@@ -362,7 +376,7 @@ class PairwiseCohort:
             self.n,
             self._ties(),
             order_of(turn, self._members, self.n),
-            _movable(self._members, self.n),
+            self._movable,
             self.params,
             allowed,
         )
@@ -373,12 +387,19 @@ class PairwiseCohort:
             (*head, *tail, self._rng, fault),
             compiled=self._compiled,
             work=work,
+            slow=self._slow_way(assembled, kind, work),
         )
         self.n_updates += int(made)
         if np.isinf(fault[3]):
             fault[3] = np.nan  # there is no clock
         raise_fault(fault, self._taken.plain, *allowed)
         return int(made), why
+
+    def _slow_way(self, assembled: Any, kind: tuple[Any, ...], work: float) -> SlowWay:
+        """What to do with a rule that is not compiled."""
+        in_blocks = assembled is assemble and self.n_members > 0
+        obstacle = no_layers(self._taken, self._twin, single=self._single, in_blocks=in_blocks)
+        return slow_way(self._taken, self._twin, kind, obstacle, self.n, work)
 
     def _ties(self) -> TiesLayout:
         """The ties as the driver takes them; weights are added up once."""

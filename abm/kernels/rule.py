@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from numbers import Number
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -22,9 +22,20 @@ from numpy.typing import DTypeLike
 from abm.errors import EngineError, require
 from abm.kernels.tools import Tools
 
-__all__ = ["Bounds", "Taken", "bounds_of", "calling", "checked_params", "name_of", "taken", "widen"]
+__all__ = [
+    "Bounds",
+    "Taken",
+    "bounds_of",
+    "calling",
+    "checked_params",
+    "name_of",
+    "on_arrays",
+    "taken",
+    "widen",
+]
 
 Function = Callable[..., Any]
+_Rule = TypeVar("_Rule", bound=Function)
 Bounds = tuple[float, float] | None
 
 
@@ -115,6 +126,31 @@ def widen(pieces: Tools, dtype: DTypeLike) -> Function:
     return bool if kind == "b" else int
 
 
+def on_arrays(twin: Function | None = None) -> Callable[[_Rule], _Rule]:
+    """Tell what a rule for `run_pairwise` is on arrays, for where there is no compiler.
+
+    Parameters
+    ----------
+    twin
+        `twin(own, other, params[, u]) -> (own', other')`, with the same operations in the same
+        order, and `np.where` for `if`. `None` for a rule without `if`, which serves as it is.
+
+    Examples
+    --------
+    >>> @on_arrays(lambda own, other, p: (np.where(own > 0, own - 1, own), other))
+    ... def spend(own, other, p):
+    ...     return (own - 1 if own > 0 else own), other
+    >>> spend.vectorised(np.array([0, 3]), np.array([5, 5]), ())[0].tolist()
+    [0, 2]
+    """
+
+    def give(rule: _Rule) -> _Rule:
+        rule.vectorised = rule if twin is None else twin  # type: ignore[attr-defined]
+        return rule
+
+    return give
+
+
 def bounds_of(dtype: DTypeLike, bounds: Bounds) -> tuple[Any, Any]:
     """The range that values of a column may have; by default all that its type can hold but nan.
 
@@ -141,7 +177,13 @@ def bounds_of(dtype: DTypeLike, bounds: Bounds) -> tuple[Any, Any]:
 
 
 def checked_params(params: Any) -> tuple[Any, ...]:
-    """Parameters as they are, if they are a tuple of numbers."""
+    """Parameters in 64 bits, in the tuple they came in, if they are a tuple of numbers.
+
+    Examples
+    --------
+    >>> checked_params((np.float32(0.5), 3))
+    (0.5, 3)
+    """
     require(
         isinstance(params, tuple)
         and all(isinstance(value, (Number, np.number)) for value in params),
@@ -149,7 +191,11 @@ def checked_params(params: Any) -> tuple[Any, ...]:
         f"params = {params!r}, expected a tuple or named tuple of numbers; columns belong to the "
         "state",
     )
-    return params  # type: ignore[no-any-return]
+    if not any(isinstance(value, np.generic) for value in params):
+        return params  # type: ignore[no-any-return]
+    # Interpreted, a number of 32 bits would draw what it meets down to 32 bits.
+    plain = [value.item() if isinstance(value, np.generic) else value for value in params]
+    return params._make(plain) if hasattr(params, "_make") else tuple(plain)
 
 
 def name_of(rule: Function) -> str:

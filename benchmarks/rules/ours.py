@@ -41,13 +41,20 @@ def network_of(csr):
     return Network(len(indptr) - 1, indptr, indices)
 
 
-def _deffuant(n, network):
+def compromise_many(own, other, p):
+    bound, rate = p
+    gap = other - own
+    move = np.where(np.abs(gap) < bound, rate * gap, 0.0)
+    return own + move, other - move
+
+
+def _deffuant(n, network, **form):
     rng = np.random.default_rng(1)
     x = rng.random(n, np.float32)
-    bound, rate = np.float32(0.2), np.float32(0.5)
+    form = form or {"compiled": True}
 
     def step(count):
-        run_pairwise(compromise, x, network, count, (bound, rate), rng=rng, compiled=True)
+        run_pairwise(compromise, x, network, count, (0.2, 0.5), rng=rng, **form)
         return count
 
     return step, "interactions", FACTS
@@ -59,6 +66,16 @@ def deffuant_complete(n):
 
 def deffuant_ws(n):
     return _deffuant(n, network_of(watts_strogatz(n, 10, 0.1, 1)))
+
+
+def deffuant_complete_numpy(n):
+    """Without a compiler: the same rule, given for arrays too."""
+    return _deffuant(n, None, compiled=False, vectorised=compromise_many)
+
+
+def deffuant_ws_numpy(n):
+    network = network_of(watts_strogatz(n, 10, 0.1, 1))
+    return _deffuant(n, network, compiled=False, vectorised=compromise_many)
 
 
 def near_mean(own, n_near, mean_near, p):
@@ -288,6 +305,8 @@ if __name__ == "__main__":
         {
             "deffuant_complete": deffuant_complete,
             "deffuant_ws": deffuant_ws,
+            "deffuant_complete_numpy": deffuant_complete_numpy,
+            "deffuant_ws_numpy": deffuant_ws_numpy,
             "hk": hk,
             "voter": voter,
             "boltzmann": boltzmann,

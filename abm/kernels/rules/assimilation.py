@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from abm.kernels.rule import on_arrays
+
 __all__ = ["BiasedAssimilation", "SocialJudgement", "biased_assimilation", "social_judgement"]
 
 
@@ -70,6 +74,14 @@ class SocialJudgement(NamedTuple):
     rate: float
 
 
+def _social_judgement(own: Any, other: Any, p: SocialJudgement) -> Any:
+    gap = other - own
+    step = np.where(np.abs(gap) > p.rejection, -p.rate * gap, 0.0)
+    step = np.where(np.abs(gap) < p.acceptance, p.rate * gap, step)
+    return np.clip(own + step, -1.0, 1.0), np.clip(other - step, -1.0, 1.0)
+
+
+@on_arrays(_social_judgement)
 def social_judgement(own: float, other: float, p: SocialJudgement) -> tuple[float, float]:
     """Attraction within the latitude of acceptance, repulsion beyond that of rejection.
 

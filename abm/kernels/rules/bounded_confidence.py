@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from abm.kernels.rule import on_arrays
+
 __all__ = [
     "Deffuant",
     "HegselmannKrause",
@@ -30,6 +34,14 @@ class Deffuant(NamedTuple):
     rate: float
 
 
+def _deffuant(own: Any, other: Any, p: Deffuant) -> Any:
+    gap = other - own
+    near = np.abs(gap) < p.confidence_bound
+    step = p.rate * gap
+    return np.where(near, own + step, own), np.where(near, other - step, other)
+
+
+@on_arrays(_deffuant)
 def deffuant(own: float, other: float, p: Deffuant) -> tuple[float, float]:
     """Two people compromise if they are close enough. For `run_pairwise`.
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from abm.kernels.rule import on_arrays
+
 __all__ = ["Galam", "QVoter", "galam", "q_voter", "q_voter_ties", "sznajd", "voter"]
 
 
+@on_arrays()
 def voter(own: Any, other: Any, p: Any) -> Any:  # noqa: ARG001
     """Copy the partner. For `run_pairwise`: node update, which conserves sum of degree x state.
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from abm.kernels.rule import on_arrays
+
 __all__ = ["Saving", "YardSale", "boltzmann_wealth", "random_split", "yard_sale"]
 
 
+def _boltzmann_wealth(own: Any, other: Any, p: Any) -> Any:  # noqa: ARG001
+    some = own > 0
+    return np.where(some, own - 1, own), np.where(some, other + 1, other)
+
+
+@on_arrays(_boltzmann_wealth)
 def boltzmann_wealth(own: Any, other: Any, p: Any) -> Any:  # noqa: ARG001
     """Who has money gives one unit to the partner.
 
@@ -38,6 +48,7 @@ class Saving(NamedTuple):
     saving: float
 
 
+@on_arrays()
 def random_split(own: float, other: float, p: Saving, u: float) -> tuple[float, float]:
     """Both keep their savings, pool the rest and split it at random.
 
@@ -70,6 +81,13 @@ class YardSale(NamedTuple):
     stake: float
 
 
+def _yard_sale(own: Any, other: Any, p: YardSale, u: Any) -> Any:
+    amount = p.stake * np.minimum(own, other)
+    amount = np.where(u >= 0.5, -amount, amount)
+    return own + amount, other - amount
+
+
+@on_arrays(_yard_sale)
 def yard_sale(own: float, other: float, p: YardSale, u: float) -> tuple[float, float]:
     """A fair coin decides who wins a share of the poorer one's wealth.
 
