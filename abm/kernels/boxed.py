@@ -21,7 +21,9 @@ from numba.extending import (
     unbox,
 )
 
-__all__ = ["BoxedType", "method_of", "register"]
+__all__ = ["BoxedType", "method_of", "methods_of", "register"]
+
+_methods: dict[type[Any], list[Callable[..., Any]]] = {}
 
 
 class BoxedType(types.Type):
@@ -71,5 +73,11 @@ def method_of(boxed: type[BoxedType], method: Callable[..., Any]) -> None:
     def two(it: Any, a: Any, b: Any) -> Any:  # noqa: ARG001
         return method
 
+    _methods.setdefault(boxed, []).append(method)
     typed = (none, one, two)[method.__code__.co_argcount - 1]
     overload_method(boxed, method.__name__[1:])(typed)
+
+
+def methods_of(kind: BoxedType) -> list[Callable[..., Any]]:
+    """The methods that were declared for a type."""
+    return _methods.get(type(kind), [])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -123,6 +124,7 @@ def launch(
             except Exception as failure:
                 if not _from_compiler(failure, driver):
                     raise _raised(rule, failure) from failure
+                _note_refusal(driver, failure)
                 error = error or failure
             else:
                 _forms[assemble, rule, kind] = (form,)
@@ -155,6 +157,11 @@ def _driver(
 ) -> Callable[..., Any]:
     pieces: Tools = tools(compiled=bool(form), lean=form == "lean")
     made: Callable[..., Any] = pieces.jit(assemble(pieces, rule, *kind))
+    if form:
+        with suppress(ImportError):  # another Numba, whose machine code we cannot keep
+            from abm.kernels.kept import keep
+
+            keep(made)
     return made
 
 
@@ -190,6 +197,13 @@ def _warn(rule: Taken, reason: str, work: float, slow: SlowWay) -> None:
             RuleWarning,
             stacklevel=5,
         )
+
+
+def _note_refusal(driver: Any, failure: Exception) -> None:
+    with suppress(ImportError):
+        from abm.kernels.kept import keep_refusal
+
+        keep_refusal(driver, failure)
 
 
 def _from_compiler(error: Exception, driver: Any) -> bool:

@@ -25,11 +25,12 @@ from typing import Any
 
 import numpy as np
 
+from abm.folders import cache_folder
 from abm.llm.llamacpp.context import Context
 from abm.llm.llamacpp.library import build, hardware
 from abm.llm.llamacpp.model import Model
 
-__all__ = ["Layout", "Remembered", "cache_folder", "measure_layout", "random_tokens"]
+__all__ = ["Layout", "Remembered", "measure_layout", "random_tokens"]
 
 PREFIX, OWN, OPTIONS = 96, 40, 7
 SIZES = (64, 128, 256, 512, 1024)
@@ -208,14 +209,6 @@ def _rows(model: Model, n_threads: int, candidates: list[int]) -> dict[int, floa
     finally:
         slots.free()
     return speeds
-
-
-def cache_folder() -> Path:
-    """Where measurements are kept: `AGORA_CACHE`, or `agora` in the user's cache folder."""
-    given = os.environ.get("AGORA_CACHE")
-    if given:
-        return Path(given)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "agora"
 
 
 def _processor() -> str:
