@@ -30,7 +30,7 @@ SCHEMA = {
 
 @pytest.fixture(scope="module")
 def model(gguf_files):
-    with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
+    with LlamaCpp(gguf_files["F16"], n_threads=1, n_parallel=8) as model:
         yield model
 
 
@@ -178,10 +178,13 @@ def test_equal_prompts_get_texts_of_their_own_seeds(model):
 
 def test_the_memory_for_texts_decides_how_many_are_written_at_once(gguf_files):
     """The bound is part of what `strict` promises to be equal for: it is in the fingerprint."""
-    with LlamaCpp(gguf_files["F16"], n_threads=1) as wide:
+    with LlamaCpp(gguf_files["F16"], n_threads=1) as single:
+        assert "rows=1" in single.fingerprint  # a small model on a CPU
+    options = {"n_threads": 1, "n_parallel": 8}
+    with LlamaCpp(gguf_files["F16"], **options) as wide:
         cell = wide._model.cell_bytes
         assert "rows=8" in wide.fingerprint
-    with LlamaCpp(gguf_files["F16"], n_threads=1, text_bytes=2 * 1024 * cell) as narrow:
+    with LlamaCpp(gguf_files["F16"], **options, text_bytes=2 * 1024 * cell) as narrow:
         assert "rows=2" in narrow.fingerprint
         assert narrow.generate([PROMPT] * 5, [TextConstraint(4)] * 5, range(5))[4].tokens_out > 0
         assert narrow.memory()["cells"] <= 2 * 1024 * cell

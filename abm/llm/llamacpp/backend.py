@@ -19,13 +19,16 @@ from abm.errors import BackendError, require
 from abm.llm.backend import Generation, Scored
 from abm.llm.llamacpp.chat import frame
 from abm.llm.llamacpp.context import Context, PathContext
+from abm.llm.llamacpp.drafts import TextJob
 from abm.llm.llamacpp.embed import Embedder
 from abm.llm.llamacpp.fast import TreeContext, score_fast
-from abm.llm.llamacpp.generate import TextJob, write_texts
+from abm.llm.llamacpp.fast_texts import cells_wanted, write_fast
+from abm.llm.llamacpp.generate import write_strict
 from abm.llm.llamacpp.layout import Layout, Remembered, measure_layout
 from abm.llm.llamacpp.library import build, hardware
 from abm.llm.llamacpp.model import Model
 from abm.llm.llamacpp.prefixes import PrefixStore
+from abm.llm.llamacpp.rows import Rows
 from abm.llm.llamacpp.scoring import ScoreJob
 from abm.llm.llamacpp.slots import Slots
 from abm.llm.llamacpp.strict import score_strict
@@ -38,7 +41,7 @@ from abm.questions import Prompt, Status, TextConstraint
 __all__ = ["LlamaCpp"]
 
 SMALL = 20_000_000
-"""Parameters below which one thread is the default."""
+"""Parameters below which one thread is the default, and `strict` writes one text at a time."""
 
 Mode = Literal["strict", "fast"]
 
@@ -79,12 +82,14 @@ class LlamaCpp:
         Variables of the chat template. Reasoning before the answer is off unless asked for.
     n_parallel
         Most prompts that `fast` evaluates, and texts that it writes, in one call, 1 to 256. By
-        default the fastest layout is measured once per model and machine (see `layout`).
+        default the fastest layout is measured once per model and machine (see `layout`). In
+        `strict`, most texts that are written in parallel (8, 4, 2 or 1, part of the fingerprint).
     resident_bytes
         Memory bound of the shared prefixes that stay resident.
     text_bytes
-        Memory bound of the attention cells of texts that are written in parallel. In `strict` it
-        decides how many there are (at most 8, part of the fingerprint), in `fast` it bounds them.
+        Memory bound of the attention cells of texts that are written in parallel. In `strict` there
+        are as many as fit, by default at most 8, and 1 for a model of less than 20 million
+        parameters on a CPU.
 
     Raises
     ------
@@ -308,6 +313,16 @@ class LlamaCpp:
         the turn; surrounding white space is removed. Without an end within `max_tokens` the status
         is `truncated`.
         """
+        return self._written(prompts, constraints, seeds, self._ends)
+
+    def _written(
+        self,
+        prompts: Sequence[Prompt],
+        constraints: Sequence[TextConstraint],
+        seeds: Sequence[int],
+        ends: NDArray[np.int64],
+    ) -> Sequence[Generation]:
+        """As `generate`, with the tokens that end a turn; none writes all to `max_tokens`."""
         self._open()
         _same_length(prompts=prompts, constraints=constraints, seeds=seeds)
         results: dict[int, Generation] = {}
@@ -325,34 +340,52 @@ class LlamaCpp:
         self._counts.add(batches=1, requests=len(prompts))
         if jobs:
             self._counts.add(tokens_asked=sum(job.n_prompt for job in jobs))
-            needed = max(job.n_prompt + job.constraint.max_tokens for job in jobs)
-            with self._using("text", needed) as slots:
-                results.update(write_texts(slots, self._tokenizer, jobs, self._ends))
+            results.update(self._write(jobs, ends))
         return [results[index] for index in range(len(prompts))]
 
-    def _n_rows(self) -> int:
-        """Texts that `strict` writes in parallel: so many that the longest fit the memory."""
-        each = -(-self.n_ctx // 256) * 256 * self._model.cell_bytes
-        return next((n for n in ROWS if n * each <= self.text_bytes), 1)
-
-    def _slots(self, needed: int) -> Slots:
-        """Slots for texts of `needed` tokens, prompt included."""
-        n_cells = -(-needed // 256) * 256
+    def _write(self, jobs: Sequence[TextJob], ends: NDArray[np.int64]) -> dict[int, Generation]:
+        longest = max(job.n_prompt + job.constraint.max_tokens for job in jobs)
         if self.mode == "strict":
-            n_slots = self._n_rows()
-        else:
-            room = max(1, self.text_bytes // (n_cells * self._model.cell_bytes))
-            n_slots = min(self.n_parallel or self.layout.n_rows, room)
-        return Slots(
-            self._model,
-            n_slots=n_slots,
-            fixed=self.mode == "strict",
-            n_cells=n_cells,
-            n_batch=N_BATCH,
-            n_threads=self.n_threads,
-            store=self._store,
-            counts=self._counts,
-        )
+            with self._using("text", longest) as slots:
+                return dict(write_strict(slots, self._tokenizer, jobs, ends))
+        n_cells = self._text_cells(longest, cells_wanted(jobs, self._most_texts()))
+        with self._using("text", n_cells) as rows:
+            n_tokens = self.layout.n_tokens
+            return dict(write_fast(rows, self._tokenizer, jobs, ends, n_tokens))
+
+    def _n_rows(self) -> int:
+        """Texts that `strict` writes in parallel: so many that the longest fit the memory.
+
+        A call costs as much for free places as for taken ones, and small models on a CPU gain
+        nothing from parallel texts (each has attention cells of its own): they write one by one.
+        """
+        alone = self._model.n_parameters < SMALL and not self._model.on_gpu
+        most = self.n_parallel or (1 if alone else ROWS[0])
+        each = -(-self.n_ctx // 256) * 256 * self._model.cell_bytes
+        return next((n for n in ROWS if n <= most and n * each <= self.text_bytes), 1)
+
+    def _most_texts(self) -> int:
+        """Texts that `fast` writes in parallel; one of llama.cpp's 256 sequences is the trunk."""
+        return min(self.n_parallel or self.layout.n_rows, 255)
+
+    def _text_cells(self, longest: int, wanted: int) -> int:
+        """Cells for the texts of `fast`: what they want within the bound, in powers of two."""
+        room = self.text_bytes // self._model.cell_bytes // 256 * 256
+        return max(-(-longest // 256) * 256, min(room, 1 << max(10, (wanted - 1).bit_length())))
+
+    def _texts(self, needed: int) -> Context:
+        """Where texts are written: with cells for the longest in `strict`, for all in `fast`."""
+        options: dict[str, Any] = {
+            "n_cells": -(-needed // 256) * 256,
+            "n_threads": self.n_threads,
+            "store": self._store,
+            "counts": self._counts,
+        }
+        if self.mode == "strict":
+            return Slots(self._model, n_slots=self._n_rows(), n_batch=N_BATCH, **options)
+        n_rows = self._most_texts()
+        n_batch = min(N_BATCH, n_rows + max(64, self.layout.n_tokens))
+        return Rows(self._model, n_rows=n_rows, n_batch=n_batch, **options)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, shape (n_texts, n_dimensions): the model's own pooling, or the mean.
@@ -436,7 +469,7 @@ class LlamaCpp:
             found.free()
             found = None
         if found is None:
-            found = self._slots(needed) if kind == "text" else self._scoring(kind)
+            found = self._texts(needed) if kind == "text" else self._scoring(kind)
             self._contexts[kind] = found
         return found
 
