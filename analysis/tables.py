@@ -7,6 +7,7 @@ columns, and `to_markdown`, `to_latex`, `to_csv` and `to_rich` write what result
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from abm.errors import AnalysisError, require
 
 __all__ = [
     "cells",
+    "declared_letters",
     "escape_latex",
     "number_columns",
     "readable",
@@ -45,11 +47,33 @@ _LATEX = {
     "±": r"$\pm$",
     "≤": r"$\leq$",
     "≥": r"$\geq$",
+    "≠": r"$\neq$",
+    "≈": r"$\approx$",
+    "→": r"$\rightarrow$",
+    "∞": r"$\infty$",
+    "√": r"$\surd$",
+    "µ": r"$\mu$",
+    "²": r"\textsuperscript{2}",
+    "³": r"\textsuperscript{3}",
+    "\u00a0": "~",
+    "\u202f": r"\,",
+    "\u2009": r"\,",
+    "\u200b": "",
+    '"': r"\textquotedbl{}",
+    "`": r"\textasciigrave{}",
     "×": r"$\times$",
     "…": r"\ldots{}",
     "—": "---",
     "–": "--",
 }
+
+_KNOWN = frozenset("‐‑–—‘’‚“”„†‡•…‰‹›€™−≤≥≠≈→∞√\u202f\u2009\u200b")
+_CAPITALS = frozenset(
+    ("gamma", "delta", "theta", "lambda", "xi", "pi", "sigma", "upsilon", "phi", "psi", "omega")
+)
+_GREEK = _CAPITALS | frozenset(
+    ("alpha", "beta", "epsilon", "zeta", "eta", "iota", "kappa", "mu", "nu", "rho", "tau", "chi")
+)
 
 
 def readable(
@@ -128,8 +152,16 @@ def to_markdown(table: pl.DataFrame, *, caption: str = "") -> str:
     return f"{text}\n\n{caption}" if caption else text
 
 
-def to_latex(table: pl.DataFrame, *, caption: str = "", label: str = "") -> str:
+def to_latex(
+    table: pl.DataFrame, *, caption: str = "", label: str = "", wrap: int | None = None
+) -> str:
     """A LaTeX table with the rules of the package booktabs; texts are escaped.
+
+    Parameters
+    ----------
+    wrap
+        Letters from which the texts of a column are set in lines of about that many letters; needs
+        the package array.
 
     Examples
     --------
@@ -142,10 +174,12 @@ def to_latex(table: pl.DataFrame, *, caption: str = "", label: str = "") -> str:
     \\bottomrule
     \\end{tabular}
     """
-    align = "".join("r" if right else "l" for right in number_columns(table))
-    head, *body = [
-        " & ".join(map(escape_latex, line)) + r" \\" for line in [table.columns, *cells(table)]
-    ]
+    lines = [table.columns, *cells(table)]
+    align = "".join(
+        "r" if right else _column(texts, wrap)
+        for right, texts in zip(number_columns(table), zip(*lines, strict=True), strict=True)
+    )
+    head, *body = [_row(line) for line in lines]
     rules = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule", *body]
     lines = [*rules, r"\bottomrule", r"\end{tabular}"]
     if caption or label:
@@ -203,7 +237,7 @@ def _is_number_column(values: pl.Series) -> bool:
     if values.dtype.is_numeric():
         return True
     texts = [text for text in values.to_list() if text not in ("—", "undefined")]
-    pattern = r"(< )?[-−]?\d[\d,]*(\.\d+)?( %)?( \[.*\])?"
+    pattern = r"(< )?[-−]?\d[\d,]*(\.\d+)?( %)?( \[.*\]| \(no spread\))?"
     return bool(texts) and all(re.fullmatch(pattern, str(text)) for text in texts)
 
 
@@ -236,11 +270,54 @@ def _plain(text: str) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Text in which nothing is a command of LaTeX.
+    """Text in which nothing is a command of LaTeX, on one line.
+
+    Letters that no font of pdfLaTeX has stay as they are; `declared_letters` makes it take them.
 
     Examples
     --------
-    >>> print(escape_latex("50 % of a_b"))
-    50 \\% of a\\_b
+    >>> print(escape_latex("50 % of a_b, --all"))
+    50 \\% of a\\_b, -{}-all
     """
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+    plain = re.sub(r"[ \t\r\n\f\v]+", " ", text)
+    kept = (letter for letter in plain if letter in _LATEX or letter.isprintable())
+    escaped = "".join(_LATEX.get(letter, letter) for letter in kept)
+    return re.sub("-(?=-)", "-{}", escaped)
+
+
+def declared_letters(text: str) -> list[str]:
+    """Lines for the head of a document that let pdfLaTeX print letters beyond the Latin ones.
+
+    Greek letters are set in mathematics; of others the place in Unicode is printed. XeLaTeX and
+    LuaLaTeX need no such lines, and a font that has the letters.
+
+    Examples
+    --------
+    >>> for line in declared_letters("aβ漢"):
+    ...     print(line)
+    \\DeclareUnicodeCharacter{03B2}{\\ensuremath{\\beta}}
+    \\DeclareUnicodeCharacter{6F22}{\\texttt{U+6F22}}
+    """
+    beyond = sorted({letter for letter in text if ord(letter) >= 0x180 and letter not in _KNOWN})
+    return [rf"\DeclareUnicodeCharacter{{{ord(x):04X}}}{{{_stand_in(x)}}}" for x in beyond]
+
+
+def _stand_in(letter: str) -> str:
+    match unicodedata.name(letter, "").lower().replace("lamda", "lambda").split():
+        case ["greek", size, "letter", word] if word in (_GREEK if size == "small" else _CAPITALS):
+            return rf"\ensuremath{{\{word if size == 'small' else word.capitalize()}}}"
+    return rf"\texttt{{U+{ord(letter):04X}}}"
+
+
+def _column(texts: Sequence[str], wrap: int | None) -> str:
+    """`l`, or lines of `wrap` letters where a text is longer; a letter is about 0.5 em wide."""
+    longest = max(map(len, texts))
+    if wrap is None or longest <= wrap:
+        return "l"
+    return rf">{{\raggedright\arraybackslash}}p{{{0.5 * wrap:g}em}}"
+
+
+def _row(line: Sequence[str]) -> str:
+    """One row; a bracket or star at its start would be read as an argument of the row before."""
+    made = " & ".join(map(escape_latex, line))
+    return ("{}" if made.startswith(("[", "*")) else "") + made + r" \\"

@@ -13,22 +13,33 @@ from abm.analysis.report.document import (
     Text,
     Warn,
 )
-from abm.analysis.tables import escape_latex, to_latex
+from abm.analysis.tables import declared_letters, escape_latex, to_latex
 
 __all__ = ["document_to_latex"]
 
 HEAD = r"""\documentclass[11pt,a4paper]{article}
+\usepackage{iftex}
+\ifPDFTeX
 \usepackage[utf8]{inputenc}
 \usepackage[T1]{fontenc}
-\usepackage{textcomp,booktabs,graphicx,adjustbox,fancyvrb}
+%s\else
+\usepackage{fontspec}
+\fi
+\usepackage{textcomp,array,booktabs,graphicx,adjustbox,fancyvrb}
 \usepackage[margin=25mm]{geometry}
 \setlength{\parindent}{0pt}\setlength{\parskip}{6pt}
 """
+MOST_ROWS = 40
+"""Rows after which a table goes on in a further one, so that it is not shrunk to a page."""
+WRAP = 44
 LEVELS = {1: "section", 2: "subsection", 3: "subsubsection"}
 
 
 def document_to_latex(document: Document) -> str:
-    """The document as a LaTeX file for pdflatex; figures are read from `figures/` beside it.
+    """The document as a LaTeX file; figures are read from `figures/` beside it.
+
+    For pdfLaTeX, XeLaTeX and LuaLaTeX. Of letters beyond Latin and Greek ones, pdfLaTeX prints the
+    place in Unicode; the other two print them where their font has them.
 
     Examples
     --------
@@ -38,7 +49,6 @@ def document_to_latex(document: Document) -> str:
     """
     labels = [rf"\textbf{{{escape_latex(label)}}}" for label in document.labels]
     parts = [
-        HEAD,
         rf"\title{{{escape_latex(document.title)}}}",
         r"\date{}",
         r"\begin{document}",
@@ -47,7 +57,9 @@ def document_to_latex(document: Document) -> str:
     ]
     for section in document.sections:
         parts += _section(section, 1)
-    return "\n".join([*parts, *labels, r"\end{document}"]) + "\n"
+    text = "\n".join([*parts, *labels, r"\end{document}"]) + "\n"
+    declared = "".join(f"{line}\n" for line in declared_letters(text))
+    return HEAD.replace("%s", declared) + text
 
 
 def _section(section: Section, depth: int) -> list[str]:
@@ -62,7 +74,7 @@ def _block(block: Block) -> str:
     if isinstance(block, Text):
         return escape_latex(block.text) + "\n"
     if isinstance(block, Items | Warn):
-        items = "\n".join(rf"\item {escape_latex(item)}" for item in block.items)
+        items = "\n".join(rf"\item {{}}{escape_latex(item)}" for item in block.items)
         return f"\\begin{{itemize}}\n{items}\n\\end{{itemize}}"
     if isinstance(block, Code):
         plain = block.text.rstrip().encode("ascii", "replace").decode()
@@ -73,17 +85,14 @@ def _block(block: Block) -> str:
 
 
 def _table(block: TableBlock) -> str:
-    made = to_latex(block.table)
-    return "\n".join(
-        [
-            r"\begin{center}\small",
-            rf"{escape_latex(block.caption)}\par\medskip",
+    lines = [r"\begin{center}\small", rf"{escape_latex(block.caption)}\par\medskip"]
+    for part in block.table.iter_slices(MOST_ROWS):
+        lines += [
             r"\begin{adjustbox}{max width=\linewidth,max totalheight=0.85\textheight}",
-            made,
-            r"\end{adjustbox}",
-            r"\end{center}",
+            to_latex(part, wrap=WRAP),
+            r"\end{adjustbox}\par\medskip",
         ]
-    )
+    return "\n".join([*lines, r"\end{center}"])
 
 
 def _picture(block: Picture) -> str:
