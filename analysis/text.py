@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from abm.errors import AnalysisError, require
 
-__all__ = ["mattr", "turnover", "words", "yules_k"]
+__all__ = ["hd_d", "mattr", "turnover", "words", "yules_k"]
 
 NAN = float("nan")
 _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
@@ -59,6 +61,48 @@ def mattr(tokens: Sequence[str], *, window: int = 50) -> float:
         held[come] += 1
         total += len(held)
     return total / (window * (len(tokens) - window + 1))
+
+
+def hd_d(tokens: Sequence[str], *, draws: int = 42) -> float:
+    """HD-D: expected share of different words among words drawn from the text without replacement.
+
+    Parameters
+    ----------
+    draws
+        Words drawn, >= 1; 42 in the literature.
+
+    Returns
+    -------
+    In (0, 1]: the mean type-token ratio of all samples of that size, by the hypergeometric
+    distribution and so without chance. nan for a text of fewer words, to which it does not compare.
+
+    References
+    ----------
+    McCarthy and Jarvis (2007), Language Testing 24, 459-488, and (2010), Behavior Research Methods
+    42, 381-392.
+
+    Examples
+    --------
+    >>> round(hd_d(["a", "a", "b"], draws=2), 6)  # of three pairs two hold two words
+    0.833333
+    >>> hd_d(["a", "b"])
+    nan
+    """
+    require(draws >= 1, AnalysisError, f"draws = {draws}, expected >= 1")
+    n = len(tokens)
+    if n < draws:
+        return NAN
+    times = np.fromiter(Counter(tokens).values(), dtype=np.float64)
+    return float(-np.expm1(_log_absent(times, n, draws)).sum() / draws)
+
+
+def _log_absent(times: NDArray[np.float64], n: int, draws: int) -> NDArray[np.float64]:
+    """Log of the probability that a word said so often is not among the words drawn."""
+    left = n - times - draws
+    possible = left >= 0
+    rest = np.where(possible, left, 0.0)
+    ways = gammaln(n - times + 1) - gammaln(rest + 1) - gammaln(n + 1) + gammaln(n - draws + 1)
+    return np.where(possible, ways, -np.inf)
 
 
 def yules_k(tokens: Sequence[str]) -> float:
