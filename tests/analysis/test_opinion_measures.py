@@ -102,6 +102,7 @@ def test_scale_measures_stay_in_their_ranges(frequencies):
 
 def test_esteban_ray_has_the_values_worked_by_hand():
     assert esteban_ray([1, 1], alpha=1.3) == pytest.approx(2 * 0.5**3.3, abs=1e-12)
+    assert esteban_ray([1, 1], alpha=1.3) == pytest.approx(0.203063, abs=5e-7)
     assert esteban_ray([1, 2, 1], alpha=1.3) == pytest.approx(0.092000, abs=5e-7)
     assert esteban_ray([1, 1], positions=[0, 6]) == pytest.approx(6 * esteban_ray([1, 1]))
 
@@ -167,10 +168,15 @@ def test_the_national_election_study_has_its_known_measures(row):
 
 def test_the_national_election_study_has_its_known_correlations():
     data = datasets.anes96.load_pandas().data
+    assert data.shape == (944, 11)
+    assert data["vote"].value_counts().to_dict() == {0: 551, 1: 393}
+    assert (data["age"].min(), data["age"].max()) == (19, 91)
     known = {("PID", "selfLR"): 0.618570, ("PID", "vote"): 0.797329, ("selfLR", "vote"): 0.583238}
     for (a, b), value in known.items():
         assert np.corrcoef(data[a], data[b])[0, 1] == pytest.approx(value, abs=5e-7)
     assert data["selfLR"].mean() == pytest.approx(4.325, abs=5e-4)
+    assert data["selfLR"].std() == pytest.approx(1.438, abs=5e-4)
+    assert data["PID"].mean() == pytest.approx(2.842, abs=5e-4)
     assert data["PID"].std() == pytest.approx(2.273, abs=5e-4)
 
 
