@@ -29,15 +29,18 @@ from abm.folders import cache_folder
 from abm.llm.llamacpp.context import Context
 from abm.llm.llamacpp.library import build, hardware
 from abm.llm.llamacpp.model import Model
+from abm.llm.llamacpp.rows import Rows
 
 __all__ = ["Layout", "Remembered", "measure_layout", "random_tokens"]
 
-PREFIX, OWN, OPTIONS = 96, 40, 7
+PREFIX, OWN, WRITTEN, OPTIONS = 96, 40, 20, 7
 SIZES = (64, 128, 256, 512, 1024)
 ROWS = (1, 4, 8, 16, 32, 64)
 _SLOW = 1.0
 _SECONDS = 4.0
-_FORMAT = 3
+_REPEATS = 4  # at most, in turns; the best counts, so that a busy moment does not
+_STEPS = 4
+_FORMAT = 4
 
 
 @dataclass(frozen=True)
@@ -182,33 +185,72 @@ def _prompts(context: Context, model: Model, n_prefix: int, size: int) -> tuple[
 
 
 def _rows(model: Model, n_threads: int, candidates: list[int]) -> dict[int, float]:
-    """Tokens per second when so many texts are written in parallel."""
-    from abm.llm.llamacpp.slots import Slots
+    """Tokens per second when so many texts are written in parallel, each half done.
 
-    speeds: dict[int, float] = {}
-    slots = Slots(
+    Their prompts share `PREFIX` tokens and have `OWN` of their own, as in `Rows`.
+    """
+    most = candidates[-1]
+    rows = Rows(
         model,
-        n_slots=candidates[-1],
-        fixed=False,
-        n_cells=256,
-        n_batch=max(64, candidates[-1]),
+        n_rows=most,
+        n_cells=PREFIX + most * (OWN + WRITTEN + _STEPS),
+        n_batch=max(128, PREFIX, most),
         n_threads=n_threads,
     )
+    clock = _clock(model, n_threads)
+    spent: dict[int, list[float]] = {}
     try:
-        for n in candidates:
-            best = 0.0
-            for _ in range(3):
-                slots.clear()
-                places, tokens = list(range(n)), [0] * n
-                slots.step(places, tokens, [0] * n)
-                begun = time.perf_counter()
-                for position in range(1, 5):
-                    slots.step(places, tokens, [position] * n)
-                best = max(best, 4 * n / (time.perf_counter() - begun))
-            speeds[n] = best
+        text = _one_text(rows, model)
+        begun = time.perf_counter()
+        for repeat in range(_REPEATS):
+            for n in candidates:
+                _fill_rows(rows, n, text)
+                spent.setdefault(n, []).append(_steps(rows, n, clock) / n)
+            for row in range(1, most + 1):
+                rows.leave(row)
+            if repeat and time.perf_counter() - begun > _SECONDS:
+                break
     finally:
-        slots.free()
-    return speeds
+        rows.free()
+    return {n: 1 / min(values) for n, values in spent.items()}
+
+
+def _one_text(rows: Rows, model: Model) -> Any:
+    """Make random tokens the trunk; a copy of the cells of a text after it."""
+    rng = np.random.default_rng(4)
+    rows.extend(random_tokens(model, PREFIX, rng))
+    rows.put(random_tokens(model, OWN + WRITTEN, rng), PREFIX, 1, 1)
+    rows.run()
+    text = rows.copy_out(1)
+    rows.leave(1)
+    return text
+
+
+def _fill_rows(rows: Rows, n: int, text: Any) -> None:
+    """Put a text into the rows up to n that have none."""
+    api = rows.api
+    for row in range(1, n + 1):
+        if api.llama_memory_seq_pos_max(rows.memory, row) < 0:
+            rows.copy_in(text, row)
+            api.llama_memory_seq_cp(rows.memory, 0, row, 0, PREFIX)
+
+
+def _steps(rows: Rows, n: int, clock: Callable[[], float]) -> float:
+    """Seconds of a step of n texts, the best of a few; what they wrote is taken back."""
+    places, start = list(range(1, n + 1)), PREFIX + OWN + WRITTEN
+    best = np.inf
+    for k in range(_STEPS):
+        begun = clock()
+        rows.evaluate(places, [k] * n, [start + k] * n)
+        best = min(best, clock() - begun)
+    for row in places:
+        rows.api.llama_memory_seq_rm(rows.memory, row, start, -1)
+    return best
+
+
+def _clock(model: Model, n_threads: int) -> Callable[[], float]:
+    """The time of this thread where it computes alone: other programs do not count then."""
+    return time.thread_time if n_threads == 1 and not model.on_gpu else time.perf_counter
 
 
 def _processor() -> str:

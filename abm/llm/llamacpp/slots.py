@@ -1,9 +1,9 @@
 """A context with a stream of cells per text: texts enter and leave, and are written in parallel.
 
-A prompt is evaluated by itself, block by block, into the stream of its slot. After that each call
-holds one token per slot. With `fixed` every call has exactly one token for *every* slot (a
-placeholder in the free ones), so that the shape of a call never changes: then the rows of a call do
-not depend on each other to the bit (found by trial, and tested), which `strict` needs.
+A prompt is evaluated by itself, block by block, into the stream of its slot. After that every call
+has exactly one token for *every* slot (a placeholder in the free ones), so that the shape of a call
+never changes: then the rows of a call do not depend on each other to the bit (found by trial, and
+tested), which `strict` needs.
 """
 
 from __future__ import annotations
@@ -30,17 +30,15 @@ class Slots(Context):
         A loaded model.
     n_slots
         Texts that are written in parallel, 1 to 256.
-    fixed
-        Whether each call has exactly `n_slots` tokens.
     options
         As for `Context`; `n_cells` counts for each slot.
     """
 
-    def __init__(self, model: Model, *, n_slots: int, fixed: bool, **options: Any) -> None:
+    def __init__(self, model: Model, *, n_slots: int, **options: Any) -> None:
         super().__init__(
             model, n_sequences=n_slots, streams=n_slots > 1, kind=f"text{n_slots}", **options
         )
-        self.n_slots, self.fixed = n_slots, fixed
+        self.n_slots = n_slots
 
     def enter(self, slot: int, path: Path, wanted: set[Path]) -> NDArray[np.float32]:
         """Evaluate a prompt in a free slot; the logits after it, shape (1, n_vocabulary).
@@ -83,9 +81,8 @@ class Slots(Context):
 
         `slots` ascend.
         """
-        last = self.n_slots if self.fixed else slots[-1] + 1
         n = 0
-        for slot in range(last):
+        for slot in range(self.n_slots):
             if n < len(slots) and slots[n] == slot:
                 self.put((tokens[n],), positions[n], slot, 1)
                 n += 1
@@ -95,10 +92,10 @@ class Slots(Context):
         self.counts.alive(len(slots))
         self.run(n_counted=0)
         taken = set(slots)
-        for slot in range(last):
+        for slot in range(self.n_slots):
             if slot not in taken:
                 self.leave(slot)
-        return self.logits(last)[list(slots)]
+        return self.logits(self.n_slots)[list(slots)]
 
     def leave(self, slot: int) -> None:
         """Empty a slot."""

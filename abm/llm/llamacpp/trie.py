@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,15 @@ class Unit:
         return max(1, self.round.branches.leaves)
 
 
+class Placed(Protocol):
+    """A prompt of some length, with so many tokens in common with the one before it."""
+
+    @property
+    def shared(self) -> int: ...
+    @property
+    def length(self) -> int: ...
+
+
 @dataclass(frozen=True)
 class Segment:
     """Tokens start ... stop - 1 of a unit, which the units first ... last - 1 have in common."""
@@ -126,7 +136,7 @@ def _units(asked: Asked, known: dict[tuple[Tokens, ...], list[Round]]) -> Iterab
         yield Unit(asked, round_, shared, number == len(cut) - 1)
 
 
-def segments(units: Sequence[Unit], live: int) -> list[Segment]:
+def segments(units: Sequence[Placed], live: int) -> list[Segment]:
     """How the prompts of one call are put: every token once, with all units that share it.
 
     Parameters
