@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
+from abm.calibration.records import Notice
+from abm.calibration.weights import effective_sample_size
 from abm.errors import CalibrationError, require
 
 __all__ = ["regression_adjustment"]
+
+DRAWS_PER_COEFFICIENT = 10
+"""Effective draws per coefficient below which a notice is given."""
 
 
 def regression_adjustment(post: Posterior, problem: Problem) -> Posterior:
@@ -29,7 +35,9 @@ def regression_adjustment(post: Posterior, problem: Problem) -> Posterior:
     Returns
     -------
     The adjusted posterior; draws at the edge of the tolerance have weight 0. `details` gets
-    `r_squared` per parameter.
+    `r_squared` per parameter. With fewer than 10 effective draws per coefficient a notice
+    `few_draws` says so: the regression then follows the noise of the draws, and the posterior comes
+    out too narrow.
 
     References
     ----------
@@ -63,7 +71,29 @@ def regression_adjustment(post: Posterior, problem: Problem) -> Posterior:
     explained = 1.0 - _variance(values - fitted, weights) / _variance(values, weights)
     details = {**post.details, "adjusted": True, "r_squared": explained.tolist()}
     method = f"{post.method}, regression-adjusted"
-    return replace(post, draws=moved, weights=weights, method=method, details=details)
+    notices = [*post.notices, *_few(weights, rank)]
+    return replace(
+        post, draws=moved, weights=weights, method=method, details=details, notices=notices
+    )
+
+
+def _few(weights: np.ndarray, rank: int) -> list[Notice]:
+    """A notice where the regression has few draws for its coefficients."""
+    ess = effective_sample_size(weights)
+    if ess >= DRAWS_PER_COEFFICIENT * rank:
+        return []
+    narrow = 1.0 - math.sqrt(max(0.0, 1.0 - rank / ess))
+    return [
+        Notice(
+            "few_draws",
+            f"regression adjustment fits {rank} coefficients per parameter to {ess:.0f} effective "
+            f"draws, fewer than {DRAWS_PER_COEFFICIENT} each: it follows their noise, and standard "
+            f"deviations come out about {100 * narrow:.0f} % too small. Accept more, simulate "
+            "more, or fit fewer statistics",
+            "regression adjustment",
+            ess / rank,
+        )
+    ]
 
 
 def _variance(values: np.ndarray, weights: np.ndarray) -> np.ndarray:

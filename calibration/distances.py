@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.calibration.targets import Target, Targets
+from abm.calibration.whitening import whitening
 from abm.errors import CalibrationError, require
 
 __all__ = [
@@ -30,6 +31,10 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+_NOTHING_VARIES = (
+    "degenerate distance: the covariance has rank 0 or is not finite; nothing varies. Leave out "
+    "what is constant, or give numbers"
+)
 
 
 @runtime_checkable
@@ -160,7 +165,7 @@ class Mahalanobis:
             )
         else:
             matrix = np.asarray(self.covariance, dtype=np.float64)
-            object.__setattr__(self, "whitening", _whitening(matrix))
+            object.__setattr__(self, "whitening", whitening(matrix, nothing=_NOTHING_VARIES))
 
     @property
     def needs_pilot(self) -> bool:
@@ -182,7 +187,7 @@ class Mahalanobis:
                 f"than that many finite simulations; there are {len(good)}",
             )
             matrix = np.atleast_2d(np.cov(good.T))
-        return replace(self, whitening=_whitening(matrix))
+        return replace(self, whitening=whitening(matrix, nothing=_NOTHING_VARIES))
 
     def __call__(self, simulated: Floats, targets: Targets) -> Floats:
         """Shape (n,)."""
@@ -449,20 +454,6 @@ def _refuse_degenerate(scales: Floats, targets: Targets, why: str) -> None:
         statistics=bad,
         outcome="degenerate_distance",
     )
-
-
-def _whitening(matrix: Floats) -> Floats:
-    """Rows W with W'W the pseudo-inverse of the matrix."""
-    values, vectors = np.linalg.eigh(np.atleast_2d(matrix))
-    kept = values > 1e-9 * max(float(values[-1]), 0.0)
-    require(
-        bool(kept.any()) and bool(np.isfinite(values).all()) and float(values[-1]) > 0,
-        CalibrationError,
-        "degenerate distance: the covariance has rank 0; nothing varies",
-        argument="covariance",
-        outcome="degenerate_distance",
-    )
-    return np.asarray((vectors[:, kept] / np.sqrt(values[kept])).T)
 
 
 def _positions(target: Target, who: str) -> Floats:

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from abm.calibration.distances import ScaledEuclidean
 from abm.calibration.methods import method_named
 from abm.calibration.posterior import Posterior
+from abm.calibration.problem import Problem
 from abm.calibration.reading import Calibration
 from abm.calibration.records import statistics_of
 from abm.calibration.rejection import prior_draws
@@ -95,7 +97,7 @@ def execute(
     ) as simulations:
         result = method(simulations, **calibration.options)
         manifest = _manifest(calibration, result, simulations, time.monotonic() - begun)
-        trust = _trust(calibration, simulations, check, check_sets)
+        trust = _trust(calibration, simulations, folder, check, check_sets)
         if trust is not None:
             manifest["trust"] = {"passes": trust.passes, "words": trust.words}
         _write(folder, result, manifest)
@@ -105,7 +107,11 @@ def execute(
 
 
 def _trust(
-    calibration: Calibration, simulations: Simulations, check: int | None, sets: int | None
+    calibration: Calibration,
+    simulations: Simulations,
+    folder: Path,
+    check: int | None,
+    sets: int | None,
 ) -> TrustReport | None:
     """The checks that were asked for. A table reuses what rejection has simulated."""
     if check is None and sets is None:
@@ -116,7 +122,13 @@ def _trust(
     if sets is not None:
         method = method_named(calibration.method, options)
         return check_method(
-            problem, lambda s: method(s, **options), n_sets=sets, workers=simulations.workers
+            problem,
+            lambda s: method(s, **options),
+            n_sets=sets,
+            tolerance=_last_tolerance(problem, options),
+            workers=simulations.workers,
+            folder=folder / f"planted_{sets}",
+            progress=simulations.progress,
         )
     assert check is not None
     simulations.stage("check", check)
@@ -125,6 +137,18 @@ def _trust(
     own: dict[str, Any] = {k: options[k] for k in ("accept", "tolerance", "adjust") if k in options}
     chosen = own if calibration.method == "rejection" else {"accept": 0.05}
     return check_table(problem, draws, statistics_of(records), **chosen)
+
+
+def _last_tolerance(problem: Problem, options: Mapping[str, Any]) -> float | None:
+    """The fixed last tolerance that a method was given, if its kernel can be drawn from."""
+    if options.get("adjust") or not isinstance(problem.distance, ScaledEuclidean):
+        return None
+    found = options.get("tolerance", options.get("tolerances"))
+    if isinstance(found, Mapping):
+        found = found.get(problem.dearest)
+    if isinstance(found, Sequence):
+        found = found[-1] if found else None
+    return None if found is None else float(found)
 
 
 def _report(

@@ -26,12 +26,17 @@ from abm.calibration.reach import failures
 from abm.calibration.records import Notice
 from abm.calibration.replicates import need_everywhere, replicated
 from abm.calibration.simulations import Simulations
+from abm.calibration.whitening import whitening
 from abm.errors import CalibrationError, require
 from abm.rng import chance
 
 __all__ = ["JTest", "Moments", "j_test", "moment_variance", "simulated_moments"]
 
 Floats = NDArray[np.float64]
+_NOTHING_VARIES = (
+    "the covariance of the statistics is zero or not finite: nothing tells how close is close. "
+    "Give the targets standard errors, or take covariance = 'runs' with a stochastic simulator"
+)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def j_test(gap: ArrayLike, variance: ArrayLike, n_parameters: int) -> JTest:
     (1.0, 2)
     """
     g = np.asarray(gap, dtype=np.float64)
-    white = _whitening(np.asarray(variance, dtype=np.float64))
+    white = whitening(np.asarray(variance, dtype=np.float64), nothing=_NOTHING_VARIES)
     statistic = float(((white @ g) ** 2).sum())
     freedom = len(white) - n_parameters
     p = float(stats.chi2.sf(statistic, freedom)) if freedom > 0 else float("nan")
@@ -110,7 +115,7 @@ def moment_variance(jacobian: ArrayLike, variance: ArrayLike) -> Floats:
     [[0.01]]
     """
     d = np.asarray(jacobian, dtype=np.float64)
-    scaled = _whitening(np.asarray(variance, dtype=np.float64)) @ d
+    scaled = whitening(np.asarray(variance, dtype=np.float64), nothing=_NOTHING_VARIES) @ d
     size = np.sqrt((scaled**2).sum(axis=0))
     require(
         bool((size > 0).all()) and np.linalg.matrix_rank(scaled / size) == d.shape[1],
@@ -321,7 +326,7 @@ class _Search:
         return best
 
     def minimise(self, start: Floats, variance: Floats, what: str) -> Floats:
-        white, prior = _whitening(variance), self.problem.prior
+        white, prior = whitening(variance, nothing=_NOTHING_VARIES), self.problem.prior
 
         def loss(z: Floats) -> float:
             point = prior.from_unbounded(z[None])[0]
@@ -384,21 +389,6 @@ class _Search:
 def _prior_sd(problem: Problem) -> Floats:
     draws = problem.prior.sample(2000, rng=chance(problem.seed, "prior spread"))
     result: Floats = draws.std(axis=0)
-    return result
-
-
-def _whitening(matrix: Floats) -> Floats:
-    """Rows W with W'W the pseudo-inverse; as many rows as the rank."""
-    values, vectors = np.linalg.eigh(np.atleast_2d(matrix))
-    kept = values > 1e-9 * max(float(values[-1]), 0.0)
-    require(
-        bool(kept.any()) and float(values[-1]) > 0,
-        CalibrationError,
-        "the covariance of the statistics is zero: nothing tells how close is close. Give the "
-        "targets standard errors, or take covariance = 'runs' with a stochastic simulator",
-        outcome="degenerate_distance",
-    )
-    result: Floats = (vectors[:, kept] / np.sqrt(values[kept])).T
     return result
 
 

@@ -26,12 +26,13 @@ from abm.calibration.continuation import (
     ess_per_cost,
     moments,
 )
-from abm.calibration.posterior import Posterior, effective_sample_size
+from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
 from abm.calibration.reach import failures, out_of_reach, piloted
 from abm.calibration.records import Notice, Record, statistics_of
 from abm.calibration.rejection import prior_draws
 from abm.calibration.simulations import Simulations
+from abm.calibration.weights import effective_sample_size
 from abm.errors import CalibrationError, require
 from abm.rng import uniforms
 
@@ -236,7 +237,7 @@ def _run(
     going = np.arange(n)
     for number, level in enumerate(problem.levels):
         simulations.stage(f"mf, {level}", len(going))
-        tasks = (problem.task("mf", int(i), draws[i], level) for i in going)
+        tasks = problem.tasks("mf", draws[going], level, indices=going)
         records = simulations.run_all(tasks)
         if not records:
             break

@@ -18,18 +18,20 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+import numpy as np
+
 from abm.calibration.problem import Task
 from abm.calibration.records import Record
 from abm.calibration.runner import Runner, failed
 from abm.studies.travel import loaded_files, pack_value
 
-__all__ = ["WorkerPool", "plain"]
+__all__ = ["WorkerPool", "packed"]
 
 _START = (
     "import json, sys; sys.path[:] = json.loads({path!r}); "
     "from abm.calibration.worker import main; main({handle})"
 )
-_TARGET_SECONDS = 0.03
+_TARGET_SECONDS = 0.015
 _MOST = 512
 
 Chunk = list[tuple[int, Task]]
@@ -83,6 +85,7 @@ class WorkerPool:
         for worker in self._workers:
             worker.stop()
         self._workers.clear()
+        self._alone.clear()
 
     def stream(
         self, tasks: Iterator[tuple[int, Task]]
@@ -133,11 +136,11 @@ class WorkerPool:
         chunk = worker.chunks.popleft()
         if kind == "fatal":
             raise value
-        spent = sum(rest[-2] for rest in value) / len(value)
+        records = _unpacked([task for _, task in chunk], value)
+        spent = sum(record.seconds for record in records) / len(records)
         self._seconds = spent if self._seconds == 0 else 0.7 * self._seconds + 0.3 * spent
         self._seconds = max(self._seconds, 1e-6)
-        pairs = zip(chunk, value, strict=True)
-        return [(number, Record(task, *rest)) for (number, task), rest in pairs]
+        return [(number, record) for (number, _), record in zip(chunk, records, strict=True)]
 
     def _died(self, worker: _Worker) -> list[tuple[int, Record]]:
         """Run the tasks of a dead worker again one by one; one that kills alone has failed."""
@@ -173,6 +176,12 @@ class WorkerPool:
         return worker
 
 
-def plain(records: Sequence[Record]) -> list[tuple[Any, ...]]:
-    """Records as they travel back: without their tasks."""
-    return [tuple(record[1:]) for record in records]
+def packed(records: Sequence[Record]) -> list[Any]:
+    """Records as they travel back: column by column, arrays stacked, without their tasks."""
+    _, outcome, statistics, held_out, *rest = zip(*records, strict=True)
+    return [outcome, np.stack(statistics), np.stack(held_out), *rest]
+
+
+def _unpacked(tasks: Sequence[Task], columns: Sequence[Any]) -> list[Record]:
+    """Inverse of `packed`."""
+    return [Record(*fields) for fields in zip(tasks, *columns, strict=True)]

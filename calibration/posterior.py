@@ -11,24 +11,12 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.calibration.records import Notice
+from abm.calibration.weights import effective_sample_size, systematic_rows, weighted_quantile
 from abm.errors import CalibrationError, require
 
-__all__ = ["Posterior", "effective_sample_size"]
+__all__ = ["Posterior"]
 
 Floats = NDArray[np.float64]
-
-
-def effective_sample_size(weights: ArrayLike) -> float:
-    """(sum w)^2 / sum w^2; weights may be negative. 0 for no weight at all.
-
-    Examples
-    --------
-    >>> effective_sample_size([1, 1, 1, 1]), effective_sample_size([1, 1, -1, 1])
-    (4.0, 1.0)
-    """
-    w = np.asarray(weights, dtype=np.float64)
-    squares = float((w * w).sum())
-    return float(w.sum()) ** 2 / squares if squares > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -132,13 +120,8 @@ class Posterior:
     def quantile(self, q: ArrayLike) -> Floats:
         """Smallest draw at which the cumulated weight reaches q; shape (len(q), d)."""
         levels = np.atleast_1d(np.asarray(q, dtype=np.float64))
-        found = np.empty((levels.size, len(self.names)))
-        for column in range(len(self.names)):
-            order = np.argsort(self.draws[:, column], kind="stable")
-            reached = np.maximum.accumulate(np.cumsum(self.weights[order]))
-            places = np.searchsorted(reached, levels - 1e-12)
-            found[:, column] = self.draws[order[np.minimum(places, self.n - 1)], column]
-        return found
+        columns = [weighted_quantile(x, self.weights, levels) for x in self.draws.T]
+        return np.stack(columns, axis=1)
 
     def interval(self, level: float = 0.9) -> Floats:
         """Central intervals, shape (d, 2)."""
@@ -157,15 +140,7 @@ class Posterior:
 
     def indices(self, n: int, *, rng: np.random.Generator) -> NDArray[np.int64]:
         """Rows of n equally weighted draws (systematic resampling), shape (n,)."""
-        require(
-            bool((self.weights >= 0).all()),
-            CalibrationError,
-            "some weights are negative, so the posterior cannot be resampled; use its weighted "
-            "means, or `clipped()` knowing that this biases them",
-        )
-        edges = np.cumsum(self.weights)
-        points = (rng.random() + np.arange(n)) / n * edges[-1]
-        return np.asarray(np.minimum(np.searchsorted(edges, points, side="right"), self.n - 1))
+        return systematic_rows(self.weights, n, rng=rng)
 
     def clipped(self) -> Posterior:
         """Negative weights set to 0: a distribution, at the price of a bias."""

@@ -233,20 +233,23 @@ class Problem:
         fidelity: str | None = None,
         *,
         first: int = 0,
+        indices: ArrayLike | None = None,
     ) -> Iterator[Task]:
-        """Tasks for rows of parameters, shape (n, d), with indices `first`, `first` + 1, ...
+        """Tasks for rows of parameters, shape (n, d), with `indices`, shape (n,), or `first`,
+        `first` + 1, ...
 
         Equal to `task` row by row, and faster.
         """
         level = self.dearest if fidelity is None else fidelity
         rows = np.asarray(parameters, dtype=np.float64)
-        keys = np.arange(first, first + len(rows))
+        places = np.arange(first, first + len(rows)) if indices is None else np.asarray(indices)
+        keys = places
         if self.common_random_numbers == "everywhere":
             keys = np.zeros(len(rows), dtype=np.int64)
         luck = uniforms(self.seed, self._purpose(stage, level), keys)
         seeds = (luck * 2**53).astype(np.int64).tolist()
-        for place, (row, seed) in enumerate(zip(rows.tolist(), seeds, strict=True)):
-            yield Task(stage, first + place, tuple(row), seed, level)
+        for place, row, seed in zip(places.tolist(), rows.tolist(), seeds, strict=True):
+            yield Task(stage, place, tuple(row), seed, level)
 
     def _purpose(self, stage: str, level: str) -> str:
         if self.common_random_numbers == "everywhere":

@@ -33,7 +33,7 @@ class TerminalProgress:
         self._name, self._expected = name, expected
         self._begun = self._told = time.monotonic()
         self._runs_before = self._runs
-        known = f": {expected:,} simulations" if expected is not None else ""
+        known = f": about {expected:,} simulations" if expected is not None else ""
         show.console.print(f"{name}{known}")
 
     def advance(self, tally: Tally) -> None:
@@ -46,7 +46,7 @@ class TerminalProgress:
         done = self._runs - self._runs_before
         text = f"  {done:,} done, notional cost {tally.total_cost:,.0f} in all"
         text += f", {tally.n_failed:,} failed" if tally.n_failed else ""
-        if self._expected and done:
+        if self._expected and 0 < done < self._expected:
             left = (now - self._begun) / done * (self._expected - done)
             text += f", about {duration(left)} left"
         show.console.print(text)

@@ -94,6 +94,7 @@ class Simulations:
         self._ledger = None if ledger is None else SimulationLedger(ledger, problem)
         self._known: dict[str, dict[tuple[int, str], Record]] = {}
         self._pool: WorkerPool | None = None
+        self._owner: Simulations | None = None
         self._unsaved: list[Record] = []
         self._saved_at = self._told_at = time.monotonic()
 
@@ -114,6 +115,27 @@ class Simulations:
             if self._ledger is not None:
                 self._ledger.close()
                 self._ledger = None
+
+    def beside(self, problem: Problem, ledger: str | Path | None = None) -> Simulations:
+        """Simulations of a problem that differs in data, seed or distance alone, by the same
+        workers: their processes start once.
+
+        Raises
+        ------
+        CalibrationError
+            The simulator, the parameters, the targets' shapes or the fidelities differ.
+        """
+        mine, other = self.problem.identity(), problem.identity()
+        differing = [k for k in mine if k != "seed" and mine[k] != other[k]]
+        require(
+            not differing,
+            CalibrationError,
+            f"the other problem differs in {differing}; give it Simulations of its own",
+            argument="problem",
+        )
+        made = Simulations(problem, ledger, workers=self.workers, progress=self.progress)
+        made._owner = self if self._owner is None else self._owner
+        return made
 
     def stage(self, name: str, expected: int | None = None) -> None:
         """Tell the progress that a stage begins."""
@@ -160,8 +182,7 @@ class Simulations:
     # ------------------------------------------------------------------ in a pool
 
     def _pooled(self, tasks: Iterable[Task]) -> Generator[Record, None, None]:
-        if self._pool is None:
-            self._pool = WorkerPool(self._runner, self.workers)
+        pool = self._workers()
         waiting: dict[int, Record] = {}
         due = 0
         numbers = count()
@@ -175,13 +196,13 @@ class Simulations:
                 else:
                     waiting[number] = record
 
-        stream = self._pool.stream(wanted())
+        stream = pool.stream(wanted())
         try:
             for batch in stream:
                 for number, record in batch:
                     waiting[number] = record
                     self._unsaved.append(record)
-                self._save()
+                self._save_now_and_then()
                 while due in waiting:
                     yield waiting.pop(due)
                     due += 1
@@ -194,14 +215,20 @@ class Simulations:
             self.speculative += len(waiting)
             raise
         except BaseException:  # an error or Ctrl-C: what is in flight is not waited for
-            self._pool.stop()
-            self._pool = None
+            pool.stop()
             raise
+
+    def _workers(self) -> WorkerPool:
+        """The pool, of the owner where there is one; workers start with the first task."""
+        if self._owner is not None:
+            return self._owner._workers()
+        if self._pool is None:
+            self._pool = WorkerPool(self._runner, self.workers)
+        return self._pool
 
     def _drain(self) -> None:
         """Wait for what is in flight after a stream was left early, and keep it."""
-        assert self._pool is not None
-        for batch in self._pool.drain():
+        for batch in self._workers().drain():
             self._unsaved.extend(record for _, record in batch)
             self.speculative += len(batch)
         self._save()
@@ -230,6 +257,9 @@ class Simulations:
 
     def _keep(self, record: Record) -> None:
         self._unsaved.append(record)
+        self._save_now_and_then()
+
+    def _save_now_and_then(self) -> None:
         if time.monotonic() - self._saved_at > _COMMIT_SECONDS:
             self._save()
 

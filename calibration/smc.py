@@ -9,26 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, pairwise
+from itertools import count, islice, pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from abm.calibration.posterior import Posterior, effective_sample_size
+from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem, Task
 from abm.calibration.reach import failures, out_of_reach, piloted
 from abm.calibration.records import Notice, Record, statistics_of
 from abm.calibration.rejection import prior_draws
 from abm.calibration.simulations import Simulations
+from abm.calibration.weights import effective_sample_size
 from abm.errors import CalibrationError, require
 from abm.rng import chance
 
 __all__ = ["Kernel", "particle_weights", "smc"]
 
 Floats = NDArray[np.float64]
-_BLOCK = 64
+_BLOCK = 256
 _ROWS = 128
 
 
@@ -264,21 +265,25 @@ def _generation(
 ) -> _Generation | Notice:
     """Accept proposals in order until there are enough of them."""
     stage = f"smc/{number}"
-    simulations.stage(f"{stage}, tolerance {tolerance:.4g}", None)
+    expected = _about(n_particles, tolerance, history)
+    simulations.stage(f"{stage}, tolerance {tolerance:.4g}", expected)
     kernel = Kernel(history[-1].particles, history[-1].weights) if history else None
     begun = simulations.used.n_runs
     kept: list[Record] = []
     distances: list[float] = []
     stream = simulations.run(_proposals(problem, stage, kernel))
-    for record in stream:
-        distance = _distance(problem, record, tolerance)
-        if distance <= tolerance and record.is_ok:
-            kept.append(record)
-            distances.append(distance)
-        if len(kept) == n_particles:
+    while len(kept) < n_particles:
+        wanted = n_particles - len(kept)  # all of these are needed, even if every one is accepted
+        if max_simulations is not None:
+            wanted = min(wanted, max_simulations - simulations.used.n_runs)
+        if wanted <= 0:
             break
-        if max_simulations is not None and simulations.used.n_runs >= max_simulations:
-            break
+        records = list(islice(stream, wanted))
+        near = _distances(problem, records, tolerance)
+        for record, distance in zip(records, near.tolist(), strict=True):
+            if distance <= tolerance and record.is_ok:
+                kept.append(record)
+                distances.append(distance)
     stream.close()
     used = simulations.used.n_runs - begun
     if len(kept) < n_particles:
@@ -292,13 +297,23 @@ def _generation(
     return _Generation(particles, weights, np.array(distances), kept, tolerance, used)
 
 
-def _distance(problem: Problem, record: Record, tolerance: float) -> float:
-    """0 where every draw is taken, as there are no scales yet; inf where it failed."""
-    if not record.is_ok:
-        return math.inf
+def _about(n_particles: int, tolerance: float, history: list[_Generation]) -> int | None:
+    """Simulations that a generation may need: as many as the last one accepted its share of, with
+    half of them at first. For the expected end alone.
+    """
     if math.isinf(tolerance):
-        return 0.0
-    return float(problem.distances(record.statistics[None, :])[0])
+        return n_particles
+    if not history:
+        return None
+    share = len(history[-1].records) / max(history[-1].n_simulations, 1)
+    return round(n_particles / min(share, 0.5))
+
+
+def _distances(problem: Problem, records: list[Record], tolerance: float) -> Floats:
+    """Zeros where every draw is taken, as there are no scales yet."""
+    if math.isinf(tolerance):
+        return np.zeros(len(records))
+    return problem.distances(statistics_of(records))
 
 
 def _proposals(problem: Problem, stage: str, kernel: Kernel | None) -> Iterator[Task]:

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from abm.calibration.pool import plain
+from abm.calibration.pool import packed
 from abm.calibration.problem import Task
 from abm.calibration.runner import Runner
 from abm.errors import AbmError, CalibrationError
@@ -42,7 +42,7 @@ def main(handle: int) -> None:
 
 def _answered(runner: Runner, tasks: list[tuple[Any, ...]]) -> tuple[str, Any]:
     try:
-        return "done", plain([runner(Task(*task)) for task in tasks])
+        return "done", packed([runner(Task(*task)) for task in tasks])
     except AbmError as error:
         return "fatal", error
 

@@ -19,7 +19,7 @@ from abm.calibration.trust.coverage import (
     coverage_words,
     interval_coverage,
 )
-from abm.calibration.trust.draws import effective_size, equal_weights, weighted_quantile
+from abm.calibration.trust.draws import equal_weights, even_draws, padded
 from abm.calibration.trust.predictive import PredictiveCheck, posterior_predictive
 from abm.calibration.trust.ranks import (
     RankCheck,
@@ -41,6 +41,7 @@ from abm.calibration.trust.table import (
     with_data,
 )
 from abm.calibration.trust.tarp import TarpCheck, expected_coverage, tarp
+from abm.calibration.weights import effective_sample_size, weighted_quantile
 
 __all__ = [
     "PredictiveCheck",
@@ -54,11 +55,13 @@ __all__ = [
     "contraction_words",
     "coverage",
     "coverage_words",
-    "effective_size",
+    "effective_sample_size",
     "equal_weights",
+    "even_draws",
     "expected_coverage",
     "fit_table",
     "interval_coverage",
+    "padded",
     "posterior_predictive",
     "predictive_check",
     "rank_table",

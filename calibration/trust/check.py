@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from abm.calibration.distances import ScaledEuclidean
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
-from abm.calibration.records import Notice
-from abm.calibration.simulations import Simulations
+from abm.calibration.records import Record, statistics_of
+from abm.calibration.simulations import Progress, Simulations
 from abm.calibration.trust.coverage import coverage, coverage_words
+from abm.calibration.trust.draws import even_draws, lengths, padded
 from abm.calibration.trust.predictive import PredictiveCheck, posterior_predictive
 from abm.calibration.trust.ranks import (
     RankCheck,
@@ -44,6 +45,9 @@ __all__ = ["TrustReport", "check_method", "check_table", "predictive_check", "tr
 Floats = NDArray[np.float64]
 Method = Callable[[Simulations], Posterior]
 N_DRAWS = 99
+N_FEW = 19
+_LOST = 0.05
+"""Share of planted data sets without any posterior from which a calibration cannot pass."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,8 @@ class TrustReport:
     predictive
         Of the fit to the data, or `None`.
     n_sets, n_failed
-        Planted data sets that entered, and those whose simulation or fit failed.
+        Planted data sets that entered, with however few draws, and those without any posterior,
+        whose simulation or fit failed.
     remarks
         What limits the checks themselves.
     """
@@ -87,8 +92,13 @@ class TrustReport:
         return ranks and self.tarp.passes and bool(self.coverage["holds"].all())
 
     @property
+    def complete(self) -> bool:
+        """At most 5 % of the planted data sets have no posterior at all."""
+        return self.n_failed <= _LOST * (self.n_sets + self.n_failed)
+
+    @property
     def passes(self) -> bool:
-        return self.recovers and self.calibrated
+        return self.recovers and self.calibrated and self.complete
 
     @property
     def verdict(self) -> str:
@@ -101,9 +111,15 @@ class TrustReport:
                 f"This calibration CANNOT RECOVER ITS OWN PLANTED PARAMETERS {lost}: what it says "
                 "about them is not evidence."
             )
+        if not self.calibrated:
+            return (
+                "This calibration recovers what it plants, but its posteriors have the WRONG WIDTH "
+                "OR PLACE: do not read its intervals at their nominal level."
+            )
         return (
-            "This calibration recovers what it plants, but its posteriors have the WRONG WIDTH OR "
-            "PLACE: do not read its intervals at their nominal level."
+            f"This calibration gives NO POSTERIOR for {self.n_failed} of "
+            f"{self.n_sets + self.n_failed} planted data sets; it recovers the others, and nothing "
+            "is known about these. Raise the tolerance or the number of simulations."
         )
 
     @property
@@ -191,7 +207,7 @@ def check_table(
     fitted = problem.with_pilot(rows)
     exact = tolerance is not None and not adjust and isinstance(fitted.distance, ScaledEuclidean)
     rng = chance(problem.seed, "check table")
-    truths, draws, failed = [], [], 0
+    truths, posts, failed = [], list[Posterior](), 0
     for row in rng.choice(len(rows), n_sets, replace=False):
         data = rows[row]
         if exact and tolerance is not None:
@@ -209,12 +225,9 @@ def check_table(
         except CalibrationError:
             failed += 1
             continue
-        if post.ess < n_draws / 4:
-            failed += 1
-            continue
         truths.append(theta[row])
-        draws.append(post.resample(n_draws, rng=rng))
-    report = trust_report(problem, np.array(truths), np.array(draws), n_failed=failed)
+        posts.append(post)
+    report = _judged(problem, truths, posts, failed, n_draws, [rng] * len(posts))
     sensitivity = summary_sensitivity(problem, theta, rows, accept=share or 0.05, adjust=adjust)
     remarks = [_kernel_remark(exact)]
     lost = int((~usable).sum())
@@ -229,8 +242,10 @@ def check_method(
     *,
     n_sets: int = 100,
     n_draws: int = N_DRAWS,
+    tolerance: float | None = None,
     workers: int = 1,
     folder: str | Path | None = None,
+    progress: Progress | None = None,
 ) -> TrustReport:
     """Plant truths and run a method on the data simulated from each, at the full price.
 
@@ -240,8 +255,14 @@ def check_method(
         Takes `Simulations`, returns a `Posterior`: `lambda s: smc(s, n_particles=200)`.
     n_sets
         Planted truths, at least 25; the cost is n_sets times that of the method.
+    tolerance
+        The last tolerance of the method, if it is fixed and the distance scaled Euclidean: planted
+        data then go through its kernel, for which ABC is exact. Scales that come from a pilot are
+        taken from the planted sets and stay.
     folder
         Keeps a ledger for each set, so that a killed check resumes.
+    progress
+        Is told about each set.
 
     Examples
     --------
@@ -261,34 +282,89 @@ def check_method(
     planted = problem.prior.sample(n_sets, rng=chance(problem.seed, "planted truths"))
     with Simulations(
         problem, None if base is None else base / "planted.sqlite", workers=workers
-    ) as simulations:
-        records = simulations.run_all(problem.tasks("planted", planted))
-    truths, draws, failed = [], [], 0
-    for number, record in enumerate(records):
-        if not record.is_ok:
-            failed += 1
-            continue
-        seed = int(uniform(problem.seed, "check set", number) * 2**53)
-        again = replace(with_data(problem, record.statistics), seed=seed)
-        ledger = None if base is None else base / f"set_{number:04d}.sqlite"
-        try:
-            with Simulations(again, ledger, workers=workers) as simulations:
-                post = method(simulations)
-            rng = chance(problem.seed, "check draws", occasion=number)
-            drawn = post.resample(n_draws, rng=rng)
-        except CalibrationError:
-            failed += 1
-            continue
-        truths.append(planted[number])
-        draws.append(drawn)
-    report = trust_report(problem, np.array(truths), np.array(draws), n_failed=failed)
-    return replace(report, remarks=[*report.remarks, _kernel_remark(False)])
+    ) as first:
+        records = first.run_all(problem.tasks("planted", planted))
+        fitted = problem
+        if tolerance is not None:
+            fitted = problem.with_pilot(statistics_of(records))
+        truths, posts, failed = [], list[Posterior](), 0
+        luck: list[np.random.Generator] = []
+        for number, record in enumerate(records):
+            if progress is not None:
+                progress.stage(f"planted set {number + 1} of {n_sets}", None)
+            ledger = None if base is None else base / f"set_{number:04d}.sqlite"
+            try:
+                again = _planted(fitted, record, number, tolerance)
+                with first.beside(again, ledger) as simulations:
+                    post = method(simulations)
+            except CalibrationError:
+                failed += 1
+                continue
+            truths.append(planted[number])
+            posts.append(post)
+            luck.append(chance(problem.seed, "check draws", occasion=number))
+    report = _judged(problem, truths, posts, failed, n_draws, luck)
+    remark = _kernel_remark(tolerance is not None)
+    return replace(report, remarks=[*report.remarks, remark])
+
+
+def _planted(problem: Problem, record: Record, number: int, tolerance: float | None) -> Problem:
+    """The problem with planted data and a seed of its own."""
+    require(record.is_ok, CalibrationError, f"the simulation of planted set {number} failed")
+    data = record.statistics
+    if tolerance is not None:
+        rng = chance(problem.seed, "check kernel", occasion=number)
+        data = through_kernel(problem, data, tolerance, rng=rng)
+    seed = int(uniform(problem.seed, "check set", number) * 2**53)
+    return replace(with_data(problem, data), seed=seed)
+
+
+def _judged(
+    problem: Problem,
+    truths: Sequence[Floats],
+    posts: Sequence[Posterior],
+    failed: int,
+    n_draws: int,
+    luck: Sequence[np.random.Generator],
+) -> TrustReport:
+    """The report on posteriors, with what limits it: few draws, signed weights."""
+    draws = [even_draws(post, n_draws, rng=rng) for post, rng in zip(posts, luck, strict=True)]
+    signed = [bool((post.weights < 0).any()) for post in posts]
+    joint = [
+        even_draws(post.clipped(), n_draws, rng=rng) if has else drawn
+        for post, drawn, has, rng in zip(posts, draws, signed, luck, strict=True)
+    ]
+    report = trust_report(
+        problem,
+        np.array(truths).reshape(-1, len(problem.names)),
+        padded(draws),
+        n_failed=failed,
+        joint=padded(joint) if any(signed) else None,
+    )
+    remarks = list(report.remarks)
+    if any(signed):
+        remarks.append(
+            f"{sum(signed)} posteriors have weights of both signs: ranks and intervals use them as "
+            "they are, parameter by parameter; TARP sets negative ones to 0"
+        )
+    told = [notice for post in posts for notice in post.notices if notice.outcome == "few_draws"]
+    if told:
+        remarks.append(f"in {len(told)} of {len(posts)} planted fits: {told[0].message}")
+    return replace(report, remarks=remarks)
 
 
 def trust_report(
-    problem: Problem, truths: Floats, draws: Floats, *, n_failed: int = 0
+    problem: Problem,
+    truths: Floats,
+    draws: Floats,
+    *,
+    n_failed: int = 0,
+    joint: Floats | None = None,
 ) -> TrustReport:
     """The report from planted truths (n_sets, d) and posterior draws (n_sets, n_draws, d).
+
+    Sets with fewer draws are filled up with nan (`draws.padded`). `joint` are draws for TARP, where
+    those of `draws` are right parameter by parameter only.
 
     Examples
     --------
@@ -315,16 +391,29 @@ def trust_report(
     references = problem.prior.sample(n, rng=rng)
     bins = next((b for b in (20, 10, 5, 4) if n >= 5 * b), 4)
     remarks = []
+    few = int((lengths(draws) < N_FEW).sum())
+    if few:
+        remarks.append(
+            f"{few} of {n} posteriors have fewer than {N_FEW} draws: too few for a 90 % interval, "
+            "which is then too narrow; more simulations or a larger tolerance would give more"
+        )
     if bins < 20:
         remarks.append(
             f"only {n} planted sets: the rank histograms have {bins} bins and see large faults only"
         )
+    spread = draws_of_prior.std(axis=0)
     return TrustReport(
         simulation_based_calibration(truths, draws, names=names, n_bins=bins, rng=rng),
-        tarp(truths, draws, references, scale=draws_of_prior.std(axis=0), rng=rng),
+        tarp(
+            truths,
+            draws if joint is None else joint,
+            references,
+            scale=spread,
+            rng=rng,
+        ),
         coverage(truths, draws, levels=(0.5, 0.9), names=names),
         recovery(truths, draws, names=names),
-        contraction(truths, draws, draws_of_prior.std(axis=0), names=names),
+        contraction(truths, draws, spread, names=names),
         n,
         n_failed,
         remarks=remarks,
@@ -396,13 +485,3 @@ def _sensitivity_words(table: pl.DataFrame) -> list[str]:
     return list(dict.fromkeys(said)) or [
         "no single target moves an estimate by more than one posterior standard deviation"
     ]
-
-
-def notices_of(report: TrustReport) -> list[Notice]:
-    """The report's failures as notices, for the result of a fit."""
-    found = []
-    if not report.recovers:
-        found.append(Notice("not_recovered", report.verdict))
-    elif not report.calibrated:
-        found.append(Notice("not_calibrated", report.verdict))
-    return found

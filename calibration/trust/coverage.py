@@ -43,7 +43,8 @@ def coverage(
     truths, draws
         As in `simulation_based_calibration`.
     levels
-        Nominal levels, in (0, 1).
+        Nominal levels, in (0, 1). A set with fewer than 2 / (1 - level) - 1 draws cannot have an
+        interval of that level: from smallest to largest draw it covers less, and this is counted.
 
     Returns
     -------
@@ -61,7 +62,7 @@ def coverage(
     for level in levels:
         require(0 < level < 1, CalibrationError, f"level = {level}, expected 0 < level < 1")
         tails = [(1 - level) / 2, (1 + level) / 2]
-        low, high = np.quantile(drawn, tails, axis=1, method="weibull")
+        low, high = np.nanquantile(drawn, tails, axis=1, method="weibull")
         tables.append(interval_coverage(truth, low, high, level=level, names=names))
     return pl.concat(tables)
 

@@ -1,18 +1,23 @@
 """What every check of a posterior starts from: truths, draws, and their weights.
 
 Truths have shape (n_sets, n_parameters): one planted parameter vector per data set. Draws have
-shape (n_sets, n_draws, n_parameters). Weighted posteriors (importance sampling, signed weights of
-multi-fidelity runs) are resampled to equal weights first.
+shape (n_sets, n_draws, n_parameters); sets with fewer draws are filled up with rows of nan at the
+end (`padded`), so that no set has to be left out for having few. Weighted posteriors are brought to
+equal weights first (`even_draws`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.posterior import Posterior
+from abm.calibration.weights import systematic_rows, weighted_quantile
 from abm.errors import CalibrationError, require
 
-__all__ = ["checked", "effective_size", "equal_weights", "named", "weighted_quantile"]
+__all__ = ["checked", "equal_weights", "even_draws", "lengths", "named", "padded"]
 
 Array = NDArray[np.float64]
 
@@ -25,7 +30,8 @@ def checked(truths: ArrayLike, draws: ArrayLike) -> tuple[Array, Array]:
     Raises
     ------
     CalibrationError
-        The shapes do not fit, or a value is not finite.
+        The shapes do not fit, or a value is not finite; rows of nan that fill up the end of a set
+        are allowed, as long as one draw is there.
 
     Examples
     --------
@@ -49,7 +55,9 @@ def checked(truths: ArrayLike, draws: ArrayLike) -> tuple[Array, Array]:
         f"truths have shape {np.shape(truths)} and draws {np.shape(draws)}, expected "
         "(n_sets, n_parameters) and (n_sets, n_draws, n_parameters)",
     )
-    for name, values in (("truths", truth), ("draws", drawn)):
+    there = np.arange(drawn.shape[1]) < lengths(drawn)[:, None]
+    there[~there.any(axis=1)] = True  # a set without a draw is no filling
+    for name, values in (("truths", truth), ("draws", drawn[there])):
         bad = int((~np.isfinite(values)).sum())
         require(
             bad == 0,
@@ -58,6 +66,65 @@ def checked(truths: ArrayLike, draws: ArrayLike) -> tuple[Array, Array]:
             "use a data set whose fit failed. Report it as a failure and leave the set out",
         )
     return truth, drawn
+
+
+def lengths(draws: Array) -> NDArray[np.int64]:
+    """How many draws each set has, shape (n_sets,): rows after the last that is not all nan are
+    filling.
+
+    Examples
+    --------
+    >>> lengths(padded([np.zeros((3, 1)), np.zeros((1, 1))])).tolist()
+    [3, 1]
+    """
+    there = ~np.isnan(draws).all(axis=2)
+    n = draws.shape[1]
+    last = n - np.argmax(there[:, ::-1], axis=1)
+    return np.asarray(np.where(there.any(axis=1), last, 0), dtype=np.int64)
+
+
+def padded(draws: Sequence[Array]) -> Array:
+    """Sets of draws (n_i, n_parameters) as one array (n_sets, largest n_i, n_parameters).
+
+    Examples
+    --------
+    >>> padded([np.ones((2, 1)), np.ones((1, 1))])[:, :, 0].tolist()
+    [[1.0, 1.0], [1.0, nan]]
+    """
+    longest = max((len(d) for d in draws), default=0)
+    width = draws[0].shape[1] if draws else 0
+    found = np.full((len(draws), longest, width), np.nan)
+    for place, drawn in zip(found, draws, strict=True):
+        place[: len(drawn)] = drawn
+    return found
+
+
+def even_draws(post: Posterior, n: int, *, rng: np.random.Generator) -> Array:
+    """Draws of equal weight from a posterior: n, or as many as its effective sample size if fewer.
+
+    More would repeat draws, which ranks take for a posterior that is too narrow. Signed weights
+    have no draws of equal weight: for these each parameter gets the quantiles of its signed
+    marginal at random levels, one in each n-th of [0, 1], in an order of its own. Marginals are
+    right, how parameters go together is lost.
+
+    Returns
+    -------
+    Shape (at most n, n_parameters), at least one row.
+
+    Examples
+    --------
+    >>> post = Posterior(("a",), np.array([[0.0], [1.0]]), np.array([0.5, 0.5]), "given")
+    >>> sorted(even_draws(post, 99, rng=np.random.default_rng(1)).ravel().tolist())
+    [0.0, 1.0]
+    """
+    size = max(1, min(n, int(post.ess + 1e-9)))
+    if (post.weights >= 0).all():
+        return equal_weights(post.draws, post.weights, size, rng=rng)
+    levels = (np.arange(size) + rng.random(size)) / size
+    columns = [
+        rng.permutation(weighted_quantile(column, post.weights, levels)) for column in post.draws.T
+    ]
+    return np.stack(columns, axis=1)
 
 
 def named(names: tuple[str, ...] | list[str] | None, n: int) -> list[str]:
@@ -70,19 +137,6 @@ def named(names: tuple[str, ...] | list[str] | None, n: int) -> list[str]:
         f"{len(names)} names for {n} parameters: {list(names)}",
     )
     return list(names)
-
-
-def effective_size(weights: ArrayLike) -> float:
-    """(sum w)^2 / sum w^2; signed weights keep their signs.
-
-    Examples
-    --------
-    >>> effective_size([1, 1, 1, 1]), effective_size([1, 0, 0, 0])
-    (4.0, 1.0)
-    """
-    w = np.asarray(weights, dtype=np.float64)
-    squares = float((w**2).sum())
-    return float(w.sum() ** 2 / squares) if squares > 0 else 0.0
 
 
 def equal_weights(
@@ -106,36 +160,6 @@ def equal_weights(
     [1.0, 2.0]
     """
     drawn = np.atleast_2d(np.asarray(values, dtype=np.float64))
-    w = np.asarray(weights, dtype=np.float64)
-    require(
-        bool((w >= 0).all()) and float(w.sum()) > 0 and w.shape == drawn.shape[:1],
-        CalibrationError,
-        f"weights of shape {w.shape} with smallest {w.min(initial=np.inf):g} and sum {w.sum():g} "
-        f"for {len(drawn)} draws: expected one weight >= 0 per draw and a positive sum",
-    )
-    edges = np.cumsum(w / w.sum())
-    edges[-1] = 1.0
-    places = (np.arange(n) + rng.random()) / n
-    rows = np.searchsorted(edges, places, side="right")
-    chosen: Array = drawn[rng.permutation(np.minimum(rows, len(drawn) - 1))]
+    rows = systematic_rows(weights, n, rng=rng)
+    chosen: Array = drawn[rng.permutation(rows)]
     return chosen
-
-
-def weighted_quantile(values: ArrayLike, weights: ArrayLike, q: ArrayLike) -> Array:
-    """Quantiles of weighted values: the smallest value whose cumulative weight reaches q.
-
-    Signed weights are allowed: the cumulative weight is then made monotone by its running maximum,
-    which leaves it unchanged where it already grows.
-
-    Examples
-    --------
-    >>> weighted_quantile([3.0, 1.0, 2.0], [1, 1, 1], [0.5, 1.0]).tolist()
-    [2.0, 3.0]
-    """
-    x = np.asarray(values, dtype=np.float64)
-    w = np.asarray(weights, dtype=np.float64)
-    order = np.argsort(x, kind="stable")
-    total = np.maximum.accumulate(np.cumsum(w[order]) / w.sum())
-    places = np.searchsorted(total, np.asarray(q, dtype=np.float64) - 1e-12, side="left")
-    result: Array = x[order][np.minimum(places, len(x) - 1)]
-    return result

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from abm.calibration.trust.draws import checked, named
+from abm.calibration.trust.draws import checked, lengths, named
 from abm.errors import CalibrationError, require
 
 __all__ = ["RankCheck", "rank_uniforms", "ranks", "simulation_based_calibration"]
@@ -27,7 +27,7 @@ LEVEL = 0.999
 
 
 def ranks(truths: ArrayLike, draws: ArrayLike, *, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Number of draws below the truth, shape (n_sets, n_parameters), in 0..n_draws.
+    """Number of draws below the truth, shape (n_sets, n_parameters), in 0..n_draws of its set.
 
     Equal values (discrete parameters) are placed below or above at random.
 
@@ -124,6 +124,7 @@ def simulation_based_calibration(
     truths, draws
         Shapes (n_sets, n_parameters) and (n_sets, n_draws, n_parameters). The truths come from the
         prior, each data set from its truth, the draws from the posterior given that data set.
+        Sets may have different numbers of draws, filled up with nan (`draws.padded`).
         The draws of a set must be (nearly) independent.
     n_bins
         Bins of the histogram; choose it so that it divides n_draws + 1, and at least five data sets
@@ -144,7 +145,7 @@ def simulation_based_calibration(
     """
     truth, drawn = checked(truths, draws)
     rank = ranks(truth, drawn, rng=rng)
-    uniforms = rank_uniforms(rank, drawn.shape[1], rng=rng)
+    uniforms = rank_uniforms(rank, lengths(drawn)[:, None], rng=rng)
     labels = named(None if names is None else list(names), truth.shape[1])
     return [check_uniform(uniforms[:, j], label, n_bins) for j, label in enumerate(labels)]
 

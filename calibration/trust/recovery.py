@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from abm.calibration.trust.draws import checked, named
+from abm.calibration.trust.draws import checked, lengths, named
 from abm.errors import CalibrationError, require
 
 __all__ = ["contraction", "contraction_words", "recovery", "recovery_words"]
@@ -56,7 +56,7 @@ def recovery(
     truth, drawn = checked(truths, draws)
     n = len(truth)
     require(n >= 5, CalibrationError, f"{n} planted sets, expected at least 5")
-    means = drawn.mean(axis=1)
+    means = np.nanmean(drawn, axis=1)
     rows = []
     for j, name in enumerate(named(None if names is None else list(names), truth.shape[1])):
         t, m = truth[:, j], means[:, j]
@@ -109,8 +109,9 @@ def contraction(
 
     Returns
     -------
-    One row per parameter: `contraction` (mean over sets; 1: the data say everything, 0: nothing,
-    negative: wider than the prior), `z_mean`, `z_sd` (near 0 and 1 for a right posterior).
+    One row per parameter: `contraction` (mean over sets with two draws or more; 1: the data say
+    everything, 0: nothing, negative: wider than the prior), `z_mean`, `z_sd` (near 0 and 1 for a
+    right posterior).
 
     Examples
     --------
@@ -126,8 +127,12 @@ def contraction(
         CalibrationError,
         f"prior_sd = {prior.tolist()}, expected {truth.shape[1]} positive numbers",
     )
-    sd = drawn.std(axis=1, ddof=1)
-    z = np.divide(drawn.mean(axis=1) - truth, sd, out=np.full_like(truth, np.nan), where=sd > 0)
+    enough = lengths(drawn) >= 2  # one draw has no spread
+    truth, drawn = truth[enough], drawn[enough]
+    sd = np.nanstd(drawn, axis=1, ddof=1)
+    z = np.divide(
+        np.nanmean(drawn, axis=1) - truth, sd, out=np.full_like(truth, np.nan), where=sd > 0
+    )
     return pl.DataFrame(
         {
             "parameter": named(None if names is None else list(names), truth.shape[1]),

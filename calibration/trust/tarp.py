@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from abm.calibration.trust.draws import checked
+from abm.calibration.trust.draws import checked, lengths
 from abm.errors import CalibrationError, require
 
 __all__ = ["TarpCheck", "expected_coverage", "tarp"]
@@ -145,5 +145,5 @@ def _shares(
     to_truth = (((truth - points) / unit) ** 2).sum(axis=1)
     to_draws = (((drawn - points[:, None, :]) / unit) ** 2).sum(axis=2)
     nearer = (to_draws < to_truth[:, None]).sum(axis=1)
-    shares: Array = (nearer + rng.random(len(truth))) / (drawn.shape[1] + 1.0)
+    shares: Array = (nearer + rng.random(len(truth))) / (lengths(drawn) + 1.0)
     return shares

@@ -61,6 +61,8 @@ def test_seeds_follow_from_the_place_and_the_rule_of_common_random_numbers():
         seeds[rule] = [given.task("s", i, [0.5], f).seed for i, f in pairs]
         rows = np.full((2, 1), 0.5)
         assert [t.seed for t in given.tasks("s", rows, "cheap")] == seeds[rule][::2]
+        chosen = given.tasks("s", rows, "dear", indices=[7, 3])
+        assert list(chosen) == [given.task("s", i, [0.5], "dear") for i in (7, 3)]
     assert [len(set(seeds[rule])) for rule in ("levels", "off", "everywhere")] == [2, 4, 1]
     assert seeds["levels"][0] == seeds["levels"][1]
 
