@@ -18,6 +18,8 @@ from abm.rng import uniforms
 
 __all__ = ["Draft", "TextJob", "begun", "draw", "finished"]
 
+_AHEAD = 32  # tokens whose uniform numbers are made at once
+
 
 @dataclass
 class TextJob:
@@ -43,6 +45,16 @@ class Draft:
     n_drawn: int = 0
     status: Status | None = None
     detail: str = ""
+    _uniforms: list[float] = field(default_factory=list)
+
+    def uniform(self, again: bool) -> float:
+        """The number that the next token is drawn with, or drawn again with under a grammar."""
+        at = 2 * (self.n_drawn % _AHEAD)
+        if not at and not again:
+            numbers = 2 * self.n_drawn + np.arange(2 * _AHEAD)
+            seeds = np.full(len(numbers), self.job.seed, dtype=np.int64)
+            self._uniforms = uniforms(0, "text", seeds, numbers).tolist()
+        return self._uniforms[at + again]
 
     @property
     def position(self) -> int:
@@ -75,14 +87,13 @@ def draw(drafts: Sequence[Draft], logits: NDArray[np.float32], stops: frozenset[
     stops
         Tokens that end the turn.
     """
-    seeds = np.array([draft.job.seed for draft in drafts], dtype=np.int64)
-    at = np.array([2 * draft.n_drawn for draft in drafts], dtype=np.int64)
+    u = np.array([draft.uniform(False) for draft in drafts])
     heat = np.array([draft.job.constraint.temperature for draft in drafts], dtype=np.float64)
-    tokens = draw_rows(logits, heat, uniforms(0, "text", seeds, at)).tolist()
+    tokens = draw_rows(logits, heat, u).tolist()
     for row, draft in enumerate(drafts):
         token = tokens[row]
         if draft.matcher is not None:
-            again = uniforms(0, "text", seeds[row : row + 1], at[row : row + 1] + 1)
+            again = np.array([draft.uniform(True)])
             try:
                 token = _allowed(draft.matcher, token, logits[row], heat[row : row + 1], again)
             except GrammarError as error:

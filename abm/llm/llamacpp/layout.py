@@ -27,15 +27,17 @@ import numpy as np
 
 from abm.folders import cache_folder
 from abm.llm.llamacpp.context import Context
+from abm.llm.llamacpp.drafts import Draft, TextJob, draw
 from abm.llm.llamacpp.library import build, hardware
 from abm.llm.llamacpp.model import Model
 from abm.llm.llamacpp.rows import Rows
+from abm.questions import TextConstraint
 
 __all__ = ["Layout", "Remembered", "measure_layout", "random_tokens"]
 
 PREFIX, OWN, WRITTEN, OPTIONS = 96, 40, 20, 7
 SIZES = (64, 128, 256, 512, 1024)
-ROWS = (1, 4, 8, 16, 32, 64)
+ROWS = (1, 2, 4, 8, 16, 32, 64)
 _SLOW = 1.0
 _SECONDS = 4.0
 _REPEATS = 4  # at most, in turns; the best counts, so that a busy moment does not
@@ -81,7 +83,7 @@ def random_tokens(model: Model, n: int, rng: np.random.Generator) -> tuple[int, 
 
 
 def measure_layout(model: Model, n_threads: int, n_ctx: int, most_rows: int) -> Layout:
-    """Time each layout in turns and take the fastest.
+    """Time each layout in turns and take the fastest; the best of its turns counts.
 
     Parameters
     ----------
@@ -123,10 +125,10 @@ def _one_call(context: Context, tokens: tuple[int, ...]) -> None:
     context.api.llama_synchronize(context.handle)
 
 
-def _timed(act: Callable[[], None]) -> float:
-    begun = time.perf_counter()
+def _timed(act: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> float:
+    begun = clock()
     act()
-    return time.perf_counter() - begun
+    return clock() - begun
 
 
 def _sizes(model: Model, n_threads: int, n_prefix: int) -> dict[tuple[bool, int], float]:
@@ -143,6 +145,7 @@ def _sizes(model: Model, n_threads: int, n_prefix: int) -> dict[tuple[bool, int]
         )
         for flash in ((False, True) if model.is_quantised else (False,))
     }
+    clock = _clock(model, n_threads)
     spent: dict[tuple[bool, int], list[float]] = {}
     begun = time.perf_counter()
     try:
@@ -152,7 +155,7 @@ def _sizes(model: Model, n_threads: int, n_prefix: int) -> dict[tuple[bool, int]
                 for sequence in range(1, 256):
                     context.api.llama_memory_seq_cp(context.memory, 0, sequence, -1, -1)
                 for size in SIZES:
-                    n, seconds = _prompts(context, model, n_prefix, size)
+                    n, seconds = _prompts(context, model, n_prefix, size, clock)
                     if repeat:
                         spent.setdefault((flash, size), []).append(seconds / n)
             if repeat and time.perf_counter() - begun > _SECONDS:
@@ -163,7 +166,9 @@ def _sizes(model: Model, n_threads: int, n_prefix: int) -> dict[tuple[bool, int]
     return {key: 1 / min(values) for key, values in spent.items()}
 
 
-def _prompts(context: Context, model: Model, n_prefix: int, size: int) -> tuple[int, float]:
+def _prompts(
+    context: Context, model: Model, n_prefix: int, size: int, clock: Callable[[], float]
+) -> tuple[int, float]:
     """(tokens, seconds) of one call with prompts and options of about `size` tokens."""
     rng = np.random.default_rng(2)
     count = max(1, round(size / (OWN + OPTIONS)))
@@ -179,7 +184,7 @@ def _prompts(context: Context, model: Model, n_prefix: int, size: int) -> tuple[
         context.run()
         context.logits(n_rows)
 
-    seconds = _timed(act)
+    seconds = _timed(act, clock)
     context.api.llama_memory_seq_rm(context.memory, -1, n_prefix, -1)
     return n, seconds
 
@@ -238,10 +243,11 @@ def _fill_rows(rows: Rows, n: int, text: Any) -> None:
 def _steps(rows: Rows, n: int, clock: Callable[[], float]) -> float:
     """Seconds of a step of n texts, the best of a few; what they wrote is taken back."""
     places, start = list(range(1, n + 1)), PREFIX + OWN + WRITTEN
+    drafts = [Draft(TextJob(row, (), TextConstraint(2 * _STEPS), row)) for row in places]
     best = np.inf
     for k in range(_STEPS):
         begun = clock()
-        rows.evaluate(places, [k] * n, [start + k] * n)
+        draw(drafts, rows.evaluate(places, [k] * n, [start + k] * n), frozenset())
         best = min(best, clock() - begun)
     for row in places:
         rows.api.llama_memory_seq_rm(rows.memory, row, start, -1)
