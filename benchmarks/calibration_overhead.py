@@ -112,7 +112,7 @@ sampler = pyabc.sampler.SingleCoreSampler() if cores == 1 else (
     pyabc.sampler.MulticoreEvalParallelSampler(n_procs=cores))
 abc = pyabc.ABCSMC(model, prior, pyabc.PNormDistance(p=2), population_size=n // 8,
                    eps=pyabc.ListEpsilon([4.0, 2.0, 1.0]), sampler=sampler,
-                   transitions=pyabc.MultivariateNormalTransition(scaling=2 ** 0.5))
+                   transitions=pyabc.MultivariateNormalTransition(scaling=2.0))
 with tempfile.TemporaryDirectory() as folder:
     abc.new("sqlite:///" + folder + "/h.db", {"y": 0.0})
     wall, cpu = time.perf_counter(), time.process_time()
