@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from abm.questions import Request
 from abm.rng import stream_key
@@ -100,6 +103,12 @@ class DecisionLog:
         self.asked += n
         self._requests.add(int(request.key[:16], 16) ^ stream_key(0, policy))
 
+    def requests(self, policy: str, requests: Sequence[Request], numbers: Iterable[int]) -> None:
+        """Count requests, each raised so many times."""
+        self.asked += sum(numbers)
+        words = np.array([int(request.key[:16], 16) for request in requests], dtype=np.uint64)
+        self._requests.add_many(words ^ np.uint64(stream_key(0, policy)))
+
     def record(
         self,
         question: str,
@@ -125,11 +134,25 @@ class DecisionLog:
         cost.tokens_out += tokens_out
 
     def record_agent(
-        self, key: int | str, time: float, question: str, policy: str, value: str, status: str
+        self,
+        key: int | str,
+        time: float,
+        question: str,
+        policy: str,
+        value: str,
+        status: str,
+        confidence: float | None = None,
     ) -> None:
-        """A row of one agent's decision; kept when `by_agent` is set."""
+        """A row of one agent's decision; kept when `by_agent` is set.
+
+        Parameters
+        ----------
+        confidence
+            Probability of the most probable option; `None` for a text or a failure.
+        """
         row = {"key": str(key), "time": float(time), "question": question, "policy": policy}
-        self._rows.append({**row, "value": value, "status": str(status)})
+        row |= {"value": value, "status": str(status), "confidence": confidence}
+        self._rows.append(row)
 
     def count(self, **fixed: Any) -> int:
         """Decisions whose cell has these values, such as `count(question="ban", status="ok")`."""
@@ -184,6 +207,7 @@ class DecisionLog:
         """One row per decision in the order made; empty unless `by_agent` was set."""
         import polars as pl
 
-        names = ("key", "time", "question", "policy", "value", "status")
-        schema: Any = {name: pl.Float64 if name == "time" else pl.String for name in names}
+        names = ("key", "time", "question", "policy", "value", "status", "confidence")
+        numbers = ("time", "confidence")
+        schema: Any = {name: pl.Float64 if name in numbers else pl.String for name in names}
         return pl.DataFrame(self._rows, schema=schema)

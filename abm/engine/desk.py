@@ -26,7 +26,7 @@ from abm.engine.failures import blame, describe
 from abm.engine.view import view_of
 from abm.errors import AgentError, DecisionFailed, EngineError, PolicyError, QuestionError, require
 from abm.policies.answering import Outcome, Skipped, Ticket
-from abm.questions import Question, Transform, Value
+from abm.questions import Answer, Question, Transform, Value, distribution
 from abm.rng import uniform, uniforms
 
 if TYPE_CHECKING:
@@ -291,7 +291,8 @@ class Desk:
                 tokens_out=answer.tokens_out,
             )
         if log.by_agent:
-            log.record_agent(raised.key, raised.time, name, policy, choice or "", status)
+            sure = None if outcome is None else _confidence(outcome.answer)
+            log.record_agent(raised.key, raised.time, name, policy, choice or "", status, sure)
 
     def _unawaited(self, raised: Raised) -> AgentError:
         error = AgentError(
@@ -324,6 +325,13 @@ def _by_question(batch: Iterable[Raised]) -> list[tuple[Question, list[Raised]]]
         if question.options is not None and outcome is not None and outcome.answer.ok:
             groups.setdefault(id(question), (question, []))[1].append(raised)
     return list(groups.values())
+
+
+def _confidence(answer: Answer) -> float | None:
+    """Probability of the most probable option; `None` without a distribution."""
+    if answer.scores is None or not answer.ok:
+        return None
+    return float(distribution(answer.scores).max())
 
 
 def _choice(
