@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.analysis.diversity import drift
+from abm.analysis.text import words
 from abm.errors import AnalysisError, require
 
 __all__ = [
@@ -131,6 +132,10 @@ def stability_items(
     failed: str | None = None,
     group: str | None = None,
     embedding: str | None = None,
+    path: str | None = None,
+    role: str | None = None,
+    handoff: str | None = None,
+    intervened: str | None = None,
 ) -> pl.DataFrame:
     """Items of the index from a record of decisions; the first window is the baseline.
 
@@ -154,10 +159,23 @@ def stability_items(
     embedding
         Column of vectors, one per text: gives `outputs`, the cosine of each agent's mean text with
         that at the baseline.
+    path
+        Reasoning written down before a choice: gives `paths`, the order of each agent's words in a
+        window against that at the baseline.
+    role
+        What kind of act the decision was (the question, say): gives `role`, the distribution of
+        each agent's acts over kinds against that at the baseline.
+    handoff
+        True where what was passed on was taken up: gives `handoff`.
+    intervened
+        True where somebody else decided in the end, a rule that stood in, say: gives
+        `interventions`.
 
     Returns
     -------
     One row per window: `window` and the items that the columns allow, each in [0, 1].
+    `abm.analysis.report.recorded_decisions` makes the columns from any run whose agents are asked
+    one by one; `path` and `handoff` are known to the model alone, which has to write them.
 
     Examples
     --------
@@ -166,7 +184,7 @@ def stability_items(
     >>> stability_items(decisions).select(pl.all().round(3)).rows()
     [(0, 1.0, 1.0, 1.0), (1, 0.689, 0.5, 1.0)]
     """
-    named = [choice, confidence, length, failed, group, embedding]
+    named = [choice, confidence, length, failed, group, embedding, path, role, handoff, intervened]
     needed = [window, agent, *(name for name in named if name is not None)]
     missing = [name for name in needed if name not in decisions.columns]
     require(
@@ -189,7 +207,14 @@ def stability_items(
     if length is not None:
         makers["length"] = lambda a, b: _near(_mean_of(a[length]), _mean_of(b[length]))
     if failed is not None:
-        makers["errors"] = lambda a, b: 1 - abs(_mean_of(a[failed]) - _mean_of(b[failed]))
+        makers["errors"] = _same_share(failed)
+    for item, column in (("handoff", handoff), ("interventions", intervened)):
+        if column is not None:
+            makers[item] = _same_share(column)
+    if path is not None:
+        makers["paths"] = lambda a, b: _same_order(_worded(a, path), _worded(b, path), agent, path)
+    if role is not None:
+        makers["role"] = lambda a, b: _same_roles(a, b, agent, role)
     if group is not None and choice is not None:
         makers["agreement"] = lambda a, b: (
             1 - abs(_agreement(a, group, choice) - _agreement(b, group, choice))
@@ -326,7 +351,7 @@ def _same_order(now: pl.DataFrame, start: pl.DataFrame, agent: str, choice: str)
     here, there = (
         {
             key[0]: part[choice].to_list()
-            for key, part in frame.partition_by(agent, as_dict=True).items()
+            for key, part in frame.drop_nulls(choice).partition_by(agent, as_dict=True).items()
         }
         for frame in (now, start)
     )
@@ -334,9 +359,29 @@ def _same_order(now: pl.DataFrame, start: pl.DataFrame, agent: str, choice: str)
     return float(np.nanmean(found)) if found else NAN
 
 
+def _same_share(column: str) -> Callable[[pl.DataFrame, pl.DataFrame], float]:
+    """1 minus the change of a share."""
+    return lambda now, start: 1 - abs(_mean_of(now[column]) - _mean_of(start[column]))
+
+
+def _worded(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """One row per word that was written, in order."""
+    written = frame.drop_nulls(column)
+    said = pl.Series(column, [words(text) for text in written[column]], dtype=pl.List(pl.String))
+    return written.with_columns(said).explode(column)
+
+
+def _same_roles(now: pl.DataFrame, start: pl.DataFrame, agent: str, role: str) -> float:
+    """Mean over agents that acted in both windows."""
+    here, there = (frame.partition_by(agent, as_dict=True) for frame in (now, start))
+    found = [_same_distribution(here[key][role], there[key][role]) for key in here if key in there]
+    return float(np.nanmean(found)) if found else NAN
+
+
 def _agreement(frame: pl.DataFrame, group: str, choice: str) -> float:
     shares = (
-        frame.group_by(group, choice)
+        frame.drop_nulls(choice)
+        .group_by(group, choice)
         .len()
         .group_by(group)
         .agg(share=pl.col("len").max() / pl.col("len").sum())
@@ -350,7 +395,7 @@ def _same_texts(now: pl.DataFrame, start: pl.DataFrame, agent: str, embedding: s
             key[0]: np.stack([np.asarray(v, dtype=np.float64) for v in part[embedding]]).mean(
                 axis=0
             )
-            for key, part in frame.partition_by(agent, as_dict=True).items()
+            for key, part in frame.drop_nulls(embedding).partition_by(agent, as_dict=True).items()
         }
         for frame in (now, start)
     ]
