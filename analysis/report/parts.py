@@ -48,6 +48,9 @@ class Parts:
     fidelity, diversity
         Outcomes that measure closeness to data, and outcomes that measure how different agents are.
         A report with the first and without the second says what is missing.
+    groups
+        Columns of the table of agents by which effects are shown, such as a party; otherwise the
+        report takes up to three columns of words that no arm changes.
     tables
         (title, table) pairs of the model's own.
     figures
@@ -69,6 +72,7 @@ class Parts:
     units: Mapping[str, str] = field(default_factory=dict)
     fidelity: Sequence[str] = ()
     diversity: Sequence[str] = ()
+    groups: Sequence[str] = ()
     tables: Sequence[tuple[str, pl.DataFrame]] = ()
     figures: Sequence[Drawing] = ()
     notes: Sequence[str] = ()
