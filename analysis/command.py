@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "figures", "report"]
 
+Redraws = Annotated[
+    int | None,
+    typer.Option(
+        help="Where a server's answers were sampled: how often to repeat the runs with redrawn "
+        "answers, so that intervals hold their error. 20 unasked where that is cheap; 0 for none."
+    ),
+]
 Level = Annotated[float, typer.Option(help="Nominal coverage of intervals, in (0, 1).")]
 
 
@@ -41,6 +48,7 @@ def compare(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File for the table, .csv, .md or .tex.")
     ] = None,
+    redraws: Redraws = None,
 ) -> None:
     """Set two runs, arms, answerers or studies side by side: differences with intervals.
 
@@ -51,9 +59,11 @@ def compare(
     from rich.console import Console
 
     from abm.analysis.report import compare as compared
-    from abm.analysis.report import missing_evidence, read_material
+    from abm.analysis.report import missing_evidence, read_material, redraws_made
 
     one, other = read_material(first), read_material(second)
+    console = Console(highlight=False)
+    _print_warnings(console, redraws_made([one, other], redraws))
     made = compared(
         one,
         other,
@@ -62,7 +72,6 @@ def compare(
         level=level,
         correction=correction,
     )
-    console = Console(highlight=False)
     _print_comparison(console, made, one)
     twin = {*one.answerers, *other.answerers} & {one.parts.twin}
     found = dict.fromkeys([*missing_evidence(one), *missing_evidence(other)])
@@ -79,6 +88,7 @@ def figures(
         Path | None, typer.Option("--out", "-o", help="Folder; RUN/figures by default.")
     ] = None,
     level: Level = 0.95,
+    redraws: Redraws = None,
 ) -> None:
     """Draw the figures that suit a study, each beside its CSV, caption and provenance.
 
@@ -86,12 +96,13 @@ def figures(
     """
     from rich.console import Console
 
-    from abm.analysis.report import figure_set, read_material
+    from abm.analysis.report import figure_set, read_material, redraws_made
     from abm.analysis.report.drawing import figure_notes, save_drawing
 
     material = read_material(run)
     folder = out or material.folder / "figures"
     console = Console(highlight=False, soft_wrap=True)
+    _print_warnings(console, redraws_made([material], redraws))
     for drawing in figure_set(material, level=level):
         saved = save_drawing(drawing, folder, material)
         console.print(f"{saved.pdf.stem}: {drawing.caption}", markup=False)
@@ -111,6 +122,7 @@ def report(
         str | None, typer.Option(help="Arm to which effects are differences.")
     ] = None,
     level: Level = 0.95,
+    redraws: Redraws = None,
 ) -> None:
     """Write a report: one self-contained HTML page, Markdown and LaTeX, figures beside them.
 
@@ -118,12 +130,13 @@ def report(
     """
     from rich.console import Console
 
-    from abm.analysis.report import read_material, write_report
+    from abm.analysis.report import read_material, redraws_made, write_report
 
     materials = [read_material(run) for run in runs]
     folder = out or materials[0].folder / "report"
-    written = write_report(materials, folder, level=level, control=control)
     console = Console(highlight=False)
+    _print_warnings(console, redraws_made(materials, redraws))
+    written = write_report(materials, folder, level=level, control=control)
     _print_warnings(console, list(written.warnings))
     for path in (written.html, written.markdown, written.latex):
         console.print(str(path), markup=False, soft_wrap=True)

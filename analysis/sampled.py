@@ -7,6 +7,8 @@ replications: an interval over replications is too narrow. Here the error is put
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,7 +20,7 @@ from abm.analysis.intervals import Estimate, check_level
 from abm.analysis.paired import Effect
 from abm.errors import AnalysisError, require
 
-__all__ = ["answer_bootstrap", "answer_error", "redrawn", "with_answer_error"]
+__all__ = ["answer_bootstrap", "answer_error", "draws_in", "redrawn", "with_answer_error"]
 
 Array = NDArray[np.float64]
 SHARED = ("answers", "shared answers")
@@ -73,7 +75,9 @@ def answer_error(
     return float(np.sqrt(np.sum(w**2 * np.maximum(variance, 0))))
 
 
-def with_answer_error(effect: Effect, standard_error: float) -> Effect:
+def with_answer_error(
+    effect: Effect, standard_error: float, *, degrees: float = math.inf
+) -> Effect:
     """The effect with the error of sampled answers added to its interval.
 
     Parameters
@@ -81,7 +85,11 @@ def with_answer_error(effect: Effect, standard_error: float) -> Effect:
     effect
         From paired or independent runs that all used the same sampled answers.
     standard_error
-        From `answer_error`, in the unit of the effect.
+        From `answer_error`, in the unit of the effect, or the standard deviation of the effect
+        between redraws of the answers.
+    degrees
+        Degrees of freedom of the standard error: the number of redraws minus 1 where it comes from
+        redraws.
 
     Returns
     -------
@@ -108,12 +116,13 @@ def with_answer_error(effect: Effect, standard_error: float) -> Effect:
     own = effect.high - effect.estimate
     if not np.isfinite(own):
         return effect
-    half = float(np.hypot(own, stats.norm.ppf((1 + effect.level) / 2) * standard_error))
+    require(degrees > 0, AnalysisError, f"degrees = {degrees}, expected > 0")
+    half = float(np.hypot(own, stats.t.ppf((1 + effect.level) / 2, degrees) * standard_error))
     return replace(
         effect,
         low=effect.estimate - half,
         high=effect.estimate + half,
-        degrees=effect.degrees if own > 0 else float("inf"),
+        degrees=effect.degrees if own > 0 else degrees,
         varied=(*effect.varied, "sampled answers"),
         fixed=tuple(name for name in effect.fixed if name not in SHARED),
     )
@@ -132,6 +141,18 @@ def redrawn(counts: ArrayLike, *, rng: np.random.Generator) -> Array:
     """
     weight = rng.standard_gamma(_counts(counts) + JEFFREYS)
     return np.asarray(weight / weight.sum(axis=1, keepdims=True))
+
+
+def draws_in(detail: str) -> int:
+    """How often a server was asked, as the detail of a sampled answer says; 0 where it does not.
+
+    Examples
+    --------
+    >>> draws_in("20 draws (the server gives no log-probabilities)"), draws_in("")
+    (20, 0)
+    """
+    said = re.match(r"(\d+) draws", detail)
+    return int(said.group(1)) if said else 0
 
 
 def answer_bootstrap(

@@ -174,12 +174,12 @@ def to_latex(
     \\bottomrule
     \\end{tabular}
     """
-    lines = [table.columns, *cells(table)]
+    texts = [table.columns, *cells(table)]
     align = "".join(
-        "r" if right else _column(texts, wrap)
-        for right, texts in zip(number_columns(table), zip(*lines, strict=True), strict=True)
+        "r" if right else _column(column, wrap)
+        for right, column in zip(number_columns(table), zip(*texts, strict=True), strict=True)
     )
-    head, *body = [_row(line) for line in lines]
+    head, *body = map(_row, texts)
     rules = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule", *body]
     lines = [*rules, r"\bottomrule", r"\end{tabular}"]
     if caption or label:

@@ -35,6 +35,7 @@ def by_hand() -> Iterator[Row]:
     from abm.analysis.modality import dip_test
     from abm.analysis.opinions import agreement, esteban_ray, fracture
     from abm.analysis.stability import sequence_stability
+    from abm.analysis.text import hd_d
 
     yield "agreement of two poles", agreement([50, 0, 0, 0, 50]), -1.0, 0.0
     yield "Esteban-Ray of two halves, 2 (1/2)^3.3", esteban_ray([1, 1]), 2 * 0.5**3.3, 1e-12
@@ -52,6 +53,7 @@ def by_hand() -> Iterator[Row]:
     yield "Kaplan-Meier after three of four", float(curve[-1]), 0.25, 1e-12
     change = convergence([1.0, 5.0], [3.0, 3.0], [0, 0])["change"][0]
     yield "convergence of 1 and 5 to 3, -sqrt 8", change, -math.sqrt(8), 1e-12
+    yield "HD-D of a, a, b in pairs, 5 / 6", hd_d(["a", "a", "b"], draws=2), 5 / 6, 1e-12
     yield "one edit in four", sequence_stability("abcd", "abxd"), 0.75, 0.0
     x = np.tile([0, 1, 1, 0, 1, 0, 0, 1], 400)
     rng = np.random.default_rng(1)

@@ -10,6 +10,8 @@ from abm.analysis.report.drawing import figure_set
 from abm.analysis.report.limits import missing_evidence
 from abm.analysis.report.material import Material, read_material
 from abm.analysis.report.parts import Drawing, Parts
+from abm.analysis.report.records import recorded_decisions, word_vectors
+from abm.analysis.report.repeated import redraws_made, repeat_with_redraws
 from abm.analysis.report.writing import Written, write_report
 
 __all__ = [
@@ -22,5 +24,9 @@ __all__ = [
     "figure_set",
     "missing_evidence",
     "read_material",
+    "recorded_decisions",
+    "redraws_made",
+    "repeat_with_redraws",
+    "word_vectors",
     "write_report",
 ]

@@ -14,6 +14,7 @@ from abm.analysis.equivalence import equivalence
 from abm.analysis.paired import Effect, paired_effect, unpaired_effect
 from abm.analysis.report.material import SEEDS, Material
 from abm.analysis.report.results import with_planning
+from abm.analysis.sampled import with_answer_error
 from abm.errors import AnalysisError, require
 
 __all__ = ["Comparison", "compare"]
@@ -86,7 +87,8 @@ def compare(
     names = _outcomes(first, second, outcomes)
     limits = _margins(names, margins or {})
     cells, notes = _cells(first, second)
-    one, other = _rows(first), _rows(second)
+    one, other = (_rows(m, m.outcomes) for m in (first, second))
+    again = _redraws(first, second)
     rows, paired = [], True
     for cell in _common(one, other, cells):
         a, b = (_part(frame, cell) for frame in (one, other))
@@ -94,6 +96,7 @@ def compare(
         paired &= bool(seeds_match)
         for name in names:
             effect = _effect(a, b, name, seeds_match, level, first, second)
+            effect = _with_redraws(effect, again, cell, name)
             rows.append(_row(cell, name, a, b, effect, limits.get(name), level))
     table = with_planning(adjusted(pl.DataFrame(rows), method=correction), level)
     if not paired:
@@ -160,14 +163,13 @@ def _cells(first: Material, second: Material) -> tuple[list[str], list[str]]:
     return cells, notes
 
 
-def _rows(material: Material) -> pl.DataFrame:
+def _rows(material: Material, frame: pl.DataFrame) -> pl.DataFrame:
     seeds = {
         (m["arm"], m["answerer"], m["replication"]): str(
             [m["definition"]["seeds"].get(name) for name in SEEDS]
         )
         for m in material.finished
     }
-    frame = material.outcomes
     keys = frame.select("arm", "answerer", "replication").rows()
     return frame.with_columns(pl.Series("seeds", [seeds[key] for key in keys], dtype=pl.String))
 
@@ -208,6 +210,46 @@ def _effect(
         note = f"{alone} runs without a partner left out"
         effect = replace(effect, reason="; ".join(filter(None, [effect.reason, note])))
     return effect
+
+
+def _redraws(first: Material, second: Material) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Both sets of runs under each redraw of sampled answers; what used none stays as it is."""
+    sides = (first, second)
+    numbers = [set(m.redraws["redraw"]) for m in sides if m.redraws.height]
+    shared = sorted(set.intersection(*numbers)) if numbers else []
+    frames = [_rows(m, m.redraws if m.redraws.height else m.outcomes) for m in sides]
+    return [
+        (_numbered(frames[0], number), _numbered(frames[1], number))
+        for number in (shared if len(shared) > 1 else [])
+    ]
+
+
+def _numbered(frame: pl.DataFrame, number: int) -> pl.DataFrame:
+    return frame.filter(redraw=number) if "redraw" in frame.columns else frame
+
+
+def _with_redraws(
+    effect: Effect,
+    again: Sequence[tuple[pl.DataFrame, pl.DataFrame]],
+    cell: Mapping[str, Any],
+    name: str,
+) -> Effect:
+    """The effect with the spread of its estimate between redraws of sampled answers."""
+    if not again:
+        return effect
+    gaps = [_gap(_part(a, cell), _part(b, cell), name) for a, b in again]
+    error = float(np.std(gaps, ddof=1))
+    if not error > 0:
+        return effect
+    return with_answer_error(effect, error, degrees=len(gaps) - 1)
+
+
+def _gap(a: pl.DataFrame, b: pl.DataFrame, name: str) -> float:
+    """Second minus first, within pairs where there are any."""
+    both = b.join(a.select("seeds", name), on="seeds", suffix="\x00", how="inner")
+    if both.height:
+        return _mean(both.select(pl.col(name) - pl.col(f"{name}\x00")), name)
+    return _mean(b, name) - _mean(a, name)
 
 
 def _unlike(first: Material, second: Material) -> list[str]:

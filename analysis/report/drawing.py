@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -116,7 +116,7 @@ def _effects(material: Material, level: float) -> list[Drawing]:
         caption = (
             f"Differences to arm {control!r} within replications, {100 * level:g} % intervals over "
             f"{material.replications} replications."
-        )
+        ) + _left_out(len(material.main_outcomes), MOST_OUTCOMES, "outcomes", "the report's table")
         made.append(Drawing(_numbered("effects", number), figure, part, caption))
     return made
 
@@ -146,6 +146,8 @@ def _added(material: Material, level: float) -> list[Drawing]:
             caption = (
                 f"What the language model added: its {what}s minus those of the rule twin with the "
                 f"same random numbers, {100 * level:g} % intervals."
+            ) + _left_out(
+                len(material.main_outcomes), MOST_OUTCOMES, "outcomes", "the report's table"
             )
             made.append(Drawing(_numbered(f"added_{kind}", number), figure, part, caption))
     return made
@@ -153,14 +155,8 @@ def _added(material: Material, level: float) -> list[Drawing]:
 
 def _shares(material: Material, level: float) -> list[Drawing]:
     made = []
-    for name, outcomes in _wholes(material).items():
-        table = means_table(
-            results.per_replication(material),
-            outcomes=outcomes,
-            by=("answerer", "arm"),
-            within=(0, 1),
-            **results.scope(material, level),
-        )
+    for name, outcomes in results.wholes(material).items():
+        table = results.means(material, level, outcomes)
         figure = stacked_shares(
             table,
             panel=_series(material),
@@ -179,36 +175,24 @@ def _shares(material: Material, level: float) -> list[Drawing]:
     return made
 
 
-def _wholes(material: Material) -> dict[str, list[str]]:
-    """Group -> consecutive outcomes of that group that are shares and add up to 1 in every run."""
-    frame, found = material.outcomes, {}
-    groups: dict[str, list[str]] = {}
-    for name in material.outcome_names:
-        groups.setdefault(name.rpartition(".")[0], []).append(name)
-    for group, names in groups.items():
-        values = frame.select(names).to_numpy()
-        inside = np.all((values >= 0) & (values <= 1), axis=0)
-        for first in range(len(names)):
-            for last in range(first + 2, min(len(names), first + MOST_SERIES) + 1):
-                block = values[:, first:last]
-                whole = np.allclose(block.sum(axis=1), 1, atol=1e-9) and inside[first:last].all()
-                if whole and group not in found and np.ptp(block, axis=0).max() > 0:
-                    found[group] = names[first:last]
-    return found
-
-
 def _doses(material: Material, level: float) -> list[Drawing]:
     dose = results.dose_of(material)
     if dose is None:
         return []
     name, values = dose
-    frame = results.per_replication(material).with_columns(
-        pl.col("arm").replace_strict(values, return_dtype=pl.Float64).alias(name)
-    )
     outcomes = material.main_outcomes[:MOST_PANELS]
-    table = dose_effects(
-        frame, outcomes=outcomes, dose=name, by="answerer", **results.scope(material, level)
-    )
+
+    def make(frame: pl.DataFrame) -> pl.DataFrame:
+        dosed = pl.col("arm").replace_strict(values, return_dtype=pl.Float64).alias(name)
+        return dose_effects(
+            frame.with_columns(dosed),
+            outcomes=outcomes,
+            dose=name,
+            by="answerer",
+            **results.scope(material, level),
+        )
+
+    table = results.estimates(material, make, ("answerer", name, "outcome"))
     figure = dose_response(
         table,
         x=name,
@@ -221,7 +205,10 @@ def _doses(material: Material, level: float) -> list[Drawing]:
         names=_names(material),
         width="double",
     )
-    caption = f"Dose and response: differences to the lowest {name}, paired by replication."
+    caption = (
+        f"Dose and response: differences to the lowest {name}, paired by replication."
+        + _left_out(len(material.main_outcomes), MOST_PANELS, "outcomes", "the report's table")
+    )
     return [Drawing("dose_response", figure, table, caption)]
 
 
@@ -235,6 +222,7 @@ def _trajectories(material: Material, level: float) -> list[Drawing]:
         variables = _varying(part)
         wanted = [o.rpartition(".")[2] for o in material.main_outcomes]
         variables = sorted(variables, key=lambda v: v not in wanted)
+        shares = _shares_among(part, material)
         for number, names in enumerate(_chunks(variables[:MOST_ROWS], MOST_ROWS)):
             mine = part.filter(pl.col("variable").is_in(names))
             table = means_table(
@@ -250,10 +238,13 @@ def _trajectories(material: Material, level: float) -> list[Drawing]:
                 xlabel="time",
                 order=_order(material) | {"variable": names},
                 names=_names(material) | {v: v.replace("_", " ") for v in names},
+                within={v: (0.0, 1.0) for v in names if v in shares} or None,
             )
             caption = (
                 f"Means over {material.replications} replications with {100 * level:g} % intervals"
                 + (f"; group {group}." if group else ".")
+                + _left_out(len(variables), MOST_ROWS, "variables", "the series")
+                + (" Without the error of sampled answers." if material.with_sampled else "")
             )
             name = "_".join(filter(None, ["trajectories", group]))
             made.append(Drawing(_numbered(name, number), figure, table, caption))
@@ -272,33 +263,48 @@ def _networks(material: Material, level: float) -> list[Drawing]:
         == ("finished", shown, first)
         and (run.folder / "edges.parquet").exists()
         and OPINION in run.frame("agents").columns
-    ][:MOST_PANELS]
-    if not chosen:
-        return []
-    made = {run.manifest["arm"]: _placed(run) for run in chosen}
+    ]
+    placed = {run.manifest["arm"]: _placed(run) for run in chosen[: 2 * MOST_PANELS]}
+    size = MOST_PANELS if len(placed) != 4 else 2
+    values = [s.nodes[OPINION].drop_nans() for s in placed.values()]
+    ends = [(float(v.min()), float(v.max())) for v in values if v.len()]  # type: ignore[arg-type]
+    low, high = min((e[0] for e in ends), default=0.0), max((e[1] for e in ends), default=1.0)
+    scale = (min(low, -1.0) if low < 0 else 0.0, max(high, 1.0))
+    caption = (
+        f"Network and opinions at the end of replication {first}, answerer "
+        f"{material.written(shown)}: one run per arm, no average."
+    ) + _left_out(len(chosen), 2 * MOST_PANELS, "arms", "the run folders")
+    return [
+        _network({arm: placed[arm] for arm in arms}, scale, number, caption, material)
+        for number, arms in enumerate(_chunks(list(placed), size))
+    ]
+
+
+def _network(
+    made: Mapping[str, Snapshot],
+    scale: tuple[float, float],
+    number: int,
+    caption: str,
+    material: Material,
+) -> Drawing:
     nodes, edges = (
         pl.concat(
             getattr(s, table).with_columns(pl.lit(arm).alias("arm")) for arm, s in made.items()
         )
         for table in ("nodes", "edges")
     )
-    values = nodes[OPINION].drop_nans().to_numpy()
     figure = network_snapshot(
         nodes,
         edges,
         panel="arm",
-        low=min(float(values.min()), -1.0) if values.min() < 0 else 0.0,
-        high=max(float(values.max()), 1.0),
+        low=scale[0],
+        high=scale[1],
         note="; ".join(dict.fromkeys(s.note for s in made.values() if s.note)),
         order=_order(material),
         names=_names(material),
         width="double",
     )
-    caption = (
-        f"Network and opinions at the end of replication {first}, answerer "
-        f"{material.written(shown)}: one run per arm, no average."
-    )
-    return [Drawing("network", figure, nodes, caption)]
+    return Drawing(_numbered("network", number), figure, nodes, caption)
 
 
 def _placed(run: Any) -> Snapshot:
@@ -357,6 +363,18 @@ def _at_common_times(frame: pl.DataFrame, cell: list[str], times: pl.Series) -> 
     wanted = frame.select(cell).unique(maintain_order=True).join(grid, how="cross")
     joined = wanted.sort("time").join_asof(frame.sort("time"), on="time", by=cell)
     return joined.drop_nulls("value")
+
+
+def _shares_among(frame: pl.DataFrame, material: Material) -> set[str]:
+    """Variables that are parts of a whole among the outcomes, and never outside of 0 to 1."""
+    known = {o.rpartition(".")[2] for whole in results.wholes(material).values() for o in whole}
+    inside = frame.group_by("variable").agg(pl.col("value").is_between(0, 1).all().alias("inside"))
+    return known & set(inside.filter("inside")["variable"])
+
+
+def _left_out(n: int, most: int, what: str, where: str) -> str:
+    """A sentence on what a figure leaves out; empty where it leaves out nothing."""
+    return f" The first {most} of {n} {what}; all are in {where}." if n > most else ""
 
 
 def _varying(frame: pl.DataFrame) -> list[str]:

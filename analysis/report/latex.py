@@ -22,6 +22,7 @@ HEAD = r"""\documentclass[11pt,a4paper]{article}
 \ifPDFTeX
 \usepackage[utf8]{inputenc}
 \usepackage[T1]{fontenc}
+\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{}
 %s\else
 \usepackage{fontspec}
 \fi

@@ -19,6 +19,8 @@ __all__ = ["audits_of", "missing_evidence"]
 
 HIGH_FALLBACK = 0.05
 """Share of decisions not answered as assigned from which the report warns."""
+HIGH_UNRECORDED = 0.1
+"""Share of requests answered by a similar one from which the error of sampled answers is rough."""
 FEW = 5
 WORDING = ("paraphrase", "permute", "granularity")
 _FIDELITY = re.compile(
@@ -158,7 +160,16 @@ def _fallback(material: Material) -> list[str]:
 
 
 def _sampled(material: Material) -> list[str]:
-    """Answers estimated from draws: their error is in no interval over replications."""
+    """Answers estimated from draws whose error is in no interval, or only roughly so."""
+    if not material.with_sampled:
+        return []
+    if material.redraws.height:
+        share = material.unrecorded
+        return [
+            f"{percent_text(share, share / 10)} of the requests of repeated runs with redrawn "
+            "answers were never recorded and were answered as the most similar ones, so the error "
+            "of sampled answers is rough. More draws per answer make it small."
+        ] * (share >= HIGH_UNRECORDED)
     return [
         f"Question {row['question']}: {row['requests']} distributions were estimated from "
         f"{row['draws'] or 'an unknown number of'} draws and shared by all replications, so no "
@@ -168,7 +179,7 @@ def _sampled(material: Material) -> list[str]:
             if row["error"] == row["error"]
             else ""
         )
-        + "add it with abm.analysis.effects.with_answer_error."
+        + "give `--redraws 20` to have the runs repeated and the error put in."
         for row in results.sampled(material).to_dicts()
     ]
 

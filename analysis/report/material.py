@@ -13,11 +13,14 @@ import polars as pl
 import abm
 from abm.analysis.report.parts import Parts, as_parts
 from abm.errors import AbmError, AnalysisError, require
+from abm.ledger import Ledger
+from abm.studies.single import home_of
 
 __all__ = ["KEYS", "Material", "read_material"]
 
 KEYS = ("arm", "answerer", "replication")
 SEEDS = ("chance", "population", "network")
+_SAMPLED = "SELECT 1 FROM answers WHERE kind = 'sampled' LIMIT 1"
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,49 @@ class Material:
         return found
 
     @cached_property
+    def with_sampled(self) -> list[Mapping[str, Any]]:
+        """Manifests of the finished runs that used answers which a server gave by draws."""
+        found = []
+        for run in self.runs:
+            path = run.folder / "ledger.sqlite"
+            if run.manifest["status"] == "finished" and path.exists():
+                with Ledger(path, create=False, read_only=True) as ledger:
+                    if any(ledger.rows(_SAMPLED)):
+                        found.append(run.manifest)
+        return found
+
+    @property
+    def redraws_file(self) -> Path:
+        """Where outcomes of the runs lie that were repeated with redrawn answers."""
+        folder = self.folder / "audits" if self.is_study else home_of(self.folder, "audits")
+        return folder / "redraws.parquet"
+
+    @property
+    def redraws(self) -> pl.DataFrame:
+        """Outcomes under redrawn answers: `redraw` and the columns of `outcomes`.
+
+        Redraws of which all runs with sampled answers are there; the other runs stay as they are.
+        Empty where no answer was sampled or no run was repeated.
+        """
+        if not self.with_sampled or not self.redraws_file.exists():
+            return pl.DataFrame()
+        keys = [(m["digest"], *(m[key] for key in KEYS)) for m in self.with_sampled]
+        named = pl.DataFrame(keys, schema=["digest", *KEYS], orient="row")
+        stored = pl.read_parquet(self.redraws_file).join(named, on="digest", how="semi")
+        runs = pl.col("digest").n_unique() == named["digest"].n_unique()
+        whole = stored.group_by("redraw").agg(runs.alias("all")).filter("all")["redraw"].sort()
+        return _under_redraws(self.outcomes, stored, named, whole.to_list())
+
+    @property
+    def unrecorded(self) -> float:
+        """Share of requests of repeated runs that no recorded run had raised; nan without any."""
+        if not self.redraws.height:
+            return float("nan")
+        stored = pl.read_parquet(self.redraws_file).unique(["digest", "redraw"])
+        mine = stored.filter(pl.col("digest").is_in([m["digest"] for m in self.with_sampled]))
+        return int(mine["unrecorded"].sum()) / max(int(mine["requests"].sum()), 1)
+
+    @cached_property
     def labels(self) -> list[str]:
         """What every output made from these runs must say."""
         return sorted({label for m in self.manifests for label in m["labels"]})
@@ -184,6 +230,22 @@ class Material:
     def _present(self, key: str, order: Sequence[str]) -> list[str]:
         found = list(dict.fromkeys(m[key] for m in self.finished))
         return [n for n in order if n in found] + [n for n in found if n not in order]
+
+
+def _under_redraws(
+    outcomes: pl.DataFrame, stored: pl.DataFrame, named: pl.DataFrame, numbers: Sequence[int]
+) -> pl.DataFrame:
+    """The table of outcomes once per redraw, with the repeated runs in place of the recorded."""
+    if not numbers:
+        return pl.DataFrame()
+    wide = stored.pivot(on="outcome", index=["digest", "redraw"], values="value")
+    repeated = wide.join(named, on="digest", how="inner").drop("digest")
+    every = pl.DataFrame({"redraw": numbers}, schema={"redraw": pl.Int64()})
+    rest = outcomes.join(named, on=list(KEYS), how="anti").join(every, how="cross")
+    order = outcomes.select(KEYS).with_row_index("\x00row")
+    together = pl.concat([rest, repeated], how="diagonal_relaxed").join(order, on=list(KEYS))
+    kept = together.filter(pl.col("redraw").is_in(numbers)).sort("redraw", "\x00row")
+    return kept.select("redraw", *outcomes.columns)
 
 
 def read_material(where: str | Path) -> Material:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any
@@ -13,10 +13,12 @@ import polars as pl
 
 from abm.analysis.added import added_by_model
 from abm.analysis.comparisons import adjusted, effects_table, means_table
+from abm.analysis.intervals import t_halfwidth
 from abm.analysis.numbers import number_text, percent_text
 from abm.analysis.planning import detectable_effect
+from abm.analysis.redraws import ERROR, with_redraws
 from abm.analysis.report.material import KEYS, Material
-from abm.analysis.sampled import answer_error
+from abm.analysis.sampled import answer_error, draws_in
 from abm.errors import AbmError
 from abm.ledger import Ledger
 
@@ -26,13 +28,19 @@ __all__ = [
     "decided",
     "dose_of",
     "effects",
+    "estimates",
     "fallback_share",
     "means",
     "p_text",
     "per_replication",
+    "redrawn_runs",
     "sampled",
     "scope",
+    "wholes",
 ]
+
+MOST_PARTS = 8
+"""Parts of a whole at most."""
 
 
 def per_replication(material: Material) -> pl.DataFrame:
@@ -50,14 +58,61 @@ def scope(material: Material, level: float) -> dict[str, Any]:
     return {"level": level, "varied": varied, "fixed": material.fixed}
 
 
-def means(material: Material, level: float) -> pl.DataFrame:
-    """Mean of every main outcome per answerer and arm, with its interval over replications."""
-    return means_table(
-        per_replication(material),
-        outcomes=material.main_outcomes,
-        by=("answerer", "arm"),
-        **scope(material, level),
+def redrawn_runs(material: Material) -> pl.DataFrame:
+    """The runs of `per_replication` under redrawn answers; empty where none were repeated."""
+    redraws = material.redraws
+    if not redraws.height or material.varied:
+        return redraws
+    return redraws.filter(pl.col("replication") == pl.col("replication").min())
+
+
+def estimates(
+    material: Material, make: Callable[[pl.DataFrame], pl.DataFrame], heads: Sequence[str]
+) -> pl.DataFrame:
+    """A table of the runs, with the error of sampled answers in its intervals where it is known."""
+    return with_redraws(make, per_replication(material), redrawn_runs(material), heads=heads)
+
+
+def means(material: Material, level: float, outcomes: Sequence[str] | None = None) -> pl.DataFrame:
+    """Mean of every main outcome per answerer and arm, with its interval over replications.
+
+    Intervals of parts of a whole are cut to 0 to 1, which costs them no coverage.
+    """
+
+    def make(frame: pl.DataFrame) -> pl.DataFrame:
+        return means_table(
+            frame,
+            outcomes=material.main_outcomes if outcomes is None else outcomes,
+            by=("answerer", "arm"),
+            **scope(material, level),
+        )
+
+    table = estimates(material, make, ("answerer", "arm", "outcome"))
+    shares = [name for whole in wholes(material).values() for name in whole]
+    cut = pl.col("outcome").is_in(shares)
+    return table.with_columns(
+        pl.when(cut).then(pl.col(name).clip(0, 1)).otherwise(pl.col(name)).alias(name)
+        for name in ("low", "high")
     )
+
+
+@lru_cache(maxsize=16)
+def wholes(material: Material) -> dict[str, list[str]]:
+    """Group -> consecutive outcomes of that group that are shares and add up to 1 in every run."""
+    frame, found = material.outcomes, {}
+    groups: dict[str, list[str]] = {}
+    for name in material.outcome_names:
+        groups.setdefault(name.rpartition(".")[0], []).append(name)
+    for group, names in groups.items():
+        values = frame.select(names).to_numpy()
+        inside = np.all((values >= 0) & (values <= 1), axis=0)
+        for first in range(len(names)):
+            for last in range(first + 2, min(len(names), first + MOST_PARTS) + 1):
+                block = values[:, first:last]
+                whole = np.allclose(block.sum(axis=1), 1, atol=1e-9) and inside[first:last].all()
+                if whole and group not in found and np.ptp(block, axis=0).max() > 0:
+                    found[group] = names[first:last]
+    return found
 
 
 @lru_cache(maxsize=16)
@@ -69,19 +124,31 @@ def effects(material: Material, level: float, control: str | None = None) -> pl.
     """
     if len(material.arms) < 2:
         return pl.DataFrame()
-    table = effects_table(
-        per_replication(material),
-        outcomes=material.main_outcomes,
-        control=control or material.control,
-        by="answerer",
-        **scope(material, level),
-    )
+
+    def make(frame: pl.DataFrame) -> pl.DataFrame:
+        return effects_table(
+            frame,
+            outcomes=material.main_outcomes,
+            control=control or material.control,
+            by="answerer",
+            **scope(material, level),
+        )
+
+    table = estimates(material, make, ("answerer", "arm", "control", "outcome"))
     return with_planning(adjusted(table), level)
 
 
 def with_planning(table: pl.DataFrame, level: float) -> pl.DataFrame:
-    """Add the smallest true effect that is found with 80 % power."""
-    pairs = zip(table["sd_paired"], table["n"], strict=True)
+    """Add the smallest true effect that is found with 80 % power.
+
+    Where sampled answers add to the interval, the standard deviation is the one that gives it.
+    """
+    sd = table["sd_paired"]
+    if ERROR in table.columns:
+        widths = ((table["high"] - table["low"]) / 2).to_numpy()
+        unit = t_halfwidth(1.0, table["n"].to_numpy(), level)
+        sd = pl.Series(np.divide(widths, unit, out=np.full(widths.shape, np.nan), where=unit > 0))
+    pairs = zip(sd, table["n"], strict=True)
     found = [detectable_effect(sd or float("nan"), n, level=level) for sd, n in pairs]
     return table.with_columns(pl.Series("detectable", found, dtype=pl.Float64))
 
@@ -92,13 +159,17 @@ def added(material: Material, level: float, control: str | None = None) -> pl.Da
     twin = material.parts.twin
     if twin not in material.answerers or len(material.answerers) < 2:
         return pl.DataFrame()
-    table = added_by_model(
-        per_replication(material),
-        outcomes=material.main_outcomes,
-        twin=twin,
-        control=(control or material.control) if len(material.arms) > 1 else None,
-        **scope(material, level),
-    )
+
+    def make(frame: pl.DataFrame) -> pl.DataFrame:
+        return added_by_model(
+            frame,
+            outcomes=material.main_outcomes,
+            twin=twin,
+            control=(control or material.control) if len(material.arms) > 1 else None,
+            **scope(material, level),
+        )
+
+    table = estimates(material, make, ("answerer", "quantity", "arm", "outcome"))
     return adjusted(table, family="quantity")
 
 
@@ -179,8 +250,7 @@ def sampled(material: Material) -> pl.DataFrame:
         with Ledger(path, create=False, read_only=True) as ledger:
             for key, entry in ledger.entries():
                 if entry.answer.kind == "sampled" and entry.answer.scores is not None:
-                    drawn = re.match(r"(\d+) draws", entry.answer.detail)
-                    k = int(drawn.group(1)) if drawn else 0
+                    k = draws_in(entry.answer.detail)
                     shares = [math.exp(score) for score in entry.answer.scores]
                     cell = (entry.request.question.id, len(shares))
                     found.setdefault(cell, {})[key] = [k, *shares]

@@ -13,6 +13,7 @@ from abm.analysis.numbers import interval_text, number_text, percent_text
 from abm.analysis.report import results
 from abm.analysis.report.comparing import Comparison
 from abm.analysis.report.document import Block, Code, Items, Section, TableBlock, Text, Warn
+from abm.analysis.report.groups import by_group, group_differences, group_effects
 from abm.analysis.report.limits import audits_of, missing_evidence
 from abm.analysis.report.material import Material
 from abm.analysis.tables import spread
@@ -26,6 +27,7 @@ __all__ = [
     "design",
     "effect_table",
     "failures",
+    "heterogeneity",
     "limits",
     "main_results",
     "question",
@@ -34,6 +36,7 @@ __all__ = [
 ]
 
 PER_TABLE = 4
+NO_SPREAD = "(no spread)"
 
 
 def question(material: Material) -> Section:
@@ -103,11 +106,43 @@ def main_results(material: Material, level: float, control: str | None = None) -
                 ),
             )
         )
+    sections += heterogeneity(material, level, control)
     added = results.added(material, level)
     if added.height:
         sections.append(_added_section(added, material))
     sections += [Section(title, (TableBlock(table, ""),)) for title, table in material.parts.tables]
     return Section("Results", tuple(blocks), tuple(sections))
+
+
+def heterogeneity(material: Material, level: float, control: str | None = None) -> list[Section]:
+    """Effects by group and the differences between groups; nothing where runs have no groups."""
+    means = by_group(material)
+    if not means.height:
+        return []
+    base = material.written(control or material.control)
+    effects = group_effects(material, means, level, control)
+    gaps = group_differences(material, means, level, control)
+    blocks: list[Block] = [
+        Text(
+            "Groups are columns that no arm changes. Whether an arm acts differently in two groups "
+            "is read from the second table, the difference between its effects within "
+            "replications, never from two intervals beside each other. Looking at many groups "
+            "finds some difference by chance: p is corrected over each table."
+            + (" The error of sampled answers is not in these." if material.with_sampled else "")
+        ),
+        TableBlock(
+            effect_table(effects, material, ["answerer", "factor", "group", "arm", "measure"]),
+            f"Differences to {base} in the mean of each group. {_reading(effects)} p: Holm.",
+        ),
+    ]
+    if gaps.height:
+        heads = ["answerer", "factor", "group", "reference", "arm", "measure"]
+        caption = (
+            f"Effect of the arm in the group minus that in the reference group. {_reading(gaps)} "
+            "p: Holm."
+        )
+        blocks.append(TableBlock(effect_table(gaps, material, heads), caption))
+    return [Section("Heterogeneity by group", tuple(blocks))]
 
 
 def _added_section(added: pl.DataFrame, material: Material) -> Section:
@@ -248,15 +283,35 @@ def cost(material: Material) -> Section:
 def limits(material: Material) -> Section:
     """What is missing, and what no interval here covers."""
     found = missing_evidence(material)
-    held = ", ".join(material.fixed)
+    inside = ("shared answers",) if material.redraws.height else ()
+    held = ", ".join(word for word in material.fixed if word not in inside)
     always = [
         f"Intervals are over replications: they cover {', '.join(material.varied) or 'nothing'}. "
         f"They do not cover what was held fixed: {held}.",
+        *_redrawn(material),
         "The model's own assumptions were not varied here; see its ODD.",
         *material.parts.notes,
     ]
     blocks: list[Block] = [Warn(tuple(found))] if found else []
     return Section("Limits", (*blocks, Items(tuple(always))))
+
+
+def _redrawn(material: Material) -> list[str]:
+    """That intervals hold the error of sampled answers, and how it was found."""
+    redraws = material.redraws
+    if not redraws.height:
+        return []
+    n, asked = redraws["redraw"].n_unique(), results.sampled(material)
+    share, fewest = material.unrecorded, int(asked["draws"].to_numpy().min())
+    return [
+        f"{asked['requests'].sum()} answers were estimated from draws of a server ({fewest} or "
+        f"more each). The intervals of means, effects and what the model added hold that error: "
+        f"every run was repeated with {n} redraws of these answers from their posterior and the "
+        "same random numbers, and the spread between redraws (Student's t) and that between "
+        f"replications add in squares. {percent_text(share, 0.001)} of the requests of repeated "
+        "runs were not recorded and were answered as the most similar one. Trajectories do not "
+        "hold it."
+    ]
 
 
 def repeat(material: Material) -> Section:
@@ -304,14 +359,16 @@ def effect_table(table: pl.DataFrame, material: Material, heads: Sequence[str]) 
     rows = []
     for row in table.iter_rows(named=True):
         head = {name: material.written(str(row[name])) for name in heads}
-        unit = material.parts.units.get(row.get("outcome", ""), "")
+        unit = material.parts.units.get(row.get("outcome", ""), "") if "outcome" in heads else ""
         head |= {"outcome": f"{head['outcome']} ({unit})"} if unit else {}
         made = {
             **head,
-            _interval_title(row["level"]): interval_text(row["estimate"], row["low"], row["high"]),
+            _interval_title(row["level"]): _estimate(row),
             "pairs": row["n"],
             "correlation": _correlation(row["correlation"]),
-            "p": results.p_text(row.get("p_adjusted", row.get("p_value"))),
+            "p": "—"
+            if _no_spread(row)
+            else results.p_text(row.get("p_adjusted", row.get("p_value"))),
         }
         if "detectable" in row:
             made["detectable"] = number_text(row["detectable"], row["detectable"])
@@ -361,6 +418,18 @@ def terminal_tables(comparison: Comparison, material: Material) -> list[tuple[st
     return made
 
 
+def _estimate(row: Mapping[str, Any]) -> str:
+    """Estimate and interval; what is the same in all replications has no interval."""
+    if _no_spread(row):
+        return f"{number_text(row['estimate'], 0.01)} {NO_SPREAD}"
+    return interval_text(row["estimate"], row["low"], row["high"])
+
+
+def _no_spread(row: Mapping[str, Any]) -> bool:
+    width = row["high"] - row["low"]
+    return bool(row["n"] > 1 and width <= 1e-12 * max(1.0, abs(row["estimate"])))
+
+
 def _margin(row: Mapping[str, Any]) -> dict[str, str]:
     if row.get("margin") is None:
         return {}
@@ -379,13 +448,29 @@ def _correlation(value: float | None) -> str:
 def _reading(table: pl.DataFrame) -> str:
     """What the intervals are, and what varied and was held fixed."""
     levels = ", ".join(f"{100 * v:g} %" for v in table["level"].unique().sort())
-    varied = "; ".join(table["varied"].unique(maintain_order=True))
-    fixed = "; ".join(table["fixed"].unique(maintain_order=True))
-    return f"Intervals: {levels}, Student's t; varied: {varied}; held fixed: {fixed}."
+    varied, fixed = _scope(table)
+    same = sum(map(_no_spread, table.iter_rows(named=True)))
+    note = (
+        f" {NO_SPREAD[1].upper()}{NO_SPREAD[2:-1]}: the same in all replications, so that few of "
+        "them cannot tell how far it may vary; not certainty."
+    )
+    said = f"Intervals: {levels}, Student's t; varied: {varied}; held fixed: {fixed}."
+    return said + note * (same > 0)
+
+
+def _scope(table: pl.DataFrame) -> tuple[str, str]:
+    """What varied and what was held fixed; rows may differ in whether sampled answers did."""
+    answers, every = ", sampled answers", table["varied"].unique(maintain_order=True).to_list()
+    plain = list(dict.fromkeys(text.removesuffix(answers) for text in every))
+    if plain == every:
+        return "; ".join(every), "; ".join(table["fixed"].unique(maintain_order=True))
+    inside = table.filter(pl.col("varied").str.ends_with(answers))
+    where = answers + (" where there are any" if inside.height < table.height else "")
+    return "; ".join(plain) + where, "; ".join(inside["fixed"].unique(maintain_order=True))
 
 
 def _means_caption(table: pl.DataFrame) -> str:
-    return f"Means over replications. {_reading(table)}"
+    return f"Means over replications; shares of a whole cut to 0 to 1. {_reading(table)}"
 
 
 def _wide(part: pl.DataFrame, material: Material, outcomes: Sequence[str]) -> pl.DataFrame:
@@ -394,7 +479,7 @@ def _wide(part: pl.DataFrame, material: Material, outcomes: Sequence[str]) -> pl
             "answerer": material.written(row["answerer"]),
             "arm": material.written(row["arm"]),
             "outcome": material.written(row["outcome"]),
-            "text": interval_text(row["estimate"], row["low"], row["high"]),
+            "text": _estimate(row),
         }
         for row in part.iter_rows(named=True)
     ]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import stats
 
+from abm.analysis.comparisons import effects_table, means_table
 from abm.analysis.paired import paired_effect
+from abm.analysis.redraws import with_redraws
 from abm.analysis.sampled import answer_error, redrawn, with_answer_error
 from abm.errors import AnalysisError
 
@@ -72,6 +75,67 @@ def test_where_nothing_else_varied_the_interval_is_that_of_the_answers():
     wider = with_answer_error(paired_effect([1.0, 1.0], [0.5, 0.5]), 0.1)
     assert wider.high - wider.estimate == pytest.approx(0.1 * stats.norm.ppf(0.975))
     assert wider.p_value == pytest.approx(2 * stats.norm.sf(5))
+
+
+def studies(rng, n_studies, k, truth, n_redraws):
+    """Studies that ask a server k times, run 8 replications, and repeat them with redraws.
+
+    The outcome is no mean of the answers: a share p of yes becomes p^2 / (p^2 + (1 - p)^2), as when
+    two neighbours have to agree.
+    """
+
+    def outcome(p, noise):
+        return p**2 / (p**2 + (1 - p) ** 2) + noise
+
+    yes = rng.binomial(k, truth, n_studies)
+    noise = rng.normal(0, 0.03, (n_studies, 8))
+    drawn = rng.beta(yes + 0.5, k - yes + 0.5, (n_redraws, n_studies))
+    rows = np.indices((n_studies, 8)).reshape(2, -1)
+    frame = pl.DataFrame({"study": rows[0], "replication": rows[1]})
+    runs = frame.with_columns(y=outcome(yes / k, noise.T).T.ravel())
+    again = [
+        frame.with_columns(y=outcome(p, noise.T).T.ravel(), redraw=pl.lit(j))
+        for j, p in enumerate(drawn)
+    ]
+    return runs, pl.concat(again), outcome(truth, 0.0)
+
+
+def test_a_table_with_redraws_covers_what_is_no_mean_of_the_answers():
+    """600 studies, seed 12, 60 draws, 20 redraws; the 99.9 % binomial band."""
+    n = 600
+    runs, again, truth = studies(np.random.default_rng(12), n, 60, 0.4, 20)
+
+    def make(frame):
+        return means_table(frame, outcomes="y", by="study")
+
+    wide, narrow = with_redraws(make, runs, again, heads=["study", "outcome"]), make(runs)
+    hits = [int(((t["low"] <= truth) & (truth <= t["high"])).sum()) for t in (wide, narrow)]
+    low, high = stats.binom.interval(0.999, n, 0.95)
+    assert low <= hits[0] <= high
+    assert hits[1] < 0.5 * n
+    assert wide["estimate"].to_list() == narrow["estimate"].to_list()
+    assert set(wide["varied"]) == {"chance, population, network, sampled answers"}
+
+
+def test_an_effect_keeps_its_interval_where_redraws_move_nothing():
+    runs, again, _ = studies(np.random.default_rng(13), 2, 20, 0.4, 3)
+    arms = pl.col("study").replace_strict({0: "a", 1: "b"}).alias("arm")
+    runs, again = runs.with_columns(arms), again.with_columns(arms)
+
+    def make(frame):
+        return effects_table(frame, outcomes="y", control="a")
+
+    heads = ["arm", "control", "outcome"]
+    still = pl.concat([runs.with_columns(redraw=pl.lit(j)) for j in range(3)])
+    assert with_redraws(make, runs, still, heads=heads).drop("answer_error").equals(make(runs))
+    row = with_redraws(make, runs, again, heads=heads).row(0, named=True)
+    before = make(runs).row(0, named=True)
+    assert row["low"] < before["low"] < before["high"] < row["high"]
+    assert row["p_value"] > before["p_value"]
+    own, more = (before["high"] - before["low"]) / 2, stats.t.ppf(0.975, 2) * row["answer_error"]
+    assert (row["high"] - row["low"]) / 2 == pytest.approx(np.hypot(own, more))
+    with pytest.raises(AnalysisError, match="two or more"):
+        with_redraws(make, runs, again.filter(redraw=0), heads=heads)
 
 
 def test_a_request_without_draws_is_refused():

@@ -35,7 +35,8 @@ textasciigrave textsuperscript pm leq geq times ldots neq approx rightarrow inft
 midrule bottomrule section subsection subsubsection item title date maketitle textbf small par
 medskip linewidth textheight documentclass usepackage setlength parindent parskip ifPDFTeX else fi
 DeclareUnicodeCharacter ensuremath texttt scriptsize raggedright arraybackslash centering caption
-label includegraphics alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi
+label IfFileExists includegraphics
+alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi
 rho sigma tau upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi
 Omega"""
 COMMANDS = set(WORDS.split())

@@ -93,6 +93,7 @@ class VillageModel(abm.Model):
     """Does a higher tax lose votes?"""
 
     Scenario = Land
+    kind = Villager
     questions = (VOTE,)
     roles: ClassVar = {"villager": RulePolicy(rule, "even", returns="probabilities")}
 
@@ -103,7 +104,7 @@ class VillageModel(abm.Model):
         )
         self.scenario = scenario
         incomes = abm.chance(seeds.population, "incomes").integers(10, 90, scenario.n_villagers)
-        self.villagers = [Villager(self, key, int(i)) for key, i in enumerate(incomes)]
+        self.villagers = [self.kind(self, key, int(i)) for key, i in enumerate(incomes)]
         n = scenario.n_villagers
         self.network = Network.from_edges([(i, (i + 1) % n) for i in range(n)])
         self.rows = []
@@ -143,3 +144,49 @@ class Sleepy(VillageModel):
     def __init__(self, scenario, *, seeds, policies=None, failures=None):
         super().__init__(scenario, seeds=seeds, policies=policies, failures=failures)
         Sleeper(self, key="sleeper")
+
+
+class Divided(VillageModel):
+    """A village of two banks: the tax moves opinions in the south by its size, in the north not."""
+
+    def agents_frame(self):
+        n = self.scenario.n_villagers
+        south = np.arange(n) % 2 == 1
+        luck = self.chance("luck").normal(0.5, 0.01, n)
+        return pl.DataFrame(
+            {
+                "key": [str(i) for i in range(n)],
+                "bank": np.where(south, "south", "north"),
+                "mood": np.where(luck + self.scenario.tax > 0.75, "angry", "calm"),
+                "opinion": luck + self.scenario.tax * south,
+            }
+        )
+
+
+POST = Question(
+    "post", 1, "The tax is {tax}. Day {day}. Say something.", text=abm.TextConstraint(20)
+)
+
+
+def says(text, constraint, seed):
+    """What the language model of the village writes: the same words, one more each day."""
+    day = int(text.split("Day ")[1].split(".")[0])
+    return "the tax is too high " + "really " * day
+
+
+class Talker(Villager):
+    """Somebody who votes every day and then says something."""
+
+    def life(self):
+        while True:
+            yield self.wait(1.0)
+            self.vote = yield self.decide(VOTE)
+            day = {"tax": self.tax, "day": int(self.model.now)}
+            yield self.decide(POST, fields=day)
+
+
+class Talking(VillageModel):
+    """A village whose people vote and talk."""
+
+    questions = (VOTE, POST)
+    kind = Talker

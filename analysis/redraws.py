@@ -1,0 +1,120 @@
+"""Tables whose runs were repeated with redrawn answers: the error of sampled answers is put in.
+
+A server that gives no probabilities is asked k times and the shares are used by all replications.
+With Y the estimate of a table (a mean, an effect, a difference of effects) over all replications,
+p the shares that were drawn and c the chance of the replications,
+
+    Var Y = E Var(Y | p) + Var E(Y | p),
+
+and an interval over replications holds the first part only. The second is estimated by repeating
+every run, with the same random numbers, for B redraws of p from its posterior: it is the variance
+of Y between redraws, with B - 1 degrees of freedom. The half widths of both parts add in squares.
+
+References
+----------
+The law of total variance; the posterior is that of Jeffreys' prior. Zou and Donner (2008),
+Statistics in Medicine 27, 1693-1702, for adding half widths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import polars as pl
+
+from abm.analysis.paired import Effect
+from abm.analysis.sampled import with_answer_error
+from abm.errors import AnalysisError, require
+
+__all__ = ["ERROR", "with_redraws"]
+
+ERROR = "answer_error"
+Make = Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def with_redraws(
+    make: Make, frame: pl.DataFrame, redraws: pl.DataFrame, *, heads: Sequence[str]
+) -> pl.DataFrame:
+    """A table of estimates whose intervals hold the error of sampled answers.
+
+    Parameters
+    ----------
+    make
+        Makes the table (`estimate, low, high, level, n`, perhaps `p_value`, `varied`, `fixed`) from
+        a frame of runs, as `means_table` and `effects_table` do.
+    frame
+        The runs as recorded.
+    redraws
+        The same runs repeated with redrawn answers: the columns of `frame` and `redraw`, the number
+        of the redraw. Without rows the table is returned as it is made.
+    heads
+        Columns of the table that name a row.
+
+    Returns
+    -------
+    The table with the same estimates, wider intervals, and a column `answer_error`: the standard
+    deviation of the estimate between redraws. `p_value` follows the wider interval.
+
+    Raises
+    ------
+    AnalysisError
+        There is one redraw only: a spread takes two.
+
+    Examples
+    --------
+    >>> from abm.analysis.comparisons import means_table
+    >>> runs = pl.DataFrame({"arm": ["a"] * 3, "replication": [0, 1, 2], "yes": [0.4, 0.5, 0.6]})
+    >>> again = pl.concat([runs.with_columns(pl.col("yes") + d, redraw=pl.lit(i))
+    ...                    for i, d in enumerate([-0.1, 0.0, 0.1])])
+    >>> make = lambda f: means_table(f, outcomes="yes", by="arm")
+    >>> table = with_redraws(make, runs, again, heads=["arm", "outcome"])
+    >>> row, before = table.row(0, named=True), make(runs).row(0, named=True)
+    >>> round(row["answer_error"], 6), row["low"] < before["low"], row["varied"].split(", ")[-1]
+    (0.1, True, 'sampled answers')
+    """
+    table = make(frame)
+    if not redraws.height or not table.height:
+        return table
+    numbers = redraws["redraw"].unique().sort()
+    require(
+        numbers.len() > 1,
+        AnalysisError,
+        "one redraw of the sampled answers shows no spread; expected two or more, better 20",
+    )
+    parts = [make(redraws.filter(redraw=number).drop("redraw")) for number in numbers]
+    spread = (
+        pl.concat([part.select(*heads, "estimate") for part in parts])
+        .group_by(heads)
+        .agg(pl.col("estimate").std(ddof=1).alias(ERROR))
+    )
+    joined = table.join(spread, on=list(heads), how="left", maintain_order="left")
+    rows = [_widened(row, numbers.len() - 1) for row in joined.iter_rows(named=True)]
+    return pl.DataFrame(rows, schema=joined.schema)
+
+
+def _widened(row: dict[str, Any], degrees: int) -> dict[str, Any]:
+    """One row with the error of its answers; unchanged where none is left or nothing is defined."""
+    error = row[ERROR]
+    own = row["high"] - row["low"]
+    if error is None or not error > 0 or own != own:
+        return row
+    wider = with_answer_error(_effect(row), error, degrees=degrees)
+    changed = {
+        "low": wider.low,
+        "high": wider.high,
+        "p_value": wider.p_value,
+        "varied": ", ".join(wider.varied),
+        "fixed": ", ".join(wider.fixed),
+    }
+    return row | {name: value for name, value in changed.items() if name in row}
+
+
+def _effect(row: dict[str, Any]) -> Effect:
+    """What `with_answer_error` reads of a row."""
+    nan = float("nan")
+    half = max(row["high"] - row["estimate"], row["estimate"] - row["low"])  # it may have been cut
+    varied, fixed = (tuple(str(row.get(name, "")).split(", ")) for name in ("varied", "fixed"))
+    low, high = row["estimate"] - half, row["estimate"] + half
+    numbers = (row["estimate"], low, high, row["level"], row["n"])
+    return Effect(*numbers, nan, nan, nan, varied, fixed, float(row["n"] - 1))
