@@ -63,11 +63,12 @@ def posterior_table(post: Posterior, *, level: float = LEVEL) -> pl.DataFrame:
     )
 
 
-def density_table(post: Posterior, problem: Problem, *, n_bins: int = 40) -> pl.DataFrame:
+def density_table(post: Posterior, problem: Problem, *, n_bins: int | None = None) -> pl.DataFrame:
     """Histograms of posterior and prior, for `posterior_densities`.
 
     Bins span the central 99 % of the prior, or the draws where these reach further. Signed weights
-    are used as they are, so that a bin may be negative.
+    are used as they are, so that a bin may be negative. By default there are 8 to 40 bins, twice
+    the square root of the effective sample size: a few draws should not look like many modes.
 
     Examples
     --------
@@ -79,6 +80,8 @@ def density_table(post: Posterior, problem: Problem, *, n_bins: int = 40) -> pl.
     >>> round(table.filter(kind="posterior")["density"].max(), 1)
     5.0
     """
+    if n_bins is None:
+        n_bins = int(np.clip(2 * np.sqrt(post.ess), 8, 40))
     require(n_bins >= 2, CalibrationError, f"n_bins = {n_bins}, expected >= 2")
     before = problem.prior.sample(20_000, rng=chance(problem.seed, "prior for a figure"))
     tables = []
@@ -229,6 +232,7 @@ def write_report(
     lines += [f"**{label}**", ""] if label else []
     if trust is not None:
         lines += [f"**{trust.verdict}**", ""]
+    lines += _notices(result.notices)
     if isinstance(result, Posterior):
         lines += _posterior_part(result, problem, base, label)
         lines += _predictive_part(result, problem, base, simulations, n_predictive, label)
@@ -246,7 +250,6 @@ def write_report(
             "",
         ]
     lines += ["## What happened", "", to_markdown(outcomes), ""]
-    lines += _notices(result.notices)
     path = base / "REPORT.md"
     base.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")

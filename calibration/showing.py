@@ -46,7 +46,7 @@ class TerminalProgress:
         done = self._runs - self._runs_before
         text = f"  {done:,} done, notional cost {tally.total_cost:,.0f} in all"
         text += f", {tally.n_failed:,} failed" if tally.n_failed else ""
-        if self._expected and 0 < done < self._expected:
+        if self._expected and 1 < done < self._expected:  # the first may compile
             left = (now - self._begun) / done * (self._expected - done)
             text += f", about {duration(left)} left"
         show.console.print(text)

@@ -77,7 +77,7 @@ def lengths(draws: Array) -> NDArray[np.int64]:
     >>> lengths(padded([np.zeros((3, 1)), np.zeros((1, 1))])).tolist()
     [3, 1]
     """
-    there = ~np.isnan(draws).all(axis=2)
+    there: NDArray[np.bool_] = np.asarray(~np.isnan(draws).all(axis=2))
     n = draws.shape[1]
     last = n - np.argmax(there[:, ::-1], axis=1)
     return np.asarray(np.where(there.any(axis=1), last, 0), dtype=np.int64)
