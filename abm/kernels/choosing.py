@@ -1,168 +1,296 @@
 """Choosing ties among those one meets, with probabilities that fall with distance.
 
 Everybody's choices are successive draws without replacement with probabilities proportional to
-exp(-strength * distance). A draw proposes somebody uniformly and accepts with that weight; if
-nobody is accepted for long, it is made from the weights of all, so it is exact either way.
+exp(-strength * distance). A draw proposes somebody uniformly and accepts with that weight; where
+that would take long, it is made from bounds on the weights of all, and accepted with the ratio of
+weight and bound. A bound that was too high is then replaced by the weight. Both are exact.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
-from abm.kernels.library import below, library, unit
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["choose_first", "choose_more", "write_ties"]
+from abm.kernels.boxes import pull
+from abm.kernels.library import as_unit, bounded, draw, lean, load, rest, unit
+
+__all__ = ["Choices", "Circle", "Room", "choose_first", "choose_more", "room_for", "write_ties"]
+
+_BLOCK = 32  # masses that are summed together, so that a draw looks at few
+_PATIENCE = 2  # from so many expected proposals per met person on, looking at all is quicker
+_FINER = 8.0  # bounds are replaced by weights, from the largest down, in steps of this factor
+_LEFT = 4.0  # until those that are left sum to no more than this many times the weights
+_TINY = 1e-200  # below this total, bounds say nothing in 64 bits
 
 
-@library
-def among(chosen: Any, taken: Any, i: Any, j: Any) -> Any:
+class Circle(NamedTuple):
+    """Who meets whom: person i meets those `met` gaps further that begin at turns[i].
+
+    Attributes
+    ----------
+    gaps
+        1..n-1 in random order.
+    turns
+        Where everybody's window begins, shape (n,).
+    met
+        Length of a window.
+    """
+
+    gaps: NDArray[np.int32]
+    turns: NDArray[np.int32]
+    met: int
+
+
+class Choices(NamedTuple):
+    """Who chose whom: chosen[i, :taken[i]] are the choices of i."""
+
+    chosen: NDArray[np.int32]
+    taken: NDArray[np.int32]
+
+
+class Room(NamedTuple):
+    """Work space for a look at all: weights, or bounds on them, their sums in blocks, and which."""
+
+    mass: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    known: NDArray[np.bool_]
+
+
+def room_for(met: int) -> Room:
+    """Room for those whom a person meets."""
+    n_blocks = -(-met // _BLOCK)
+    return Room(np.zeros(n_blocks * _BLOCK), np.zeros(n_blocks), np.zeros(met, dtype=np.bool_))
+
+
+@lean
+def among(choices: Any, i: Any, j: Any) -> Any:
     """Whether i has chosen j."""
-    for place in range(taken[i]):  # noqa: SIM110 - any() does not compile
-        if chosen[i, place] == j:
+    for place in range(choices.taken[i]):  # noqa: SIM110 - any() does not compile
+        if choices.chosen[i, place] == j:
             return True
     return False
 
 
-@library
-def pull(space: Any, strength: Any, i: Any, j: Any) -> Any:
-    """strength * distance: minus the logarithm of the weight."""
-    total = 0.0
-    for axis in range(space.shape[1]):
-        gap = float(space[i, axis]) - float(space[j, axis])
-        total += gap * gap
-    return strength * math.sqrt(total)
+@lean
+def met_at(circle: Any, i: Any, place: Any) -> Any:
+    """Whom i meets at a place of its window."""
+    size = circle.gaps.size
+    at = circle.turns[i] + place
+    if at >= size:
+        at -= size
+    j = i + circle.gaps[at]
+    return j - size - 1 if j > size else j
 
 
-@library
-def met_at(circle: Any, turn: Any, i: Any, place: Any) -> Any:
-    """Whom i meets at a place of the window that starts at `turn` of the circle of gaps."""
-    at = turn + place
-    if at >= circle.size:
-        at -= circle.size
-    j = i + circle[at]
-    return j - circle.size - 1 if j > circle.size else j
-
-
-@library
+@lean
 def propose(
-    i: Any, tries: Any, space: Any, strength: Any, circle: Any, turn: Any, met: Any, chosen: Any,
-    taken: Any, words: Any,
-) -> Any:  # fmt: skip
-    """Propose up to `tries` times; returns who was accepted, or -1, and the tries that are left."""
+    i: Any, tries: Any, space: Any, strength: Any, likes: Any, circle: Any, choices: Any, words: Any
+) -> Any:
+    """Propose up to `tries` times; returns who was accepted, or -1, and the tries that are left.
+
+    One word gives a proposal and the number that decides on it, most often by the bound alone.
+    """
+    own = likes.box_of[i]
+    s0, s1 = load(words)
+    found = -1
     while tries > 0:
         tries -= 1
-        j = met_at(circle, turn, i, below(words, met))
-        accepted = unit(words) < math.exp(-pull(space, strength, i, j))
-        if accepted and not among(chosen, taken, i, j):
-            return j, tries
-    return -1, tries
+        word, s0, s1 = draw(s0, s1)
+        j = met_at(circle, i, bounded(word, circle.met))
+        u = as_unit(rest(word, circle.met))
+        if u >= likes.bounds[own, likes.box_of[j]]:
+            continue
+        if u < math.exp(-pull(space, strength, i, j)) and not among(choices, i, j):
+            found = j
+            break
+    words[0] = s0
+    words[1] = s1
+    return found, tries
 
 
-@library
-def survey(
-    i: Any, space: Any, strength: Any, circle: Any, turn: Any, chosen: Any, taken: Any, mass: Any
-) -> None:
-    """The weights of all whom i meets, the nearest being 1; 0 for those chosen already."""
-    nearest = math.inf
-    for place in range(mass.size):
-        j = met_at(circle, turn, i, place)
-        mass[place] = math.inf
-        if not among(chosen, taken, i, j):
-            mass[place] = pull(space, strength, i, j)
-            nearest = min(nearest, mass[place])
-    for place in range(mass.size):
-        mass[place] = math.exp(nearest - mass[place])
+@lean
+def look_around(i: Any, space: Any, strength: Any, likes: Any, circle: Any, room: Any) -> None:
+    """Bounds on the weights of all whom i meets, and the weights where the bounds are large.
+
+    As many of the largest bounds are replaced by weights as it takes for one draw in five to be
+    accepted.
+    """
+    own = likes.box_of[i]
+    largest, open_mass, closed = 0.0, 0.0, 0.0
+    for place in range(circle.met):
+        bound = likes.bounds[own, likes.box_of[met_at(circle, i, place)]]
+        room.mass[place] = bound
+        room.known[place] = False
+        open_mass += bound
+        largest = max(largest, bound)
+    while open_mass > _LEFT * closed and largest > _TINY:
+        largest /= _FINER
+        open_mass = 0.0
+        for place in range(circle.met):
+            if room.known[place]:
+                continue
+            if room.mass[place] < largest:
+                open_mass += room.mass[place]
+                continue
+            weight = math.exp(-pull(space, strength, i, met_at(circle, i, place)))
+            room.mass[place] = weight
+            room.known[place] = True
+            closed += weight
+    for block in range(room.sums.size):
+        add_up(room, block)
 
 
-@library
-def draw_place(mass: Any, words: Any) -> Any:
-    """A place by its weight, which is then 0; -1 if all weights are."""
+@lean
+def add_up(room: Any, block: Any) -> None:
+    """The sum of a block."""
     total = 0.0
-    for place in range(mass.size):
-        total += mass[place]
+    for place in range(block * _BLOCK, (block + 1) * _BLOCK):
+        total += room.mass[place]
+    room.sums[block] = total
+
+
+@lean
+def draw_place(room: Any, words: Any) -> Any:
+    """A place by its mass; -1 if all masses together are too small."""
+    total = 0.0
+    for block in range(room.sums.size):
+        total += room.sums[block]
+    if not total > _TINY:
+        return -1
     goal = unit(words) * total
+    block = 0
+    while goal >= room.sums[block] and block < room.sums.size - 1:
+        goal -= room.sums[block]
+        block += 1
+    while block > 0 and room.sums[block] == 0.0:
+        block -= 1  # rounding went past the last mass
     last = -1
-    for place in range(mass.size):
-        if mass[place] > 0.0:
+    for place in range(block * _BLOCK, (block + 1) * _BLOCK):
+        if room.mass[place] > 0.0:
             last = place
-            goal -= mass[place]
+            goal -= room.mass[place]
             if goal < 0.0:
                 break
-    if last >= 0:
-        mass[last] = 0.0
     return last
 
 
-@library
-def record(chosen: Any, taken: Any, i: Any, j: Any) -> Any:
+@lean
+def choose_by_bounds(
+    i: Any, space: Any, strength: Any, circle: Any, choices: Any, room: Any, words: Any
+) -> Any:
+    """Whom i chooses of those in the room; -1 if their bounds are too small for numbers."""
+    while True:
+        place = draw_place(room, words)
+        if place < 0:
+            return -1
+        j = met_at(circle, i, place)
+        weight = 0.0 if among(choices, i, j) else math.exp(-pull(space, strength, i, j))
+        accepted = unit(words) * room.mass[place] < weight
+        room.mass[place] = 0.0 if accepted else weight
+        add_up(room, place // _BLOCK)
+        if accepted:
+            return j
+
+
+@lean
+def choose_by_weights(
+    i: Any, space: Any, strength: Any, circle: Any, choices: Any, room: Any, words: Any
+) -> Any:
+    """Whom i chooses by the weights of all whom i meets, relative to the nearest."""
+    nearest = math.inf
+    for place in range(circle.met):
+        j = met_at(circle, i, place)
+        room.mass[place] = math.inf
+        if not among(choices, i, j):
+            room.mass[place] = pull(space, strength, i, j)
+            nearest = min(nearest, room.mass[place])
+    for place in range(circle.met):
+        room.mass[place] = math.exp(nearest - room.mass[place])
+    for block in range(room.sums.size):
+        add_up(room, block)
+    return met_at(circle, i, draw_place(room, words))
+
+
+@lean
+def record(choices: Any, i: Any, j: Any) -> Any:
     """Note that i chose j; returns 1 if that is a new tie, 0 if j has chosen i before."""
-    new = 0 if among(chosen, taken, j, i) else 1
-    chosen[i, taken[i]] = j
-    taken[i] += 1
+    new = 0 if among(choices, j, i) else 1
+    choices.chosen[i, choices.taken[i]] = j
+    choices.taken[i] += 1
     return new
 
 
-@library
-def choose_first(
-    whole: Any, space: Any, strength: Any, circle: Any, turns: Any, chosen: Any, taken: Any,
-    mass: Any, words: Any,
+@lean
+def choose(
+    i: Any, goal: Any, space: Any, strength: Any, likes: Any, circle: Any, choices: Any, room: Any,
+    words: Any,
 ) -> Any:  # fmt: skip
-    """`whole` choices of everybody; returns how many ties they make, mutual ones counted once."""
-    made, met = 0, mass.size
-    for i in range(taken.size):
-        tries = met // 4
-        while taken[i] < whole:
-            j, tries = propose(
-                i, tries, space, strength, circle, turns[i], met, chosen, taken, words
-            )
-            if j < 0:
-                break
-            made += record(chosen, taken, i, j)
-        if taken[i] < whole:
-            survey(i, space, strength, circle, turns[i], chosen, taken, mass)
-        while taken[i] < whole:
-            place = draw_place(mass, words)
-            if place >= 0:
-                j = met_at(circle, turns[i], i, place)
-                made += record(chosen, taken, i, j)
-            else:  # beside those chosen, the weights of the others were too small for a number
-                survey(i, space, strength, circle, turns[i], chosen, taken, mass)
+    """Choices of i until it has `goal`; returns how many new ties they make."""
+    made, wanted = 0, goal - choices.taken[i]
+    quick = wanted <= _PATIENCE * likes.mean[likes.box_of[i]] * circle.met
+    tries = 2 * _PATIENCE * circle.met if quick else 0
+    while choices.taken[i] < goal:
+        j, tries = propose(i, tries, space, strength, likes, circle, choices, words)
+        if j < 0:
+            break
+        made += record(choices, i, j)
+    if choices.taken[i] < goal:
+        look_around(i, space, strength, likes, circle, room)
+    bounded_by = True
+    while choices.taken[i] < goal:
+        j = -1
+        if bounded_by:
+            j = choose_by_bounds(i, space, strength, circle, choices, room, words)
+            bounded_by = j >= 0
+        if not bounded_by:
+            j = choose_by_weights(i, space, strength, circle, choices, room, words)
+        made += record(choices, i, j)
     return made
 
 
-@library
-def choose_more(
-    order: Any, made: Any, wanted: Any, space: Any, strength: Any, circle: Any, turns: Any,
-    chosen: Any, taken: Any, mass: Any, words: Any,
+@lean
+def choose_first(
+    goal: Any, space: Any, strength: Any, likes: Any, circle: Any, choices: Any, room: Any,
+    words: Any,
 ) -> Any:  # fmt: skip
-    """One more choice of each in `order` until there are `wanted` ties; returns how many there are.
+    """`goal` choices of everybody; returns how many ties they make, mutual ones counted once."""
+    made = 0
+    for k in range(likes.order.size):  # the alike together: they read the same bounds
+        i = likes.order[k]
+        made += choose(i, goal, space, strength, likes, circle, choices, room, words)
+    return made
+
+
+@lean
+def choose_more(
+    people: Any, made: Any, wanted: Any, space: Any, strength: Any, likes: Any, circle: Any,
+    choices: Any, room: Any, words: Any,
+) -> Any:  # fmt: skip
+    """One more choice of each of `people` until there are `wanted` ties; returns how many.
 
     Who has chosen all whom they meet is passed over.
     """
-    met = mass.size
-    for i in order:
+    for k in range(people.size):
+        i = people[k]
         if made >= wanted:
             break
-        if taken[i] < met:
-            j, _ = propose(
-                i, met // 4, space, strength, circle, turns[i], met, chosen, taken, words
-            )
-            if j < 0:
-                survey(i, space, strength, circle, turns[i], chosen, taken, mass)
-                j = met_at(circle, turns[i], i, draw_place(mass, words))
-            made += record(chosen, taken, i, j)
+        if choices.taken[i] < circle.met:
+            goal = choices.taken[i] + 1
+            made += choose(i, goal, space, strength, likes, circle, choices, room, words)
     return made
 
 
-@library
-def write_ties(chosen: Any, taken: Any, sources: Any, targets: Any) -> None:
+@lean
+def write_ties(choices: Any, sources: Any, targets: Any) -> None:
     """The ties, mutual ones once."""
     filled = 0
-    for i in range(taken.size):
-        for place in range(taken[i]):
-            j = chosen[i, place]
-            if j > i or not among(chosen, taken, j, i):
+    for i in range(choices.taken.size):
+        for place in range(choices.taken[i]):
+            j = choices.chosen[i, place]
+            if j > i or not among(choices, j, i):
                 sources[filled] = i
                 targets[filled] = j
                 filled += 1

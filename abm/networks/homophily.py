@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,13 @@ from numpy.typing import ArrayLike, NDArray
 from abm.errors import NetworkError, require
 from abm.networks.network import Network
 
+if TYPE_CHECKING:
+    from abm.kernels.boxes import Space
+
 __all__ = ["homophilous"]
+
+_STRONGEST = 1e100  # products with a distance stay finite
+_MOST_CATEGORIES = 2**24  # codes are exact in 32-bit floats
 
 
 def homophilous(
@@ -47,8 +53,8 @@ def homophilous(
         Strength, >= 0, per unit of distance. 0 ignores the features; with one categorical feature,
         exp(homophily) is the odds of choosing a like rather than an unlike person.
     pool
-        How many others a person meets. A choice costs about the inverse of the mean weight, and at
-        most twice the pool.
+        How many others a person meets. A choice costs a few times the inverse of the mean weight,
+        and never more than a look at the bounds on the weights of all whom one meets.
 
     Raises
     ------
@@ -63,8 +69,8 @@ def homophilous(
     >>> network.n_edges, bool((party[ends[:, 0]] == party[ends[:, 1]]).mean() > 0.9)
     (300, True)
     """
-    space = _coordinates(features)
-    n = len(space)
+    space = _space(features)
+    n = len(space.at)
     n_ties = round(n * mean_degree / 2)
     require(
         mean_degree >= 0 and n_ties <= n * (n - 1) // 2,
@@ -72,9 +78,9 @@ def homophilous(
         f"mean_degree = {mean_degree}, expected 0 <= mean_degree < n = {n}",
     )
     require(
-        homophily >= 0 and np.isfinite(homophily),
+        0 <= homophily <= _STRONGEST,
         NetworkError,
-        f"homophily = {homophily}, expected a finite number >= 0",
+        f"homophily = {homophily}, expected 0 <= homophily <= {_STRONGEST:g}",
     )
     met = min(pool, n - 1)
     require(
@@ -88,7 +94,7 @@ def homophilous(
 
 
 def _chosen(
-    space: NDArray[np.float32],
+    space: Space,
     homophily: float,
     met: int,
     n_ties: int,
@@ -99,47 +105,44 @@ def _chosen(
     The gaps 1..n-1 to the others are laid on a circle in random order, once; a person meets `met`
     in a row from a random place. So each pair has the same chance to meet.
     """
-    from abm.kernels.choosing import choose_first, choose_more, write_ties
+    from abm.kernels import choosing
+    from abm.kernels.boxes import boxes_of
     from abm.kernels.rows import pack
     from abm.kernels.tools import start
 
-    n, whole = len(space), n_ties // len(space)
-    circle = rng.permutation(np.arange(1, n, dtype=np.int32))
-    turns = rng.integers(0, circle.size, n, dtype=np.int32)
+    n, whole = len(space.at), n_ties // len(space.at)
+    gaps = rng.permutation(np.arange(1, n, dtype=np.int32))
+    circle = choosing.Circle(gaps, rng.integers(0, gaps.size, n, dtype=np.int32), met)
     width = min(met, whole + 2)
-    chosen, taken = np.empty((n, width), np.int32), np.zeros(n, np.int32)
-    among = (space, float(homophily), circle, turns)
-    mass, words = np.empty(met), start(rng)
-    made = choose_first(whole, *among, chosen, taken, mass, words)
+    choices = choosing.Choices(np.empty((n, width), np.int32), np.zeros(n, np.int32))
+    who = (space, float(homophily), boxes_of(space, float(homophily)), circle)
+    room, words = choosing.room_for(met), start(rng)
+    made = choosing.choose_first(whole, *who, choices, room, words)
     rounds = whole
     while made < n_ties:
         require(
-            int(taken.min()) < met,
+            int(choices.taken.min()) < met,
             NetworkError,
             f"only {made} of {n_ties} ties could be made: everybody has chosen all whom they meet. "
             "Give a smaller mean_degree or a larger pool",
         )
         if rounds == width < met:
             width = min(2 * width, met)
-            chosen = np.pad(chosen, ((0, 0), (0, width - rounds)))
+            wider = np.pad(choices.chosen, ((0, 0), (0, width - rounds)))
+            choices = choices._replace(chosen=wider)
         people = rng.permutation(n)
-        made = choose_more(people, made, n_ties, *among, chosen, taken, mass, words)
+        made = choosing.choose_more(people, made, n_ties, *who, choices, room, words)
         rounds += 1
     sources, targets = np.empty(n_ties, np.int32), np.empty(n_ties, np.int32)
-    write_ties(chosen, taken, sources, targets)
+    choosing.write_ties(choices, sources, targets)
     return Network._trusted(n, *pack(n, sources, targets, both=True))
 
 
-def _coordinates(features: Any) -> NDArray[np.float32]:
-    """Coordinates whose Euclidean distance is d_ij, shape (n, n_coordinates)."""
-    if isinstance(features, pl.DataFrame):
-        columns = [(name, features[name].to_numpy()) for name in features.columns]
-    elif isinstance(features, Mapping):
-        columns = [(name, np.asarray(values)) for name, values in features.items()]
-    else:
-        array = np.asarray(features)
-        table = array[:, None] if array.ndim == 1 else array
-        columns = [(f"features[:, {i}]", table[:, i]) for i in range(table.shape[1])]
+def _space(features: Any) -> Space:
+    """Coordinates of all people: numbers in standard deviations, codes of categories."""
+    from abm.kernels.boxes import Space
+
+    columns = _columns(features)
     require(len(columns) > 0, NetworkError, "features is empty, expected at least one column")
     lengths = {name: len(values) for name, values in columns}
     require(
@@ -147,30 +150,60 @@ def _coordinates(features: Any) -> NDArray[np.float32]:
         NetworkError,
         f"features have different lengths: {lengths}",
     )
-    parts = [_axis(name, values) for name, values in columns]
-    scaled: NDArray[np.float32] = np.concatenate(parts, axis=1, dtype=np.float32)
-    scaled /= np.float32(np.sqrt(len(columns)))
-    return scaled
+    scale = float(np.sqrt(len(columns)))
+    numbers = [_number(name, x) / scale for name, x in columns if x.dtype.kind in "iuf"]
+    names = [_codes(name, x) for name, x in columns if x.dtype.kind not in "iuf"]
+    at = np.stack([*numbers, *names], axis=1).astype(np.float32, order="C")
+    return Space(at, len(numbers), 1 / len(columns))
 
 
-def _axis(name: str, values: NDArray[Any]) -> NDArray[np.float64]:
-    if values.dtype.kind in "iuf":
-        numbers = values.astype(np.float64)
-        bad = np.flatnonzero(~np.isfinite(numbers))
-        require(
-            bad.size == 0,
-            NetworkError,
-            f"{name}: {bad.size} values are missing or not finite, first in row {bad[:1].tolist()}",
-        )
-        spread = numbers.std()
-        return (numbers[:, None] / spread) if spread > 0 else np.zeros((numbers.size, 1))
-    missing = [i for i, value in enumerate(values.tolist()) if value is None]
+def _columns(features: Any) -> list[tuple[str, NDArray[Any]]]:
+    """Name and values of every feature."""
+    if isinstance(features, pl.DataFrame):
+        named = [(name, features[name].to_numpy()) for name in features.columns]
+    elif isinstance(features, Mapping):
+        named = [(name, np.asarray(values)) for name, values in features.items()]
+    else:
+        array = np.asarray(features)
+        table = array[:, None] if array.ndim == 1 else array
+        named = [(f"features[:, {i}]", table[:, i]) for i in range(table.shape[1])]
+    return [(name, _dates_as_numbers(values)) for name, values in named]
+
+
+def _dates_as_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Dates and durations as numbers, missing ones as nan; all else as it is."""
+    if values.dtype.kind not in "mM":
+        return values
+    return np.where(np.isnat(values), np.nan, values.astype(np.int64))
+
+
+def _number(name: str, values: NDArray[Any]) -> NDArray[np.float64]:
+    """A feature in standard deviations; zeros if all are alike."""
+    numbers = values.astype(np.float64)
+    bad = np.flatnonzero(~np.isfinite(numbers))
+    require(
+        bad.size == 0,
+        NetworkError,
+        f"{name}: {bad.size} values are missing or not finite, first in row {bad[:1].tolist()}",
+    )
+    spread = numbers.std() if numbers.size else 0.0
+    # About their mean, so that 32-bit coordinates are exact enough far from 0 (dates in ns).
+    return (numbers - numbers.mean()) / spread if spread > 0 else np.zeros(numbers.size)
+
+
+def _codes(name: str, values: NDArray[Any]) -> NDArray[np.float64]:
+    """A category as its number in the order of their texts."""
+    items = values.tolist()
+    missing = [i for i, value in enumerate(items) if value is None]
     require(
         not missing,
         NetworkError,
         f"{name}: {len(missing)} values are missing, first in row {missing[:1]}",
     )
-    levels, codes = np.unique(values.astype(str), return_inverse=True)
-    # Corners of a simplex: any two different categories are exactly 1 apart.
-    corners: NDArray[np.float64] = np.eye(levels.size)[codes] / np.sqrt(2)
-    return corners
+    codes = pl.Series([str(item) for item in items]).rank("dense").to_numpy()
+    require(
+        codes.size == 0 or int(codes.max()) < _MOST_CATEGORIES,
+        NetworkError,
+        f"{name} has {codes.max(initial=0)} categories, expected fewer than {_MOST_CATEGORIES}",
+    )
+    return codes.astype(np.float64)

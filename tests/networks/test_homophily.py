@@ -1,0 +1,120 @@
+"""Homophilous networks are drawn from the model that is written down, by a faster way."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+
+from abm.errors import NetworkError
+from abm.kernels import boxes
+from abm.networks import homophilous
+
+
+def obvious(distance, strength, mean_degree, met, rng):
+    """The same model in the plainest way: everybody ranks all whom they meet, once.
+
+    Ranking by -strength * distance + Gumbel noise is drawing one after another without replacement
+    with weights exp(-strength * distance); a further choice is the next of the ranking.
+    """
+    n = len(distance)
+    keys = rng.gumbel(size=(n, n)) - strength * distance
+    np.fill_diagonal(keys, -np.inf)
+    strangers = rng.random((n, n))
+    np.fill_diagonal(strangers, 2.0)
+    keys[np.argsort(np.argsort(strangers, axis=1), axis=1) >= met] = -np.inf
+    ranking = np.argsort(-keys, axis=1).tolist()
+    n_ties, taken = round(n * mean_degree / 2), [n * mean_degree // 2 // n] * n
+    ties = {frozenset((i, j)) for i in range(n) for j in ranking[i][: taken[i]]}
+    while len(ties) < n_ties:
+        for i in rng.permutation(n).tolist():
+            if len(ties) < n_ties and taken[i] < met:
+                ties.add(frozenset((i, ranking[i][taken[i]])))
+                taken[i] += 1
+    return np.array([sorted(tie) for tie in ties])
+
+
+def town(n, rng):
+    """An age and a party, and their distances as the documentation defines them."""
+    age, party = rng.gamma(2.0, 10.0, n), rng.choice(["left", "right", "other"], n)
+    gaps = (age[:, None] - age[None, :]) / age.std()
+    distance = np.sqrt((gaps**2 + (party[:, None] != party[None, :])) / 2)
+    return {"age": age, "party": party}, distance
+
+
+@pytest.mark.parametrize(
+    ("strength", "met"), [(0.4, 23), (3.0, 23), (3.0, 9), (40.0, 23), (5000.0, 23)]
+)
+def test_every_tie_is_as_likely_as_in_the_plain_model(strength, met, monkeypatch):
+    """24 people in boxes of two, 800 networks each way, seed 1: every pair's frequency within 4.4
+    standard errors (276 pairs, five cases: fails one time in fifty without a cause), and all pairs
+    together within 4 standard deviations of what chance gives (half of 276, as ties are dependent).
+    """
+    monkeypatch.setattr(boxes, "_PEOPLE_PER_BOX", 2)
+    features, distance = town(24, np.random.default_rng(5))
+    rng, n_networks = np.random.default_rng(1), 800
+    seen = np.zeros((2, 24, 24))
+    for _ in range(n_networks):
+        fast = homophilous(features, 5, strength, pool=met, rng=rng).edges()
+        for k, ends in enumerate((fast, obvious(distance, strength, 5, met, rng))):
+            seen[k][tuple(ends.T)] += 1
+    p = seen.mean(axis=0)[np.triu_indices(24, 1)] / n_networks
+    gap = (seen[0] - seen[1])[np.triu_indices(24, 1)] / n_networks
+    varies = (p > 0) & (p < 1)
+    z = gap[varies] / np.sqrt(2 * p[varies] * (1 - p[varies]) / n_networks)
+    assert np.all(gap[~varies] == 0)
+    assert np.abs(z).max(initial=0.0) < 4.4
+    if varies.sum() > 100:
+        assert abs((z**2).mean() - 1) < 4 * np.sqrt(2 / 138)
+
+
+def test_chosen_distances_are_those_of_the_plain_model_among_many_boxes():
+    """1,500 people, 46 boxes, seed 2: distances of ties in ten equal bins, chi-square below 33.7
+    (a thousandth of the time above, with 9 degrees of freedom; ties are close to independent)."""
+    rng = np.random.default_rng(2)
+    features, distance = town(1500, rng)
+    fast = homophilous(features, 8, 3.0, rng=rng).edges()
+    slow = obvious(distance, 3.0, 8, 1499, rng)
+    found = [distance[tuple(ends.T)] for ends in (fast, slow)]
+    bins = np.quantile(np.concatenate(found), np.linspace(0, 1, 11))
+    bins[-1] += 1
+    counts = np.array([np.histogram(values, bins)[0] for values in found])
+    expected = counts.mean(axis=0)
+    assert (((counts - expected) ** 2) / expected).sum() < 33.7
+
+
+def test_a_bound_between_boxes_is_never_below_a_weight_inside():
+    rng = np.random.default_rng(3)
+    at = np.column_stack([rng.normal(size=(600, 2)), rng.integers(0, 5, 600)]).astype(np.float32)
+    space = boxes.Space(at, 2, 1 / 3)
+    found = boxes.boxes_of(space, 4.0)
+    assert sorted(found.order.tolist()) == list(range(600))
+    assert len(found.bounds) == 600 // 32
+    for i, j in rng.integers(0, 600, (400, 2)).tolist():
+        weight = np.exp(-boxes.pull(space, 4.0, i, j))
+        assert weight <= found.bounds[found.box_of[i], found.box_of[j]] <= 1.000001
+
+
+def test_people_who_are_all_alike_and_thousands_of_categories_are_no_trouble():
+    alike = homophilous(np.zeros(200), 4, 9.0, rng=np.random.default_rng(4))
+    assert alike.n_edges == 400
+    villages = np.arange(6000) % 3000
+    names = np.array([f"village {i}" for i in villages])
+    ends = homophilous(names, 2, 12.0, rng=np.random.default_rng(4), pool=5999).edges()
+    same = (villages[ends[:, 0]] == villages[ends[:, 1]]).mean()
+    # Each has one like among 5,999: its odds are e^12 to 5,998; half of the 6,000 ties are lost as
+    # mutual choices of such pairs and made up for by second choices, which are strangers.
+    assert same == pytest.approx(0.5, abs=0.03)
+
+
+def test_dates_are_numbers_and_missing_dates_are_refused():
+    days = np.arange("2000-01-01", "2000-04-10", dtype="datetime64[D]")
+    rng = np.random.default_rng
+    same = homophilous(np.arange(100.0), 4, 3.0, rng=rng(1))
+    assert homophilous({"born": days}, 4, 3.0, rng=rng(1)) == same
+    assert homophilous(pl.DataFrame({"born": days}), 4, 3.0, rng=rng(1)) == same
+    nanoseconds = days.astype("datetime64[ns]")
+    assert homophilous({"born": nanoseconds}, 4, 3.0, rng=rng(1)) == same
+    days[3] = np.datetime64("NaT")
+    with pytest.raises(NetworkError, match=r"born: 1 values are missing.*row \[3\]"):
+        homophilous({"born": days}, 4, 3.0, rng=rng(1))
