@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abm.kernels.library import below, library, unit
-from abm.kernels.rows import finish, open_rows
+from abm.kernels.rows import finish
 from abm.kernels.tools import start
 
 __all__ = ["small_world"]
@@ -17,23 +17,21 @@ __all__ = ["small_world"]
 def small_world(
     n: int, k: int, p: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Row borders and sorted neighbours; beside them 4 (k / 2 + 1) bytes per node are used.
+    """Row borders and sorted neighbours; beside them 4 bytes per node are used.
 
     A tie belongs to the node from which it starts on the ring, so i and j are tied if j is among
-    the targets of i or i among those of j: no other table is needed.
+    the targets of i or i among those of j: no other table is needed. The targets lie in the first
+    half of the array that the neighbours will fill.
     """
-    targets = np.empty((n, k // 2), dtype=np.int32)
+    indices = np.empty(n * k, dtype=np.int32)
+    targets = indices[: n * (k // 2)].reshape(n, k // 2)
     degree = np.full(n, k, dtype=np.int32)
     ring(targets)
     if p > 0:
         rewire(targets, degree, float(p), start(rng))
     indptr = np.zeros(n + 1, dtype=np.int64)
-    indptr[1:] = degree
-    del degree
-    indices = np.empty(n * k, dtype=np.int32)
-    open_rows(indptr)
-    enter(targets, indptr, indices)
-    del targets
+    borders(degree, indptr)
+    enter(k // 2, indptr, indices, degree)
     finish(indptr, indices)
     return indptr, indices
 
@@ -73,13 +71,26 @@ def rewire(targets: Any, degree: Any, p: Any, words: Any) -> None:
 
 
 @library
-def enter(targets: Any, indptr: Any, indices: Any) -> None:
-    """Write every tie into the rows of both its ends."""
-    n, laps = targets.shape
+def borders(degree: Any, indptr: Any) -> None:
+    """Where rows of these lengths end; NumPy's sum would make a copy in 64 bits."""
+    for i in range(degree.size):
+        indptr[i + 1] = indptr[i] + degree[i]
+
+
+@library
+def enter(laps: Any, indptr: Any, indices: Any, filled: Any) -> None:
+    """Move the targets to the heads of their rows, and write every tie into its other end's row.
+
+    A row never begins before the place where its targets lie, so that the last can move first.
+    `filled` is overwritten with the number of entries of each row.
+    """
+    n = filled.size
+    for i in range(n - 1, -1, -1):
+        for lap in range(laps - 1, -1, -1):
+            indices[indptr[i] + lap] = indices[i * laps + lap]
+        filled[i] = laps
     for i in range(n):
         for lap in range(laps):
-            j = targets[i, lap]
-            indices[indptr[i + 1]] = j
-            indptr[i + 1] += 1
-            indices[indptr[j + 1]] = i
-            indptr[j + 1] += 1
+            j = indices[indptr[i] + lap]
+            indices[indptr[j] + filled[j]] = i
+            filled[j] += 1

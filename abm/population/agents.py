@@ -59,7 +59,7 @@ class Row:
     @property
     def key(self) -> int:
         """The agent's key."""
-        return int(self.population.keys[self.row])
+        return self.population._key_of(self.row)
 
     def look(self, name: str) -> Any:
         """A column of this row, or the key; `NotImplemented` for anything else."""
@@ -118,7 +118,7 @@ class RowAgent(Agent):
             "rename one of them",
             columns=clash,
         )
-        super().__init__(population.model, *args, key=int(population.keys[row]), **kwargs)
+        super().__init__(population.model, *args, key=population._key_of(row), **kwargs)
 
     @property
     def population(self) -> Population:
@@ -180,7 +180,7 @@ def handle(
 ) -> Any:
     """The handle onto a row: the one there is, or a new one of class `cls`."""
     row = int(population.rows([row])[0])
-    person = int(population.ids[row])
+    person = population._id_of(row)
     found = population._agents.get(person)
     if found is None:
         found = (cls or RowAgent)(population, row, *args, **kwargs)
@@ -196,19 +196,19 @@ def handle(
 
 def view_of_row(population: Population, row: int) -> Any:
     """What `perceive` gets to see of a row: its handle's view, or a view of the row itself."""
-    found = population._agents.get(int(population.ids[row]))
+    found = population._agents.get(population._id_of(row))
     return View(Row(population, row)) if found is None else found.view()
 
 
 def stand_in(population: Population, row: int) -> Any:
     """The handle onto a row if there is one, else the row as an object."""
-    return population._agents.get(int(population.ids[row])) or Row(population, row)
+    return population._agents.get(population._id_of(row)) or Row(population, row)
 
 
 def _place(agent: Any, population: Population, row: int) -> None:
     put = object.__setattr__
     put(agent, "_population", population)
-    put(agent, "_id", int(population.ids[row]))
+    put(agent, "_id", population._id_of(row))
     put(agent, "_row", int(row))
     put(agent, "_version", population._version)
 
@@ -231,7 +231,7 @@ def _present_row(agent: Any) -> int:
 
 def _cell(agent: Any, name: str) -> Any:
     row = _present_row(agent)
-    value = agent._population[name][row]
+    value = agent._population.cell(row, name)
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -72,14 +72,13 @@ def ask_rows(
     """Ask the agents in `rows`; see `Population.ask`."""
     _check(population, question, rows, fields)
     model = population.model
-    keys = population.keys[rows]
-    counts = population.asked(question.id)
+    keys = population._keys_at(rows)
     persistent = question.draw == "persistent"
-    occasions = np.zeros_like(rows) if persistent else counts[rows]
+    occasions = np.zeros_like(rows) if persistent else population.asked(question.id)[rows]
     asked = raised(population, question, rows, fields, keys, occasions)
     assigned = tickets(population, question, rows, keys, asked, policy)
     if not persistent:
-        counts[rows] += 1
+        population.asked(question.id)[rows] += 1
     settled, ticket = settle(population, question, rows, assigned), assigned.ticket
     chosen = np.full(ticket.size, -1, dtype=np.int64)
     if question.text is None:

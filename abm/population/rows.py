@@ -32,7 +32,7 @@ class Rows:
 
     def __init__(self, population: Population, ids: NDArray[np.int64]) -> None:
         self.population = population
-        self.ids = ids.copy()
+        self.ids = ids
 
     @property
     def rows(self) -> NDArray[np.int64]:

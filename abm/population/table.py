@@ -33,8 +33,14 @@ class Table:
     _columns: Columns
     _state: Columns
 
-    def catch_up(self) -> None:
-        """Bring the columns up to date; called before they are read or written."""
+    def catch_up(self, written: int | None = None) -> None:
+        """Bring the columns up to date; called before they are read or written.
+
+        Parameters
+        ----------
+        written
+            The only row that will be written, -1 for none; any if `None`.
+        """
 
     # ------------------------------------------------------------------ columns
 
@@ -111,6 +117,20 @@ class Table:
             self._state.put(name, made)
         return self._state[name]
 
+    def _ids_at(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Ids of some rows; while these are the row numbers, no column of them is made."""
+        return self._state["ids"][rows] if "ids" in self._state else rows.copy()
+
+    def _keys_at(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Keys of some rows; while these are the row numbers, no column of them is made."""
+        return self._state["keys"][rows] if "keys" in self._state else rows.astype(np.uint64)
+
+    def _id_of(self, row: int) -> int:
+        return int(self._state["ids"][row]) if "ids" in self._state else int(row)
+
+    def _key_of(self, row: int) -> int:
+        return int(self._state["keys"][row]) if "keys" in self._state else int(row)
+
     def _fill(self, name: str, values: Any) -> None:
         self.catch_up()
         column = self._columns[name]
@@ -136,9 +156,20 @@ class Table:
                 column=name,
             ) from error
 
+    def cell(self, row: int, name: str) -> Any:
+        """Read one cell; cheaper than `table[name][row]` under a cohort of many agents."""
+        require(
+            name in self._columns,
+            PopulationError,
+            f"no column {name!r}; the population has {list(self.columns)}",
+            column=name,
+        )
+        self.catch_up(-1)
+        return self._columns[name][row]
+
     def write(self, row: int, name: str, value: Any) -> None:
         """Write one cell; a value that the column's type would change is refused."""
-        self.catch_up()
+        self.catch_up(row)
         column = self._columns[name]
         before = column[row].copy() if column.ndim > 1 else column[row]
         try:
@@ -217,10 +248,11 @@ class Table:
             Somebody with one of these ids was removed or never was.
         """
         wanted = np.atleast_1d(np.asarray(ids, dtype=np.int64))
-        place = np.searchsorted(self.ids, wanted)
-        found = np.zeros(wanted.size, dtype=bool)
-        inside = place < self.n
-        found[inside] = self.ids[place[inside]] == wanted[inside]
+        place, found = wanted, (wanted >= 0) & (wanted < self.n)
+        if "ids" in self._state:
+            place = np.searchsorted(self.ids, wanted)
+            found = place < self.n
+            found[found] = self.ids[place[found]] == wanted[found]
         require(
             bool(found.all()),
             PopulationError,
