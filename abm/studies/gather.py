@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from abm.kernels.notes import summed
 from abm.studies.folder import MANIFEST, read_manifest, read_table, write_frame, write_text
 from abm.studies.manifest import FORMAT, to_json
 from abm.studies.registry import code_digest, reference
@@ -91,6 +92,7 @@ def _manifest(
             if m["status"] == "failed"
         },
         "answers": answer_totals(manifests),
+        "rules": summed(m.get("rules", []) for m in manifests.values()),
         "execution": execution,
     }
 

@@ -50,6 +50,7 @@ def run_manifest(
         **_head(run, "finished", made_with),
         "outcomes": dict(result.outcomes),
         "decisions": result.decisions,
+        "rules": result.rules,
         "answers": dict(answers),
         "flags": result.flags,
         "rows": {

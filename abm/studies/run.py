@@ -6,7 +6,7 @@ import inspect
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -118,6 +118,9 @@ class Result:
     edges
         Ties at the end (`source`, `target`: rows of the table of agents) where that table is kept
         and the model has a `network` of as many nodes; else `None`.
+    rules
+        Rules that drivers and cohorts applied: driver, schedule, updates, and how many of these
+        were compiled, or why not; see `abm.kernels.RuleNotes`.
     """
 
     series: pl.DataFrame
@@ -128,6 +131,7 @@ class Result:
     decided: pl.DataFrame | None
     timings: dict[str, float]
     edges: pl.DataFrame | None = None
+    rules: list[dict[str, Any]] = field(default_factory=list)
 
 
 def _if_any(name: str, value: dict[str, Any]) -> dict[str, Any]:
@@ -185,13 +189,17 @@ def _transforms(run: Run) -> dict[str, Any]:
 
 def perform(run: Run, policies: Mapping[str, Policy]) -> Result:
     """Build the model, run it to the end of its duration, and collect what it gives."""
-    begun = time.perf_counter()
-    model = build_model(run, policies)
-    built = time.perf_counter()
-    model.run_until(run.scenario.duration)
-    ended = time.perf_counter()
-    timings = {"build": built - begun, "run": ended - built, "waited": model.answerer.waited}
-    return collect(run, model, timings)
+    from abm.kernels.notes import noting
+
+    with noting() as notes:
+        begun = time.perf_counter()
+        model = build_model(run, policies)
+        built = time.perf_counter()
+        model.run_until(run.scenario.duration)
+        ended = time.perf_counter()
+        timings = {"build": built - begun, "run": ended - built, "waited": model.answerer.waited}
+        result = collect(run, model, timings)
+    return replace(result, rules=notes.table())
 
 
 def collect(run: Run, model: Any, timings: dict[str, float]) -> Result:

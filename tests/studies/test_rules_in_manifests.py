@@ -1,0 +1,111 @@
+"""The schedules of rules, and whether they were compiled, are kept with the results of a study."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+import abm
+from abm import Scenario, Seeds, parameter
+from abm.kernels import PairwiseCohort, PoissonCohort, noting, run_pairwise, run_rows
+from abm.networks import watts_strogatz
+from abm.studies import Study
+
+
+def compromise(own, other, p):
+    return own + p[0] * (other - own), other + p[0] * (own - other)
+
+
+def drift(i, state, p, rng):
+    state[0][i] += p[0] * rng.normal()
+
+
+def never(i, now, state, p):
+    state[0][i] = 1.0
+
+
+class Meetings(Scenario):
+    duration: float = parameter(2.0, gt=0, unit="day", doc="length of a run")
+    schedule: str = parameter("sweep", doc="order of the first encounters")
+
+
+class MeetingsModel(abm.Model):
+    Scenario = Meetings
+    questions = ()
+    roles: ClassVar = {}
+
+    def __init__(self, scenario, *, seeds: Seeds, policies=None):
+        super().__init__(seed=seeds.chance, policies=policies)
+        self.scenario = scenario
+        ties = watts_strogatz(20, 4, 0.1, rng=self.chance("ties"))
+        self.people = abm.Population(self, opinion=self.chance("opinions").random(20))
+        opinion = self.people.opinion
+        for _ in range(2):
+            run_pairwise(
+                compromise, opinion, ties, rounds=3, params=(0.5,), schedule=scenario.schedule,
+                rng=self.chance("first"), compiled=False,
+            )  # fmt: skip
+        run_rows(
+            drift, (opinion,), (0.01,), rounds=1, schedule="asynchronous",
+            rng=self.chance("drift"),
+        )  # fmt: skip
+        self.people.attach(
+            PairwiseCohort(
+                compromise, opinion, rate=2.0, network=ties, params=(0.5,),
+                rng=self.chance("meetings"), compiled=False,
+            )
+        )  # fmt: skip
+        self.people["acted"] = 0.0
+        self.people.attach(
+            PoissonCohort(never, (self.people.acted,), rate=0.0, seed=self.chance_seed)
+        )
+        self._rows = []
+        self.observe(self._note)
+
+    def _note(self):
+        self._rows.append({"time": self.now, "spread": float(self.people.opinion.std())})
+
+    def series(self):
+        return pl.DataFrame(self._rows)
+
+    def outcomes(self):
+        return {"spread": float(self.people.opinion.std())}
+
+
+def test_manifests_tell_rule_schedule_and_how_it_was_run(tmp_path):
+    study = Study(
+        "meetings", MeetingsModel, arms={"sweep": {}, "pairs": {"schedule": "matching"}},
+        replications=2,
+    )  # fmt: skip
+    done = study.run(tmp_path)
+    assert done.manifest["failed"] == {}
+    told = done.run("sweep", "rule", 0).manifest["rules"]
+    by_schedule = {(e["driver"], e["rule"], e["schedule"]): e for e in told}
+    first = by_schedule["pairwise", "compromise", "sweep"]
+    assert first["updates"] == 2 * 3 * 20
+    assert first["compiled"] == 0
+    assert first["interpreted"] == {"as asked": 120}
+    small = by_schedule["rows", "drift", "asynchronous"]
+    assert small["updates"] == sum(small["interpreted"].values()) + small["compiled"] == 20
+    clock = by_schedule["pairwise", "compromise", "asynchronous"]
+    assert 40 < clock["updates"] < 130
+    assert by_schedule["poisson", "never", "asynchronous"]["updates"] == 0
+
+    total = {(e["rule"], e["schedule"]): e for e in done.manifest["rules"]}
+    assert total["compromise", "sweep"]["runs"] == total["compromise", "matching"]["runs"] == 2
+    assert total["compromise", "asynchronous"]["runs"] == 4
+    assert total["compromise", "sweep"]["updates"] == 2 * first["updates"]
+
+
+def test_notes_are_of_their_own_block_alone():
+    x = np.arange(6.0)
+    given = {"params": (0.5,), "rng": np.random.default_rng(1), "compiled": False}
+    with noting() as outer:
+        run_pairwise(compromise, x, None, 5, **given)
+        with noting() as inner:
+            run_pairwise(compromise, x, None, rounds=1, schedule="synchronous", **given)
+    run_pairwise(compromise, x, None, 7, **given)
+    assert [(e["schedule"], e["updates"]) for e in outer.table()] == [("asynchronous", 5)]
+    assert [(e["schedule"], e["updates"]) for e in inner.table()] == [("synchronous", 6)]
