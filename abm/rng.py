@@ -18,7 +18,16 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["agent_key", "chance", "child_key", "stream_key", "uniform", "uniform_of", "uniforms"]
+__all__ = [
+    "agent_key",
+    "chance",
+    "child_key",
+    "stream_key",
+    "uniform",
+    "uniform_of",
+    "uniforms",
+    "uniforms_of",
+]
 
 _MASK = 0xFFFFFFFF
 _MASK64 = 0xFFFFFFFFFFFFFFFF
@@ -126,16 +135,27 @@ def uniforms(
     >>> uniforms(1, "p", [3, 4], [0, 5]).tolist() == [uniform(1, "p", 3, 0), uniform(1, "p", 4, 5)]
     True
     """
+    return uniforms_of(stream_key(seed, purpose), keys, occasions)
+
+
+def uniforms_of(stream: int, keys: ArrayLike, occasions: ArrayLike | int) -> NDArray[np.float64]:
+    """The uniforms of a stream key, counter words and occasions: `uniform_of`, many at once.
+
+    Examples
+    --------
+    >>> uniforms_of(stream_key(1, "p"), [3, 4], 0).tolist() == uniforms(1, "p", [3, 4]).tolist()
+    True
+    """
     words = _as_words(keys)
     dates = _as_words(occasions)
     fill = _compiled() if words.size >= _LARGE and words.ndim == 1 else None
     if fill is None:
-        return _columnar(stream_key(seed, purpose), words, np.broadcast_to(dates, words.shape))
+        return _columnar(stream, words, np.broadcast_to(dates, words.shape))
     if dates.size > 1:
         dates = np.broadcast_to(dates, words.shape)
     out = np.empty(words.size)
     fill(
-        np.uint64(stream_key(seed, purpose)),
+        np.uint64(stream),
         np.ascontiguousarray(words),
         np.ascontiguousarray(dates).ravel(),
         out,

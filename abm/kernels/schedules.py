@@ -66,7 +66,9 @@ def turn_of(schedule: str, members: NDArray[np.int32] | None) -> str:
 
 
 def order_of(turn: str, members: NDArray[np.int32] | None, n: int) -> NDArray[np.int32]:
-    """The members in an array that a driver may shuffle; empty where it needs none."""
+    """The members; a copy if the driver will shuffle them, empty where it needs none."""
     if turn == "anybody":
         return np.empty(0, dtype=np.int32)
-    return np.arange(n, dtype=np.int32) if members is None else members.copy()
+    if members is None:
+        return np.arange(n, dtype=np.int32)
+    return members.copy() if turn == "sweep" else members

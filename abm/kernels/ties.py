@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from abm.errors import NetworkError, require
 
-__all__ = ["Ties", "TiesLayout", "checked_ties", "kind_of_ties", "layout"]
+__all__ = ["Ties", "TiesLayout", "checked_ties", "kind_of_ties", "layout", "watch_ties"]
 
 TiesLayout = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32], NDArray[np.float64]]
 _NOBODY = np.empty(0, dtype=np.int64)
@@ -71,3 +71,11 @@ def layout(network: Ties | None, *, mass: bool = True) -> TiesLayout:
     weights: Any = network.weights
     weights = np.empty(0) if weights is None else np.cumsum(weights) if mass else weights
     return network.starts, network.stops, network.indices, weights
+
+
+def watch_ties(cohort: Any) -> None:
+    """Have ties that change bring the cohort of a population up to now before every change."""
+    catch_up: Any = getattr(cohort, "catch_up", None)
+    network: Any = getattr(cohort, "network", None)
+    if catch_up is not None and hasattr(network, "watch"):
+        network.watch(catch_up)

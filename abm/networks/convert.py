@@ -61,6 +61,11 @@ def from_networkx(graph: Any, *, weight: str | None = "weight") -> Network:
 def to_networkx(network: Network) -> Any:
     """A NetworkX Graph or DiGraph with the same ties; weights become the attribute `weight`.
 
+    Raises
+    ------
+    NetworkError
+        Two nodes with one label.
+
     Examples
     --------
     >>> to_networkx(Network.from_edges([(0, 1), (1, 2)])).number_of_edges()
@@ -71,6 +76,12 @@ def to_networkx(network: Network) -> Any:
     graph = nx.DiGraph() if network.directed else nx.Graph()
     names = list(range(network.n)) if network.labels is None else network.labels.tolist()
     graph.add_nodes_from(names)
+    require(
+        graph.number_of_nodes() == network.n,
+        NetworkError,
+        f"labels: only {graph.number_of_nodes()} of {network.n} differ, so that nodes would be "
+        "merged; give every node a name of its own",
+    )
     pairs = [(names[a], names[b]) for a, b in network.edges().tolist()]
     if network.weights is None:
         graph.add_edges_from(pairs)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import NetworkError, require
-from abm.networks.network import Network
+from abm.networks.network import Network, more_labels
 
 __all__ = ["DynamicNetwork"]
 
@@ -35,6 +38,10 @@ class DynamicNetwork:
         Neighbours. Entries outside the rows mean nothing.
     weights : float64 array or None
         Weights, in the places of `indices`; 0 outside the rows.
+    labels
+        Names of the nodes, or `None`; nodes that are added are called `added 7` by their number.
+    changes
+        How many changes there were: whoever keeps something made of the ties sees when it is old.
 
     Examples
     --------
@@ -56,6 +63,9 @@ class DynamicNetwork:
         self.weights: NDArray[np.float64] | None = np.empty(0) if weighted else None
         self._used = 0
         self._n_entries = 0
+        self.labels: NDArray[Any] | None = None
+        self.changes = 0
+        self._watchers: list[Callable[[], None]] = []
 
     @classmethod
     def from_network(cls, network: Network) -> DynamicNetwork:
@@ -73,6 +83,7 @@ class DynamicNetwork:
         made.indices = network.indices.copy()
         made.weights = None if network.weights is None else network.weights.copy()
         made._used = made._n_entries = int(network.indices.size)
+        made.labels = network.labels
         return made
 
     # ------------------------------------------------------------------ reading
@@ -110,19 +121,41 @@ class DynamicNetwork:
             return 0.0
         return 1.0 if self.weights is None else float(self.weights[place])
 
+    def edges(self) -> NDArray[np.int64]:
+        """All ties as they are now; see `Network.edges`."""
+        return self.freeze().edges()
+
     def freeze(self) -> Network:
         """The network as it is now."""
         sources, places = self._entries()
         pairs = np.stack([sources, self.indices[places]], axis=1).astype(np.int64)
         kept = np.ones(len(pairs), dtype=bool) if self.directed else pairs[:, 0] < pairs[:, 1]
         weights = None if self.weights is None else self.weights[places[kept]]
-        return Network.from_edges(pairs[kept], self.n, weights=weights, directed=self.directed)
+        return Network.from_edges(
+            pairs[kept], self.n, weights=weights, directed=self.directed, labels=self.labels
+        )
 
     def __repr__(self) -> str:
         kind = "directed" if self.directed else "undirected"
         return f"DynamicNetwork({self.n} nodes, {self.n_edges} ties, {kind})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_watchers": []}  # copies are nobody's yet
+
     # ------------------------------------------------------------------ changing
+
+    def watch(self, before_change: Callable[[], None]) -> None:
+        """Call a function before every change: what used the ties so far is brought up to now.
+
+        `Population.attach` does it for the ties of a cohort.
+        """
+        if before_change not in self._watchers:
+            self._watchers.append(before_change)
+
+    def unwatch(self, before_change: Callable[[], None]) -> None:
+        """Call it no more."""
+        if before_change in self._watchers:
+            self._watchers.remove(before_change)
 
     def follow(self, source: int, target: int, weight: float = 1.0) -> bool:
         """Make a tie; returns whether it is new. A tie that is there keeps its weight.
@@ -138,6 +171,7 @@ class DynamicNetwork:
         value = self._weight(weight)
         if self._find(i, j) >= 0:
             return False
+        self._change()
         self._append(i, j, value)
         if not self.directed:
             self._append(j, i, value)
@@ -146,8 +180,10 @@ class DynamicNetwork:
     def unfollow(self, source: int, target: int) -> bool:
         """Cut a tie; returns whether it was there."""
         i, j = self._node(source), self._node(target)
-        if not self._cut(i, j):
+        if self._find(i, j) < 0:
             return False
+        self._change()
+        self._cut(i, j)
         if not self.directed:
             self._cut(j, i)
         return True
@@ -185,6 +221,7 @@ class DynamicNetwork:
             "network made with weighted=True",
         )
         assert self.weights is not None
+        self._change()
         self.weights[place] = value
         if not self.directed:
             self.weights[self._find(j, i)] = value
@@ -192,16 +229,39 @@ class DynamicNetwork:
     def add_nodes(self, n: int) -> NDArray[np.int64]:
         """Add n nodes without ties; returns their numbers."""
         require(n >= 0, NetworkError, f"n = {n}, expected n >= 0")
-        first, more = self.n, np.zeros(n, dtype=np.int64)
-        self.starts = np.concatenate([self.starts, more])
-        self.stops = np.concatenate([self.stops, more])
-        self._room = np.concatenate([self._room, more])
-        self.n += int(n)
-        return np.arange(first, self.n)
+        self._change()
+        self._grow(n)
+        return np.arange(self.n - n, self.n)
+
+    def resize(self, kept: NDArray[np.int64], n: int) -> None:
+        """Follow births and deaths: the ties among those who stay, and n nodes in all.
+
+        `Population.add` and `Population.remove` do it for the ties of attached cohorts, which they
+        have brought up to now.
+
+        Parameters
+        ----------
+        kept
+            Former number of each of the first nodes, shape (n_kept,); the rest are newcomers.
+
+        Examples
+        --------
+        >>> network = DynamicNetwork.from_network(Network.from_edges([(0, 1), (1, 2), (2, 3)]))
+        >>> network.resize(np.array([1, 2, 3]), 4)
+        >>> network.n, network.edges().tolist()
+        (4, [[0, 1], [1, 2]])
+        """
+        if len(kept) < self.n:
+            made = DynamicNetwork.from_network(self.freeze().subgraph(kept))
+            own = {"changes": self.changes, "_watchers": self._watchers}
+            self.__dict__.update({**made.__dict__, **own})
+        self._grow(n - self.n)
+        self.changes += 1
 
     def isolate(self, node: int) -> None:
         """Cut all ties of a node, and in a directed network also those that point to it."""
         i = self._node(node)
+        self._change()
         for j in self.neighbours(i).tolist():
             self.unfollow(i, j)
         if self.directed:
@@ -209,6 +269,20 @@ class DynamicNetwork:
                 self._cut(j, i)
 
     # ------------------------------------------------------------------ plumbing
+
+    def _change(self) -> None:
+        """Tell the watchers, before ties change."""
+        for watcher in self._watchers:
+            watcher()
+        self.changes += 1
+
+    def _grow(self, n: int) -> None:
+        more = np.zeros(n, dtype=np.int64)
+        self.starts = np.concatenate([self.starts, more])
+        self.stops = np.concatenate([self.stops, more])
+        self._room = np.concatenate([self._room, more])
+        self.labels = more_labels(self.labels, self.n + int(n))
+        self.n += int(n)
 
     def _entries(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Source and place of every entry, row after row."""

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from abm.errors import NetworkError, require
+from abm.networks.dynamic import DynamicNetwork
 from abm.networks.network import Network
 
 __all__ = ["Layers"]
 
 
-class Layers(Mapping[str, Network]):
+class Layers(Mapping[str, Network | DynamicNetwork]):
     """Named networks on the same nodes, such as family, work and media.
+
+    A layer whose ties change is a `DynamicNetwork`; what reads the layers reads it as it is then.
 
     Parameters
     ----------
@@ -29,7 +33,7 @@ class Layers(Mapping[str, Network]):
     (2, [[0, 1], [1, 2]])
     """
 
-    def __init__(self, **layers: Network) -> None:
+    def __init__(self, **layers: Network | DynamicNetwork) -> None:
         sizes = {name: network.n for name, network in layers.items()}
         require(
             len(set(sizes.values())) == 1,
@@ -39,9 +43,13 @@ class Layers(Mapping[str, Network]):
             else "layers is empty, expected at least one network",
         )
         self._layers = dict(layers)
-        self.n = next(iter(sizes.values()))
 
-    def __getitem__(self, name: str) -> Network:
+    @property
+    def n(self) -> int:
+        """Number of nodes."""
+        return next(iter(self._layers.values())).n
+
+    def __getitem__(self, name: str) -> Network | DynamicNetwork:
         require(
             name in self._layers,
             NetworkError,
@@ -76,7 +84,8 @@ class Layers(Mapping[str, Network]):
         weighted = bool(weights) or any(net.weights is not None for net in self._layers.values())
         pairs, values = [], []
         for name, network in self._layers.items():
-            ends, mass = network.edges(), network.edge_weights() * weights.get(name, 1.0)
+            frozen = _now(network)
+            ends, mass = frozen.edges(), frozen.edge_weights() * weights.get(name, 1.0)
             if directed and not network.directed:
                 ends, mass = np.concatenate([ends, ends[:, ::-1]]), np.tile(mass, 2)
             pairs.append(ends)
@@ -89,7 +98,11 @@ class Layers(Mapping[str, Network]):
             duplicates="merge",
         )
 
-    def subgraph(self, nodes: object) -> Layers:
+    def subgraph(self, nodes: ArrayLike) -> Layers:
         """Every layer's ties among `nodes`; see `Network.subgraph`."""
-        kept = {name: net.subgraph(nodes) for name, net in self._layers.items()}  # type: ignore[arg-type]
-        return Layers(**kept)
+        return Layers(**{name: _now(net).subgraph(nodes) for name, net in self._layers.items()})
+
+
+def _now(network: Network | DynamicNetwork) -> Network:
+    """A layer as it is now."""
+    return network.freeze() if isinstance(network, DynamicNetwork) else network

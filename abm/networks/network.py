@@ -275,7 +275,7 @@ class Network:
         )
 
     def with_nodes(self, n: int) -> Network:
-        """The same ties among n >= self.n nodes; the new nodes have none."""
+        """The same ties among n >= self.n nodes; the new ones have none, and labels `added 7`."""
         require(n >= self.n, NetworkError, f"n = {n}, expected at least the {self.n} nodes there")
         tail = np.full(n - self.n, self.indptr[-1], dtype=np.int64)
         return Network._trusted(
@@ -284,6 +284,7 @@ class Network:
             self.indices,
             self.weights,
             directed=self.directed,
+            labels=more_labels(self.labels, n),
         )
 
     def reversed(self) -> Network:
@@ -442,7 +443,10 @@ def _nodes(n: int, nodes: ArrayLike, name: str) -> NDArray[np.int64]:
 def _weights(weights: ArrayLike | None, n_entries: int) -> NDArray[np.float64] | None:
     if weights is None:
         return None
-    values = np.ascontiguousarray(weights, dtype=np.float64)
+    try:
+        values = np.ascontiguousarray(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(f"weights: {error}, expected one number per tie") from error
     require(
         values.shape == (n_entries,),
         NetworkError,
@@ -471,10 +475,16 @@ def _labels(labels: Any, n: int) -> NDArray[Any] | None:
     return names
 
 
+def more_labels(labels: NDArray[Any] | None, n: int) -> NDArray[Any] | None:
+    """Labels of n nodes, of which the last ones were added and are called by their number."""
+    if labels is None or len(labels) == n:
+        return labels
+    added = [f"added {i}" for i in range(len(labels), n)]
+    return np.concatenate([labels.astype(object), _object_array(added)])
+
+
 def _object_array(items: list[Any]) -> NDArray[Any]:
-    array = np.empty(len(items), dtype=object)
-    array[:] = items
-    return array
+    return np.fromiter(items, dtype=object, count=len(items))
 
 
 def _compress(

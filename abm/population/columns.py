@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from abm.errors import PopulationError, require
 
-__all__ = ["Columns", "as_column", "from_series", "is_one", "to_series"]
+__all__ = ["Columns", "as_column", "from_series", "is_one", "objects", "to_series"]
 
 
 class Columns:
@@ -109,11 +109,25 @@ def _array(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
     if isinstance(values, np.ndarray):
         return values.astype(object) if values.dtype.kind in "US" else values.copy()
     items = list(values)
+    if items and all(isinstance(item, (tuple, list)) for item in items):
+        return _table_of(items)
     if any(isinstance(item, (str, bytes, tuple, list, dict)) or item is None for item in items):
-        array = np.empty(len(items), dtype=object)
-        array[:] = items
-        return array
+        return objects(items)
     return np.array(items)
+
+
+def _table_of(items: list[Any]) -> NDArray[Any]:
+    """Rows of numbers of one length as shape (n, k); anything else as objects."""
+    try:
+        table = np.array(items)
+    except ValueError:
+        return objects(items)
+    return table if table.ndim == 2 and table.dtype.kind in "fiub" else objects(items)
+
+
+def objects(items: Sequence[Any]) -> NDArray[Any]:
+    """An array of Python objects, one per item, even where the items are tuples of one length."""
+    return np.fromiter(items, dtype=object, count=len(items))
 
 
 def from_series(series: pl.Series) -> NDArray[Any]:
@@ -137,9 +151,7 @@ def from_series(series: pl.Series) -> NDArray[Any]:
         return np.array(series.to_numpy())
     if isinstance(kind, pl.Array):
         return np.array(series.to_numpy())
-    array = np.empty(len(series), dtype=object)
-    array[:] = series.to_list()
-    return array
+    return objects(series.to_list())
 
 
 def to_series(name: str, values: NDArray[Any]) -> pl.Series:

@@ -139,7 +139,7 @@ class Population(Table):
         """
         from abm.population.rows import Rows
 
-        return Rows(self, self.ids[self.rows(selection)])
+        return Rows(self, self._ids_at(self.rows(selection)))
 
     def add(
         self,
@@ -367,6 +367,8 @@ class Population(Table):
         names = tuple(self._column_of(array) for array in cohort.arrays)
         object.__setattr__(self, "_cohorts", (*self._cohorts, cohort))
         self._bindings[id(cohort)] = names
+        self._note(cohort)
+        self._watch(cohort, True)
         if surface is not None:
             self.model.env.look_ahead(cohort, surface)
 
@@ -376,9 +378,29 @@ class Population(Table):
         rest = tuple(other for other in self._cohorts if other is not cohort)
         object.__setattr__(self, "_cohorts", rest)
         self._bindings.pop(id(cohort), None)
+        self._watch(cohort, False)
+        ties: Any = getattr(cohort, "network", None)
+        if hasattr(ties, "unwatch") and all(getattr(o, "network", None) is not ties for o in rest):
+            ties.unwatch(self.catch_up)
         self.model.env.look_ahead(cohort, None)
 
-    def catch_up(self) -> None:
+    def _watch(self, cohort: Any, watched: bool) -> None:
+        """Tell a cohort whether it hears of everybody who may write into its columns."""
+        if hasattr(cohort, "lend"):
+            cohort.lend()
+            cohort.watched = watched
+
+    def _note(self, cohort: Any) -> None:
+        """Have a cohort's rule in the notes of the run, and its ties wait for it to catch up."""
+        from abm.kernels.notes import note_cohort
+        from abm.kernels.ties import watch_ties
+
+        note_cohort(cohort, 0, "")  # one that never acts is in the manifest too
+        if hasattr(cohort, "network"):
+            cohort.catch_up = self.catch_up
+            watch_ties(cohort)
+
+    def catch_up(self, written: int | None = None) -> None:
         """Apply the events of attached cohorts up to now; column access does it by itself."""
         for cohort in self._cohorts:
             ahead = self.model.env.ahead
@@ -387,10 +409,12 @@ class Population(Table):
                     cohort.advance(self.model.now)
                 else:
                     ahead.catch_up(cohort, self.model.now)
+                if written != -1 and hasattr(cohort, "lend"):
+                    cohort.lend(written)
             except RuleError as error:
                 if 0 <= error.values.get("agent", -1) < self.n:
                     row = int(error.values["agent"])
-                    error.add_note(f"row {row} is id {self.ids[row]}, key {self.keys[row]}")
+                    error.add_note(f"row {row} is id {self._id_of(row)}, key {self._key_of(row)}")
                 raise
 
     def _column_of(self, array: NDArray[Any]) -> str | None:
