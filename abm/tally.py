@@ -7,10 +7,12 @@ hundred bytes each; here old keys lie in a sorted array and only the latest in a
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["Tally"]
 
 _RECENT = 8192  # keys that are kept in a dictionary at least
+_COLUMNAR = 16  # from this many keys on, arrays pay
 
 
 class Tally:
@@ -63,6 +65,36 @@ class Tally:
         if len(self._recent) > max(_RECENT, self._keys.size // 16):
             self._settle()
         return 0
+
+    def add_many(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """Add keys in their order, shape (n,); returns what `add` returns for each."""
+        if keys.size < _COLUMNAR or np.unique(keys).size < keys.size:
+            return np.array([self.add(key) for key in keys.tolist()], dtype=np.int64)
+        before = self.count_many(keys)
+        settled, places = self._settled(keys)
+        self._counts[places] += np.uint32(1)
+        others = ~settled
+        self._recent.update(zip(keys[others].tolist(), (before[others] + 1).tolist(), strict=True))
+        if len(self._recent) > max(_RECENT, self._keys.size // 16):
+            self._settle()
+        return before
+
+    def count_many(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
+        """How often each key was added, shape (n,)."""
+        settled, places = self._settled(keys)
+        counts = np.zeros(keys.size, dtype=np.int64)
+        counts[settled] = self._counts[places]
+        others = np.flatnonzero(~settled)
+        counts[others] = [self._recent.get(key, 0) for key in keys[others].tolist()]
+        return counts
+
+    def _settled(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+        """Which keys lie in the array, shape (n,), and the places of those."""
+        places = self._keys.searchsorted(keys)
+        inside = places < self._keys.size
+        found = inside.copy()
+        found[inside] = self._keys[places[inside]] == keys[inside]
+        return found, places[found]
 
     def _place(self, key: int) -> int:
         if not self._keys.size:

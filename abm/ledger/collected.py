@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from abm.ledger import schema
 from abm.ledger.schema import Entry
@@ -50,6 +50,11 @@ class Collected:
 
     def __contains__(self, key: str) -> bool:
         return int(key[:16], 16) in self._held
+
+    def held(self, keys: Sequence[str]) -> list[bool]:
+        """Which of the keys have an entry."""
+        found: list[bool] = (self._held.count_many(schema.words(keys)) > 0).tolist()
+        return found
 
     def add(self, entry: Entry, key: str | None = None) -> bool:
         """Keep an entry; returns whether it is new."""

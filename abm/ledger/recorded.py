@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+from abm.collecting import collector_waits
 from abm.errors import PolicyError, require
 from abm.ledger.meter import Meter
-from abm.ledger.schema import Entry, Failure, answer_key, holds_content
+from abm.ledger.schema import Entry, Failure, answer_key, answer_keys, holds_content, words
 from abm.ledger.store import Ledger
 from abm.policies.answering import check_answer
 from abm.policies.base import Policy
 from abm.policies.coverage import DEFAULT_FLOOR, as_measured, judged
-from abm.questions import Answer, Request
+from abm.questions import Answer, Request, Status
 from abm.tally import Tally
 
-__all__ = ["Asked", "Counts", "Recorded", "Remembered", "RunPolicy", "inferred_by", "word"]
+__all__ = ["Asked", "Counts", "Recorded", "Remembered", "RunPolicy", "inferred_by"]
 
 
 class Asked(NamedTuple):
@@ -83,14 +84,12 @@ class Counts:
         """Requests that needed no inference."""
         return self.asked - self.inferred
 
-    def saw(self, answers: Iterable[Answer]) -> None:
+    def saw(self, answers: Sequence[Answer]) -> None:
         """Count answers that were given."""
-        for answer in answers:
-            self.asked += 1
-            self.tokens_in += answer.tokens_in
-            self.tokens_out += answer.tokens_out
-            if not answer.ok:
-                self.failures[str(answer.status)] += 1
+        self.asked += len(answers)
+        self.tokens_in += sum([answer.tokens_in for answer in answers])
+        self.tokens_out += sum([answer.tokens_out for answer in answers])
+        self.failures.update(str(a.status) for a in answers if a.status is not Status.OK)
 
     def inferred_batch(self, answers: Sequence[Answer]) -> None:
         """Count a batch that the policy answered."""
@@ -180,7 +179,9 @@ class Recorded:
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order."""
-        return self.answer_asked([Asked(request) for request in requests])
+        with collector_waits():
+            asked = [Asked(request) for request in requests]
+        return self.answer_asked(asked)
 
     def answer_asked(self, asked: Sequence[Asked]) -> list[Answer]:
         """One answer per request of one or several runs, in order."""
@@ -193,8 +194,18 @@ class Recorded:
     def _answer_block(self, asked: Sequence[Asked]) -> list[Answer]:
         if self.meter is not None:
             self.meter.check()
-        keys = [answer_key(self.fingerprint, one.request) for one in asked]
+        keys = answer_keys(self.fingerprint, [one.request for one in asked])
         known = self._load(keys)
+        runs = {one.run for one in asked}
+        plain = len(known) == len(set(keys)) and not any(map(self._failures_of, runs))
+        answers = [known[key] for key in keys] if plain else self._settled(asked, keys, known)
+        self._count(asked, keys, answers)
+        return answers
+
+    def _settled(
+        self, asked: Sequence[Asked], keys: list[str], known: dict[str, Answer]
+    ) -> list[Answer]:
+        """Answers where some are not known yet, or where a run may meet its failures again."""
         found: dict[int, Answer] = {}
         open_rows = list(range(len(asked)))
         while open_rows:
@@ -202,14 +213,12 @@ class Recorded:
             if open_rows:
                 self._infer(open_rows, asked, keys, known, found)
                 open_rows = [row for row in open_rows if row not in found]
-        answers = [found[row] for row in range(len(asked))]
-        self._count(asked, keys, answers)
-        return answers
+        return [found[row] for row in range(len(asked))]
 
     def peek(self, requests: Sequence[Request]) -> list[Answer]:
         """Answers that touch neither the ledger nor the counts."""
         with self._guard:
-            keys = [answer_key(self.fingerprint, request) for request in requests]
+            keys = answer_keys(self.fingerprint, requests)
             known = self.ledger.get_many(keys)
             missing = [r for r, key in zip(requests, keys, strict=True) if key not in known]
             fresh = iter(self._ask(missing) if missing else [])
@@ -229,11 +238,7 @@ class Recorded:
     def _load(self, keys: list[str]) -> dict[str, Answer]:
         """The answers among `keys` that are known, from memory or from the ledger."""
         known = self._memory.find(keys)
-        new = list(dict.fromkeys(key for key in keys if key not in known))
-        for key, answer in self.ledger.get_many(new).items():
-            known[key] = self._judged(answer)
-            self._memory.keep(key, known[key])
-        return known
+        return known | self._memory.read(keys, known, self.ledger, self.coverage_floor)
 
     def _known(
         self,
@@ -252,7 +257,7 @@ class Recorded:
 
     def _failures_of(self, run: str) -> dict[tuple[str, int], Answer]:
         if run not in self._failures:
-            self._failures[run] = self.ledger.failures(run)
+            self._failures[run] = self.ledger.failures(run) if run else {}
         return self._failures[run]
 
     def _infer(
@@ -305,13 +310,15 @@ class Recorded:
         return judged(answer, self.coverage_floor)
 
     def _count(self, asked: Sequence[Asked], keys: list[str], answers: list[Answer]) -> None:
-        for key in keys:
-            self._seen.add(word(key))
+        self._seen.add_many(words(keys))
         self.counts.distinct = len(self._seen)
         self.counts.saw(answers)
         if self.meter is not None:
+            spent: Counter[str] = Counter()
             for one, answer in zip(asked, answers, strict=True):
-                self.meter.add(one.run, answer.tokens_in + answer.tokens_out)
+                spent[one.run] += answer.tokens_in + answer.tokens_out
+            for run, tokens in spent.items():
+                self.meter.add(run, tokens)
 
 
 def inferred_by(policy: Any, run: str) -> int | None:
@@ -322,23 +329,26 @@ def inferred_by(policy: Any, run: str) -> int | None:
     return None if ask is None else ask(run)
 
 
-def word(key: str) -> int:
-    """The first 64 bits of a ledger key."""
-    return int(key[:16], 16)
-
-
 class Remembered:
     """The latest answers by key, at most so many; the ledger has the others.
 
     Parameters
     ----------
     most
-        Most answers, >= 1; roughly a kilobyte each.
+        Most answers, >= 1; roughly half a kilobyte each.
+
+    Examples
+    --------
+    >>> memory = Remembered(most=2)
+    >>> for key in "abc":
+    ...     memory.keep(key, Answer(text=key))
+    >>> sorted(memory.find("abc"))
+    ['b', 'c']
     """
 
     def __init__(self, most: int = 1 << 14) -> None:
         self.most = most
-        self._answers: dict[str, Answer] = {}
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
 
     def find(self, keys: Iterable[str]) -> dict[str, Answer]:
         """The answers among `keys` that are remembered."""
@@ -347,6 +357,17 @@ class Remembered:
 
     def keep(self, key: str, answer: Answer) -> None:
         """Remember an answer; forgets the one that was kept first where there are too many."""
-        if len(self._answers) >= self.most:
-            del self._answers[next(iter(self._answers))]
         self._answers[key] = answer
+        if len(self._answers) > self.most:
+            self._answers.popitem(last=False)
+
+    def read(
+        self, keys: Iterable[str], known: Mapping[str, Answer], ledger: Ledger, floor: float
+    ) -> dict[str, Answer]:
+        """Read the answers that are not known from the ledger, judge and remember them."""
+        new = [key for key in dict.fromkeys(keys) if key not in known]
+        with collector_waits():
+            found = {key: judged(answer, floor) for key, answer in ledger.get_many(new).items()}
+        for key, answer in found.items():
+            self.keep(key, answer)
+        return found

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from abm.errors import LedgerError, ReplayMiss, require
 from abm.ledger.collected import Collected
-from abm.ledger.recorded import Asked, Counts, Remembered, RunPolicy, inferred_by, word
-from abm.ledger.schema import Entry, Failure, answer_key, holds_content
+from abm.ledger.recorded import Asked, Counts, Remembered, RunPolicy, inferred_by
+from abm.ledger.schema import Entry, Failure, answer_keys, holds_content, words
 from abm.ledger.store import Ledger, write_ledger
 from abm.policies.base import Policy
-from abm.policies.coverage import DEFAULT_FLOOR, as_measured, check_floor, judged
+from abm.policies.coverage import DEFAULT_FLOOR, as_measured, check_floor
 from abm.questions import Answer, Request
 from abm.tally import Tally
 
@@ -65,14 +65,17 @@ class RunRecorder:
 
     def answer(self, requests: Sequence[Request]) -> list[Answer]:
         """One answer per request, in order."""
-        keys = [answer_key(self.fingerprint, request) for request in requests]
+        keys = answer_keys(self.fingerprint, requests)
+        occurrences = self._occurrences.add_many(words(keys)).tolist()
         asked = [
-            Asked(request, self.run, self._occurrences.add(word(key)))
-            for request, key in zip(requests, keys, strict=True)
+            Asked(request, self.run, before)
+            for request, before in zip(requests, occurrences, strict=True)
         ]
         answers = list(self._asked(asked) if self._asked else self.inner.answer(requests))
-        for key, one, answer in zip(keys, asked, answers, strict=True):
-            self._collect(key, one, as_measured(answer))
+        held = self.entries.held(keys)
+        for key, one, answer, known in zip(keys, asked, answers, held, strict=True):
+            if not (known and answer.ok):
+                self._collect(key, one, as_measured(answer))
         self.counts.saw(answers)
         self.counts.distinct = len(self._occurrences)
         return answers
@@ -188,9 +191,11 @@ class Replayed:
         for first in range(0, len(requests), _BLOCK):
             some = requests[first : first + _BLOCK]
             keys, known = self._load(some)
-            for key, request in zip(keys, some, strict=True):
-                occurrence = self._occurrences.add(word(key))
-                answers.append(self._found(key, occurrence, request, known))
+            occurrences = self._occurrences.add_many(words(keys)).tolist()
+            answers += [
+                self._found(key, occurrence, request, known)
+                for key, occurrence, request in zip(keys, occurrences, some, strict=True)
+            ]
         self.counts.saw(answers)
         self.counts.distinct = len(self._occurrences)
         return answers
@@ -198,20 +203,17 @@ class Replayed:
     def peek(self, requests: Sequence[Request]) -> list[Answer]:
         """Answers that leave no trace."""
         keys, known = self._load(requests)
+        before = map(self._occurrences.count, words(keys).tolist())
         return [
-            self._found(key, self._occurrences.count(word(key)), request, known)
-            for key, request in zip(keys, requests, strict=True)
+            self._found(key, occurrence, request, known)
+            for key, occurrence, request in zip(keys, before, requests, strict=True)
         ]
 
     def _load(self, requests: Sequence[Request]) -> tuple[list[str], dict[str, Answer]]:
         """Keys of requests, and the answers among them that the ledger holds."""
-        keys = [answer_key(self.fingerprint, request) for request in requests]
+        keys = answer_keys(self.fingerprint, requests)
         known = self._memory.find(keys)
-        new = list(dict.fromkeys(key for key in keys if key not in known))
-        for key, answer in self.ledger.get_many(new).items():
-            known[key] = judged(answer, self.coverage_floor)
-            self._memory.keep(key, known[key])
-        return keys, known
+        return keys, known | self._memory.read(keys, known, self.ledger, self.coverage_floor)
 
     def _found(
         self, key: str, occurrence: int, request: Request, known: Mapping[str, Answer]

@@ -8,14 +8,27 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b, sha256
+from sys import intern
 from typing import Any
 
-from abm.errors import LedgerError, require
+import numpy as np
+from numpy.typing import NDArray
+
+from abm.errors import LedgerError
 from abm.questions import Answer, Kind, Question, Request, Status, TextConstraint
 
-__all__ = ["SCHEMA_VERSION", "Entry", "Failure", "answer_key", "holds_content"]
+__all__ = [
+    "SCHEMA_VERSION",
+    "Entry",
+    "Failure",
+    "answer_key",
+    "answer_keys",
+    "holds_content",
+    "words",
+]
 
 SCHEMA_VERSION = 1
 APPLICATION_ID = 0x41474F52  # "AGOR"
@@ -90,6 +103,36 @@ def answer_key(fingerprint: str, request: Request) -> str:
     return sha256(f"{fingerprint}\n{request.key}".encode()).hexdigest()
 
 
+def answer_keys(fingerprint: str, requests: Iterable[Request]) -> list[str]:
+    """`answer_key` of many requests to one policy.
+
+    Examples
+    --------
+    >>> request = Question("q", 1, "?", ("a", "b")).request({})
+    >>> answer_keys("model", [request]) == [answer_key("model", request)]
+    True
+    """
+    head, keys = sha256(f"{fingerprint}\n".encode()), []
+    for request in requests:
+        hashed = head.copy()
+        hashed.update(request.key.encode())
+        keys.append(hashed.hexdigest())
+    return keys
+
+
+def words(keys: Sequence[str]) -> NDArray[np.uint64]:
+    """The first 64 bits of ledger keys, shape (n,).
+
+    Examples
+    --------
+    >>> words(["0" * 15 + "f" + "0" * 48]).tolist()
+    [15]
+    """
+    return np.frombuffer(bytes.fromhex("".join([key[:16] for key in keys])), ">u8").astype(
+        np.uint64
+    )
+
+
 def holds_content(answer: Answer) -> bool:
     """Whether the answer says what the policy said, so that it may be shared between runs.
 
@@ -130,27 +173,30 @@ def answer_row(key: str, answer: Answer) -> tuple[Any, ...]:
 
 def read_answer(key: str, row: tuple[Any, ...], path: Any) -> Answer:
     """The answer of a row made by `answer_row`."""
-    *content, checksum = row
-    require(
-        _checksum(key, tuple(content)) == checksum,
-        LedgerError,
-        f"ledger {path}: the answer {key} does not match its checksum, so the file was damaged or "
-        "edited. Restore a copy, or delete this file and run the study again",
-        path=path,
-        key=key,
-    )
+    content = row[:-1]
+    if _checksum(key, content) != row[-1]:
+        raise LedgerError(
+            f"ledger {path}: the answer {key} does not match its checksum, so the file was damaged "
+            "or edited. Restore a copy, or delete this file and run the study again",
+            path=path,
+            key=key,
+        )
     status, scores, coverage, text, kind, tokens_in, tokens_out, source, detail = content
     return Answer(
-        status=Status(status),
-        scores=None if scores is None else struct.unpack(f"<{len(scores) // 8}d", scores),
-        coverage=None if coverage is None else struct.unpack("<d", coverage)[0],
-        text=_from_text(text),
-        kind=Kind(kind),
-        tokens_in=tokens_in,
-        tokens_out=tokens_out,
-        source=source,
-        detail=_from_text(detail) or "",
+        _STATUS[status],
+        None if scores is None else struct.unpack(f"<{len(scores) // 8}d", scores),
+        None if coverage is None else struct.unpack("<d", coverage)[0],
+        _from_text(text),
+        _KIND[kind],
+        tokens_in,
+        tokens_out,
+        intern(source),
+        _from_text(detail) or "",
     )
+
+
+_STATUS = {str(status): status for status in Status}
+_KIND = {str(kind): kind for kind in Kind}
 
 
 def definition_text(question: Question) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from abm.collecting import collector_waits
 from abm.errors import DecisionFailed, PolicyError, ScenarioError, require
 from abm.policies.base import Policy
 from abm.questions import Answer, Request, Status
@@ -198,7 +199,10 @@ class Answerer:
         """Like `answer`, with an abort as a value: it counts when its decision acts."""
         found: dict[Ticket, Outcome | DecisionFailed] = {}
         distinct = list(dict.fromkeys(tickets))
-        for name in dict.fromkeys(ticket.policy for ticket in distinct):
+        names = dict.fromkeys([ticket.policy for ticket in distinct])
+        if len(names) == 1 and len(distinct) == len(tickets):
+            return self._settle_alike(next(iter(names)), distinct)
+        for name in names:
             mine = [ticket for ticket in distinct if ticket.policy == name]
             found.update(zip(mine, self._settle_alike(name, mine), strict=True))
         return [found[ticket] for ticket in tickets]
@@ -207,6 +211,9 @@ class Answerer:
         """Outcomes of the tickets of one policy. What failed is asked again together."""
         answers = self._ask(name, [ticket.request for ticket in tickets])
         failed = {row: answer.status for row, answer in enumerate(answers) if not answer.ok}
+        if not failed:
+            with collector_waits():
+                return [Outcome(answer, name) for answer in answers]
         outcomes: dict[int, Outcome | DecisionFailed] = {
             row: Outcome(answer, name) for row, answer in enumerate(answers) if row not in failed
         }
@@ -291,15 +298,15 @@ def _tried_again(request: Request, attempt: int) -> Request:
 
 def check_answer(name: str, request: Request, answer: Answer) -> None:
     """Refuse an answer that says `ok` and is no answer to this request."""
-    if not answer.ok:
+    if answer.status is not Status.OK:
         return
     options = request.question.options
     if options is None:
         good, expected = answer.text is not None, "a text"
     else:
         scores = answer.scores or ()
-        good = len(scores) == len(options) and not any(map(math.isnan, scores))
-        good = good and max(scores) > -math.inf and max(scores) < math.inf
+        good = len(scores) == len(options) and -math.inf < max(scores) < math.inf
+        good = good and not any(map(math.isnan, scores))
         expected = f"{len(options)} log-scores, none nan, one finite"
     if not good:
         raise PolicyError(

@@ -10,13 +10,17 @@ from numpy.typing import NDArray
 
 from abm.policies.assignment import Mixture, PerQuestion
 from abm.population.grouping import field_columns, group, mappings
+from abm.population.perceiving import perceived, requests_of
 from abm.questions import Question, Request
 from abm.rng import uniforms
 
 if TYPE_CHECKING:
     from abm.population.population import Population
 
-__all__ = ["Raising", "Tickets", "raised", "tickets"]
+__all__ = ["BLOCK", "Raising", "Tickets", "raised", "tickets"]
+
+BLOCK = 1 << 10
+"""Requests that are objects at once."""
 
 Fields = Mapping[str, Any] | None
 _Make = Callable[[NDArray[np.int64]], list[Request]]
@@ -73,21 +77,21 @@ def raised(
     """The requests that the agents in `rows` raise."""
     if question.text is not None:
         return _texts(population, question, rows, fields, keys, occasions)
-    if fields is not None:
-        groups = group(fields, rows.size)
-        return Raising(groups.n, groups.member, lambda some: _requests(question, groups, some))
-    place: dict[Request, int] = {}
-    asked = (question.request(values) for values in _perceive(population, question, rows))
-    member = np.array([place.setdefault(r, len(place)) for r in asked], dtype=np.int64)
-    return _listed(list(place), member)
+    if fields is None:
+        return _grouped(
+            question, perceived(question, _perceive(population, question, rows)), rows.size
+        )
+    return _grouped(question, fields, rows.size)
 
 
-def _requests(question: Question, groups: Any, some: NDArray[np.int64]) -> list[Request]:
-    return [question.request(values) for values in groups.fields(some)]
+def _grouped(question: Question, fields: Mapping[str, Any], n_rows: int) -> Raising:
+    """Distinct rows of columns; their requests are made when they are needed."""
+    groups = group(fields, n_rows)
 
+    def make(some: NDArray[np.int64]) -> list[Request]:
+        return requests_of(question, {n: v[some] for n, v in groups.columns.items()}, some.size)
 
-def _listed(requests: list[Request], member: NDArray[np.int64]) -> Raising:
-    return Raising(len(requests), member, lambda some: [requests[i] for i in some.tolist()])
+    return Raising(groups.n, groups.member, make)
 
 
 def _texts(
@@ -152,7 +156,6 @@ def tickets(
         given, whose = assignment.columns_for(keys)
         given = [desk.final(name) for name in given]
     else:
-        asked = _listed(asked.make(np.arange(asked.n)), asked.member)
         given, whose = _row_by_row(population, rows, keys, asked, assignment)
     return _paired(*_spread(desk, given, whose, keys), asked)
 
@@ -166,14 +169,18 @@ def _row_by_row(
 ) -> tuple[list[str], NDArray[np.int64]]:
     from abm.population.agents import stand_in
 
-    model, requests = population.model, asked.make(np.arange(asked.n))
-    place: dict[str, int] = {}
-    whose = []
-    for key, r, row in zip(keys.tolist(), asked.member.tolist(), rows.tolist(), strict=True):
-        agent = stand_in(population, row)
-        name = assignment.policy_for(key, requests[r], model.now, agent=agent)
-        whose.append(place.setdefault(model.desk.final(name), len(place)))
-    return list(place), np.array(whose, dtype=np.int64)
+    model, place = population.model, dict[str, int]()
+    whose = np.empty(rows.size, dtype=np.int64)
+    for first in range(0, rows.size, BLOCK):
+        some = slice(first, first + BLOCK)
+        needed, which = np.unique(asked.member[some], return_inverse=True)
+        requests = asked.make(needed)
+        raising = zip(keys[some].tolist(), which.tolist(), rows[some].tolist(), strict=True)
+        for at, (key, r, row) in enumerate(raising, start=first):
+            agent = stand_in(population, row)
+            name = assignment.policy_for(key, requests[r], model.now, agent=agent)
+            whose[at] = place.setdefault(model.desk.final(name), len(place))
+    return list(place), whose
 
 
 def _spread(

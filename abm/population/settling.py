@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from abm.collecting import collector_waits
 from abm.errors import DecisionFailed
 from abm.policies.answering import Outcome, Skipped, Ticket
-from abm.population.raising import Tickets
+from abm.population.raising import BLOCK, Tickets
 from abm.questions import Question
 
 if TYPE_CHECKING:
     from abm.population.population import Population
 
-__all__ = ["Settled", "settle"]
+__all__ = ["CostWarning", "Settled", "settle"]
 
-BLOCK = 1 << 15
-"""Tickets that are objects at once."""
+MANY, PROBE = 1 << 12, 1 << 8
+"""From so many tickets on the pace of the first few says what all of them will take."""
+
+LONG = 600.0
+"""Seconds of asking that nobody should begin without being told."""
+
+
+class CostWarning(UserWarning):
+    """Answering so many different requests will take long."""
 
 
 class Settled:
@@ -102,13 +112,13 @@ def settle(
     model.desk.flush()  # what was raised before is answered before: some policies have state
     settled = Settled(question, n)
     times = np.bincount(asked.ticket, minlength=n)
-    for first in range(0, n, BLOCK):
-        some = slice(first, first + BLOCK)
-        requests = asked.make(asked.request_of[some])
-        names = [asked.names[i] for i in asked.name_of[some].tolist()]
-        made = [Ticket(name, request) for name, request in zip(names, requests, strict=True)]
-        for ticket, number in zip(made, times[some].tolist(), strict=True):
-            model.decisions.request(ticket.policy, ticket.request, number)
+    begun, probed = time.perf_counter(), _is_probed(model, asked)
+    for first, some in _blocks(n, probed):
+        with collector_waits():
+            requests = asked.make(asked.request_of[some])
+            names = [asked.names[i] for i in asked.name_of[some].tolist()]
+            made = [Ticket(name, request) for name, request in zip(names, requests, strict=True)]
+        _count(model, made, times[some])
         outcomes = []
         for place, result in enumerate(model.answerer.settle(made)):
             if isinstance(result, DecisionFailed):
@@ -116,7 +126,49 @@ def settle(
                 raise _failed(model, row, made[place], result)
             outcomes.append(result)
         settled.take(model, first, made, outcomes)
+        if probed and not first:
+            _foretell(question, n, time.perf_counter() - begun)
     return settled
+
+
+def _blocks(n: int, probed: bool) -> Iterator[tuple[int, slice]]:
+    """Where each block of tickets starts, and its rows."""
+    first = 0
+    while first < n:
+        size = PROBE if probed and not first else BLOCK
+        yield first, slice(first, first + size)
+        first += size
+
+
+def _is_probed(model: Any, asked: Tickets) -> bool:
+    """Whether there are many tickets for something that may be slow: a model or a server."""
+    policies = model.answerer.policies
+    slow = any(getattr(policies.get(name), "recorded", False) for name in asked.names)
+    return slow and asked.request_of.size > MANY
+
+
+def _foretell(question: Question, n: int, seconds: float) -> None:
+    """Say what all tickets will take, if that is long. No result depends on it."""
+    left = seconds / PROBE * (n - PROBE)
+    if left > LONG:
+        warnings.warn(
+            f"question {question.id!r}: {n:,} different requests were raised at once; at the pace "
+            f"of the first {PROBE} ({PROBE / seconds:,.0f} per second) the others take about "
+            f"{left / 3600:,.1f} hours. With a ledger every answer is kept as it comes, and a run "
+            "that is broken off goes on from there. Coarser fields in perceive make requests "
+            "equal, and equal ones are asked once; `abm plan` says beforehand what a study asks",
+            CostWarning,
+            stacklevel=5,
+        )
+
+
+def _count(model: Any, made: Sequence[Ticket], times: NDArray[np.int64]) -> None:
+    """Tell the decision log how often each ticket was raised."""
+    rows: dict[str, list[int]] = {}
+    for row, ticket in enumerate(made):
+        rows.setdefault(ticket.policy, []).append(row)
+    for policy, mine in rows.items():
+        model.decisions.requests(policy, [made[row].request for row in mine], times[mine].tolist())
 
 
 def _note_acting(population: Population, rows: NDArray[np.int64]) -> None:

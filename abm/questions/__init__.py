@@ -4,6 +4,7 @@ from abm.questions.answer import Answer, Kind, Status
 from abm.questions.choice import Transform, distribution, pick
 from abm.questions.preview import Preview
 from abm.questions.question import Question, Request, TextConstraint
+from abm.questions.rows import requests_of_rows
 from abm.questions.template import Prompt, Segment, Template, Value
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "Value",
     "distribution",
     "pick",
+    "requests_of_rows",
 ]

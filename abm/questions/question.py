@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -180,24 +181,25 @@ class Question:
     @cached_property
     def digest(self) -> str:
         """Hash of the definition: two questions under one id and version cannot be confused."""
-        return sha256(_canonical(self.definition)).hexdigest()
+        return sha256(canonical(self.definition)).hexdigest()
 
     def request(self, fields: Mapping[str, Value], *, seed: int | None = None) -> Request:
         """The request for these field values. A text request needs a seed."""
-        require(
-            self.text is None or seed is not None,
-            QuestionError,
-            f"question {self.id!r} asks for a text: give the request a seed",
-        )
-        clean = tuple(sorted((name, _plain(self, name, v)) for name, v in fields.items()))
+        if self.text is not None and seed is None:
+            raise QuestionError(f"question {self.id!r} asks for a text: give the request a seed")
+        return Request(self, self.clean(fields), seed if self.text is not None else None)
+
+    def clean(self, fields: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+        """Sorted (name, plain value) pairs; refuses what no request may hold, or what lacks."""
+        pairs = tuple(sorted([(name, _plain(self, name, v)) for name, v in fields.items()]))
         missing = [name for name in self.template.fields if name not in fields]
-        require(
-            not missing,
-            QuestionError,
-            f"question {self.id!r} needs the fields {missing}, and perceive gave {sorted(fields)}; "
-            "add them to what perceive returns, or take them out of the template",
-        )
-        return Request(self, clean, seed if self.text is not None else None)
+        if missing:
+            raise QuestionError(
+                f"question {self.id!r} needs the fields {missing}, and perceive gave "
+                f"{sorted(fields)}; add them to what perceive returns, or take them out of the "
+                "template"
+            )
+        return pairs
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _remake, (
@@ -261,11 +263,18 @@ class Request:
     seed: int | None = None
     attempt: int = 0
 
+    @classmethod
+    def of_key(cls, question: Question, fields: tuple[tuple[str, Value], ...], key: str) -> Request:
+        """A choice request whose key is known already; nothing is checked."""
+        made = cls.__new__(cls)
+        made.__dict__.update(question=question, fields=fields, seed=None, attempt=0, key=key)
+        return made
+
     @cached_property
     def key(self) -> str:
         """SHA-256 over everything that can change the answer, in canonical JSON."""
         body = [self.question.digest, self.fields, self.seed, self.attempt]
-        return sha256(_canonical(body)).hexdigest()
+        return sha256(canonical(body)).hexdigest()
 
     @cached_property
     def prompt(self) -> Prompt:
@@ -288,23 +297,23 @@ def _plain(question: Question, name: str, value: Any) -> Value:
     if isinstance(value, list):
         value = tuple(value)
     texts = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
-    require(
-        texts or isinstance(value, (str, int, float, bool)),
-        QuestionError,
-        f"question {question.id!r}: field {name} = {value!r} of type {type(value).__name__}, "
-        "expected a text, number, truth value or tuple of texts",
-        field=name,
-    )
-    require(
-        not isinstance(value, float) or np.isfinite(value),
-        QuestionError,
-        f"question {question.id!r}: field {name} = {value}, expected a finite number",
-        field=name,
-    )
+    if not texts and not isinstance(value, (str, int, float, bool)):
+        raise QuestionError(
+            f"question {question.id!r}: field {name} = {value!r} of type {type(value).__name__}, "
+            "expected a text, number, truth value or tuple of texts",
+            field=name,
+        )
+    if isinstance(value, float) and not math.isfinite(value):
+        raise QuestionError(
+            f"question {question.id!r}: field {name} = {value}, expected a finite number",
+            field=name,
+        )
     return value  # type: ignore[no-any-return]
 
 
-def _canonical(value: Any) -> bytes:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "surrogatepass"
-    )
+_encode = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON: sorted names, no blanks, UTF-8."""
+    return _encode(value).encode("utf-8", "surrogatepass")

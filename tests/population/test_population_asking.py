@@ -380,6 +380,77 @@ def test_blocks_of_requests_change_nothing(monkeypatch, text):
     assert told[0] == told[1]
 
 
+def test_many_different_requests_are_asked_in_blocks_as_agent_by_agent(monkeypatch):
+    """3,000 people of whom no two are alike, in blocks of 64, against one by one."""
+    from abm.population import raising, settling
+
+    monkeypatch.setattr(settling, "BLOCK", 64)
+    monkeypatch.setattr(raising, "BLOCK", 64)
+    question, largest = view_question(), []
+
+    class Watched(Hashed):
+        def answer(self, requests):
+            largest.append(len(requests))
+            return super().answer(requests)
+
+    answered = []
+    for way in ("columns", "view", "router", "agents"):
+        model, people = world(3000, policy=Watched())
+        people["age"] = np.arange(3000)
+        if way == "router":
+            model.assignment = PolicyOfAll()
+        if way == "agents":
+            agents = people.agents()
+            answered.append([SCALE.index(agent.ask(question)) for agent in agents])
+            continue
+        asked = people.ask_all(question, fields=None if way == "view" else columns(people))
+        answered.append(asked.values.tolist())
+        assert asked.n_requests == model.decisions.distinct == 3000
+    assert max(largest) == 64
+    assert answered[0] == answered[1] == answered[2] == answered[3]
+
+
+class PolicyOfAll:
+    """An assignment of its own class: evaluated request by request."""
+
+    def policy_for(self, key, request, time, *, agent=None):
+        assert request["age"] >= 0
+        return "rule"
+
+
+def test_rows_that_perceive_other_fields_ask_what_they_would_ask_alone():
+    """Some return a field more, some a number of another type; nothing is filled in."""
+
+    def ragged(me):
+        fields = {"age": me.age if me.age < 22 else float(me.age), "mood": me.mood}
+        return fields | ({"party": me.party, "both": (me.party, "x")} if me.age == 21 else {})
+
+    question = Question("view", 1, "{age}: agree?", SCALE, perceive=ragged)
+    _, by_view = world(60, policy=(seen := Hashed()))
+    _, by_agent = world(60, policy=(alone := Hashed()))
+    choices = [agent.ask(question) for agent in by_agent.agents()]
+    assert [SCALE[i] for i in by_view.ask(question)] == choices
+    assert {request.key for request in seen.seen} == {request.key for request in alone.seen}
+    assert len({len(request.fields) for request in seen.seen}) == 2
+
+
+def test_a_long_wait_for_a_slow_policy_is_announced(monkeypatch):
+    from abm.population import settling
+
+    monkeypatch.setattr(settling, "PROBE", 8)
+    monkeypatch.setattr(settling, "MANY", 20)
+    monkeypatch.setattr(settling, "LONG", 0.0)
+    slow = Hashed()
+    slow.recorded = True
+    _, people = world(50, policy=slow)
+    people["age"] = np.arange(50)
+    with pytest.warns(settling.CostWarning, match="50 different requests .* first 8 "):
+        told = people.ask(view_question(), fields=columns(people))
+    _, plain = world(50)
+    plain["age"] = np.arange(50)
+    assert told.tolist() == plain.ask(view_question(), fields=columns(plain)).tolist()
+
+
 def test_a_failure_in_a_later_block_names_the_first_row_that_has_it(monkeypatch):
     from abm.population import settling
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from abm.errors import QuestionError
-from abm.questions import Prompt, Question, Request, Template, TextConstraint
+from abm.questions import Prompt, Question, Request, Template, TextConstraint, requests_of_rows
 
 VALUES = st.one_of(
     st.text(max_size=8),
@@ -36,6 +36,43 @@ def test_requests_are_equal_exactly_when_their_fields_are(one, other):
     shuffled = dict(reversed(list(one.items())))
     assert FREE.request(shuffled) == a
     assert hash(FREE.request(shuffled)) == hash(a)
+
+
+def column(values, dtype=object):
+    array = np.empty(len(values), dtype=dtype)
+    for row, value in enumerate(values):
+        array[row] = value
+    return array
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(VALUES, VALUES, st.text(max_size=4)), max_size=5))
+def test_requests_of_columns_are_those_of_their_rows(rows):
+    names = ("b%", "a", 'quoted "name"')
+    columns = {name: column([row[k] for row in rows]) for k, name in enumerate(names)}
+    made = requests_of_rows(FREE, columns, len(rows))
+    for request, row in zip(made, rows, strict=True):
+        expected = FREE.request(dict(zip(names, row, strict=True)))
+        assert (request.key, request.fields) == (expected.key, expected.fields)
+        assert [type(v) for _, v in request.fields] == [type(v) for _, v in expected.fields]
+        assert pickle.loads(pickle.dumps(request)) == replace(request) == expected
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u8", "f2", "f4", "f8", "?", "U3", "O"])
+def test_columns_of_any_kind_give_plain_values(dtype):
+    values = column([0, 1, 0], dtype)
+    for request, value in zip(requests_of_rows(FREE, {"a": values}, 3), values, strict=True):
+        assert request.key == FREE.request({"a": value}).key
+
+
+def test_columns_are_refused_as_their_rows_are():
+    ban = Question("ban", 1, "Age {age}. Ban cars?", ("yes", "no"))
+    with pytest.raises(QuestionError, match="field age = inf, expected a finite number"):
+        requests_of_rows(ban, {"age": np.array([1.0, np.inf])}, 2)
+    with pytest.raises(QuestionError, match="field age = None of type NoneType"):
+        requests_of_rows(ban, {"age": column([1, None])}, 2)
+    with pytest.raises(QuestionError, match=r"needs the fields \['age'\]"):
+        requests_of_rows(ban, {"mood": np.array([1])}, 1)
 
 
 @pytest.mark.parametrize(
