@@ -34,6 +34,13 @@ class Peer:
         )
         self._read: Any = LlamaGrammar.from_string
         self._grammars: dict[str, Any] = {}
+        self._banned = dict.fromkeys(self._ends(library()), -1000000000.0)
+
+    def _ends(self, api: Any) -> list[int]:
+        """Tokens that would end a text."""
+        vocabulary = api.llama_model_get_vocab(self._llama.model)
+        n = range(self._llama.n_vocab())
+        return [token for token in n if api.llama_vocab_is_eog(vocabulary, token)]
 
     def _grammar(self, text: str) -> Any:
         if text not in self._grammars:
@@ -67,12 +74,12 @@ class Peer:
 
     def write(self, prompts: Sequence[str], n_tokens: int) -> int:
         """One call per prompt for a text of exactly so many tokens."""
-        ends = {int(self._llama.token_eos()): -1e9}
         for prompt in prompts:
-            self._llama.create_completion(
-                prompt, max_tokens=n_tokens, temperature=1.0, logit_bias=ends, top_k=0, top_p=1.0,
-                min_p=0.0, repeat_penalty=1.0,
+            made = self._llama.create_completion(
+                prompt, max_tokens=n_tokens, temperature=1.0, logit_bias=self._banned, top_k=0,
+                top_p=1.0, min_p=0.0, repeat_penalty=1.0,
             )  # fmt: skip
+            assert made["usage"]["completion_tokens"] == n_tokens
         return len(prompts)
 
     def close(self) -> None:
