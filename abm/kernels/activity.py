@@ -19,10 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, RuleError, require
 from abm.kernels.events import EventCohort, driving
+from abm.kernels.guard import Ranges, sound_of
 from abm.kernels.rates import profile_of
 from abm.kernels.rule import Taken, calling, name_of, taken
 from abm.kernels.tools import Tools
-from abm.rng import stream_key, uniform_of
+from abm.rng import stream_key, uniform_of, uniforms_of
 
 __all__ = ["HawkesCohort", "PoissonCohort"]
 
@@ -34,7 +35,7 @@ class PoissonCohort(EventCohort):
     ----------
     rule
         See the module's head.
-    state, params, surfaces, queue, compiled
+    state, params, surfaces, bounds, queue, compiled
         As in `EventCohort`.
     rate
         Actions per unit of time, >= 0: one for all, or a column of shape (n,), read again whenever
@@ -63,6 +64,7 @@ class PoissonCohort(EventCohort):
 
     keyed = True
     """Births bring keys."""
+    _driver = "poisson"
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class PoissonCohort(EventCohort):
         n: int | None = None,
         start: float = 0.0,
         surfaces: bool = False,
+        bounds: Ranges | None = None,
         queue: str = "auto",
         compiled: bool | None = None,
     ) -> None:
@@ -85,7 +88,7 @@ class PoissonCohort(EventCohort):
         super().__init__(
             rule, state, np.full(len(self._keys), math.inf), params,
             rng=np.random.default_rng([stream_key(seed, f"rule:{name}") >> 1]),
-            start=start, surfaces=surfaces, queue=queue, compiled=compiled,
+            start=start, surfaces=surfaces, bounds=bounds, queue=queue, compiled=compiled,
         )  # fmt: skip
         self._taken = taken(rule, ("i", "now", "state", "params"))
         self._begin()
@@ -135,12 +138,21 @@ class PoissonCohort(EventCohort):
         self._own = tuple(_moved(own, kept, len(arrays[0])) for own in self._own)
         super().resize(arrays, kept)
         self._keys = np.array(keys, dtype=np.uint64)
+        if self._rates.size > 1:
+            self._set_rate(self._rates)  # newcomers brought theirs
         self._begin(kept.size)
 
     def _begin(self, first: int = 0) -> None:
-        """Draw the first times of all from a row on."""
-        for row in range(first, len(self._keys)):
-            self._due[row] = self._candidate(row)
+        """Draw the first times of all from a row on: `_candidate`, many at once."""
+        draws = self._own[0]
+        u = uniforms_of(int(self._stream), self._keys[first:], draws[first:])
+        draws[first:] += 1
+        self._due[first:] = self.time + _gaps(u, self._bases(first))
+
+    def _bases(self, first: int) -> NDArray[np.float64]:
+        """Base rates from a row on."""
+        column = self._rates[first:] if self._rates.size > 1 else self._rates
+        return np.broadcast_to(column.astype(np.float64), len(self._keys) - first)
 
     def _base(self, row: int) -> float:
         return float(self._rates[row if self._rates.size > 1 else 0])
@@ -174,6 +186,14 @@ class PoissonCohort(EventCohort):
         super()._check(told)
 
 
+def _gaps(u: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Exponential gaps, with the logarithm of the standard library, which compiled rules use."""
+    gaps, some = np.full(u.size, math.inf), rates > 0
+    logs = np.fromiter(map(math.log1p, (-u[some]).tolist()), np.float64)
+    gaps[some] = -logs / rates[some]
+    return gaps
+
+
 def _moved(own: NDArray[Any], kept: NDArray[np.int64], n: int) -> NDArray[Any]:
     """What belongs to rows, among other rows; newcomers begin with 0."""
     made = np.zeros(n, own.dtype)
@@ -187,6 +207,16 @@ def _uniform_in(pieces: Tools) -> Callable[..., Any]:
     from abm.kernels.philox import philox_uniform
 
     return philox_uniform
+
+
+def _sound_inside(pieces: Tools, places: tuple[int, ...]) -> Callable[..., Any]:
+    """Looks at the rule's state, which is the second part of the driver's."""
+    sound = sound_of(pieces, places)
+
+    def look(state: Any, ranges: Any, i: Any) -> Any:
+        return sound(state[1], ranges, i)
+
+    return pieces.jit(look)  # type: ignore[no-any-return]
 
 
 def _doing(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
@@ -203,7 +233,9 @@ def _doing(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
     return pieces.jit(seen if surfaces else unseen)  # type: ignore[no-any-return]
 
 
-def _assemble_poisson(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
+def _assemble_poisson(
+    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...]
+) -> Callable[..., Any]:
     do, uniform, real = _doing(pieces, rule, surfaces), _uniform_in(pieces), pieces.real
     infinite, wrong = math.inf, math.nan
 
@@ -219,7 +251,7 @@ def _assemble_poisson(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..
             return wrong, code
         return -math.log1p(-u) / rate, code
 
-    return driving(pieces, pieces.jit(act))
+    return driving(pieces, pieces.jit(act), _sound_inside(pieces, places))
 
 
 class HawkesCohort(PoissonCohort):
@@ -236,7 +268,7 @@ class HawkesCohort(PoissonCohort):
     profile
         Circadian profile of the base rate; constant if `None`. With `branching=0` this is a Poisson
         process with a daily rhythm.
-    rule, state, params, seed, keys, name, n, start, surfaces, queue, compiled
+    rule, state, params, seed, keys, name, n, start, surfaces, bounds, queue, compiled
         As in `PoissonCohort`.
 
     Examples
@@ -266,6 +298,7 @@ class HawkesCohort(PoissonCohort):
         n: int | None = None,
         start: float = 0.0,
         surfaces: bool = False,
+        bounds: Ranges | None = None,
         queue: str = "auto",
         compiled: bool | None = None,
     ) -> None:
@@ -276,8 +309,10 @@ class HawkesCohort(PoissonCohort):
         self._hawkes = f"hawkes:{name}"
         super().__init__(
             rule, state, params, rate=base_rate, seed=seed, keys=keys, name=name, n=n, start=start,
-            surfaces=surfaces, queue=queue, compiled=compiled,
+            surfaces=surfaces, bounds=bounds, queue=queue, compiled=compiled,
         )  # fmt: skip
+
+    _driver = "hawkes"
 
     def intensity(self, row: int) -> float:
         """lambda of an agent at the time reached."""
@@ -299,8 +334,14 @@ class HawkesCohort(PoissonCohort):
         self._own = (*self._own, np.zeros(n), np.zeros(n), np.zeros(n))
 
     def _begin(self, first: int = 0) -> None:
-        self._own[2][first:] = self.time
-        super()._begin(first)
+        draws, _, since, accept = self._own
+        since[first:] = self.time
+        bounds = self._bases(first) * self._rhythm[2]  # nobody is excited yet
+        keys, twice = self._keys[first:], 2 * draws[first:]
+        draws[first:] += 1
+        accept[first:] = uniforms_of(int(self._stream), keys, twice + 1) * bounds
+        u = uniforms_of(int(self._stream), keys, twice)
+        self._due[first:] = self.time + _gaps(u, bounds)
 
     def _decayed(self, row: int) -> float:
         level, since = float(self._own[1][row]), float(self._own[2][row])
@@ -326,7 +367,9 @@ class HawkesCohort(PoissonCohort):
         return (clocks, self.state, self._own[1:], self._rhythm, self._numbers), self.params
 
 
-def _assemble_hawkes(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
+def _assemble_hawkes(
+    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...]
+) -> Callable[..., Any]:
     do, uniform, real = _doing(pieces, rule, surfaces), _uniform_in(pieces), pieces.real
     infinite, wrong = math.inf, math.nan
     level_at = pieces.jit(_level_at)
@@ -357,7 +400,7 @@ def _assemble_hawkes(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[...
         draws[i] = k + 1
         return gap, code
 
-    return driving(pieces, pieces.jit(act))
+    return driving(pieces, pieces.jit(act), _sound_inside(pieces, places))
 
 
 def _level_at(time: Any, levels: Any, period: Any) -> Any:

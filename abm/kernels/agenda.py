@@ -8,8 +8,9 @@ The ladder covers an epoch that starts at the earliest event and is as long as t
 to go, so that at least half of what is pending lies in it (Markov's inequality). Buckets are opened
 in order and hold about 8 events, which a small heap in the cache sorts; what lies beyond the epoch
 is found in `due` when the next epoch begins. When gaps differ so much that one bucket holds nearly
-everything, the small heap is a large one: slower by a logarithm, and still exact. A queue whose
-ladder has no buckets is the plain heap.
+everything, the small heap is a large one: slower by a logarithm, and still exact. When few events
+are left among many agents, the ladder is given up for the heap, until that has to grow. A queue
+whose ladder has no buckets is the plain heap.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ __all__ = ["Agenda", "Queue", "make_queue"]
 
 _CHUNK = 8
 _PER_BUCKET = 4
+_FEW = 16  # with fewer pending than one in so many, a look at all per epoch would cost too much
 
 
 def lean(function: Callable[..., Any], *, inlined: bool = False) -> Callable[..., Any]:
@@ -45,9 +47,11 @@ inlined = partial(lean, inlined=True)
 
 
 # places in `meta`
-_SIZE, _OPEN, _BUCKETS, _FREE, _REBUILD, _LADDER = 0, 1, 2, 3, 4, 5
+_SIZE, _OPEN, _BUCKETS, _FREE, _REBUILD, _LADDER, _WRONG = 0, 1, 2, 3, 4, 5, 6
 # places in `scale`
-_START, _INVERSE = 0, 1
+_START, _INVERSE, _NOW, _WHO, _WANTED = 0, 1, 2, 3, 4
+PAST, NOBODY = 2, 4
+"""What may be wrong with a call of a rule: a time that is past or nan, an agent that is none."""
 
 
 class Queue(NamedTuple):
@@ -65,7 +69,9 @@ class Queue(NamedTuple):
         Last chunk of each bucket, and how full it is.
     meta, scale
         Size of the heap, bucket opened last, number of buckets, first free chunk, whether to
-        rebuild, whether there is a ladder; start of the epoch, buckets per unit of time.
+        rebuild, whether there is a ladder, what was wrong with a call of a rule; start of the
+        epoch, buckets per unit of time, time of the event that is applied, whom and when the call
+        named that was wrong.
     """
 
     due: NDArray[np.float64]
@@ -96,7 +102,8 @@ def make_queue(due: NDArray[np.float64], *, ladder: bool, room: int = 64) -> Que
     heap = max(room, 256) if ladder else max(room, 2 * n + 64)
     buckets = n // _PER_BUCKET + 1 if ladder else 0
     chunks = (n + n // 2) // _CHUNK + buckets + 64 if ladder else 0
-    meta = np.zeros(6, dtype=np.int64)
+    meta, scale = np.zeros(7, dtype=np.int64), np.zeros(5)
+    scale[_NOW] = -np.inf
     meta[_REBUILD], meta[_LADDER] = 1, ladder
     return Queue(
         due,
@@ -108,7 +115,7 @@ def make_queue(due: NDArray[np.float64], *, ladder: bool, room: int = 64) -> Que
         np.empty(buckets, dtype=np.int32),
         np.empty(buckets, dtype=np.int32),
         meta,
-        np.zeros(2),
+        scale,
     )
 
 
@@ -119,6 +126,24 @@ def push(queue: Any, row: Any, time: Any) -> None:
     if time == np.inf or queue.meta[_REBUILD] != 0:
         return
     enter(queue, row, time)
+
+
+@inlined
+def exists(queue: Any, row: Any) -> bool:
+    """Whether there is such an agent; a call that names nobody is noted down."""
+    if 0 <= row < len(queue.due):
+        return True
+    queue.meta[_WRONG], queue.scale[_WHO], queue.scale[_WANTED] = NOBODY, row, np.nan
+    return False
+
+
+@inlined
+def schedule(queue: Any, row: Any, time: Any) -> None:
+    """`push` for rules: a time that is past, nan, or for nobody is noted down, not entered."""
+    if not time >= queue.scale[_NOW]:
+        queue.meta[_WRONG], queue.scale[_WHO], queue.scale[_WANTED] = PAST, row, time
+    elif exists(queue, row):
+        push(queue, row, time)
 
 
 @inlined
@@ -268,6 +293,8 @@ def rebuild(queue: Any) -> Any:
             first = min(first, due[row])
     if n == 0:
         return True
+    if n < len(due) // _FEW:
+        meta[_LADDER] = 0
     if meta[_LADDER] != 0:
         for row in range(len(due)):
             if due[row] < np.inf:
@@ -321,28 +348,31 @@ class Agenda:
         self.held = queue
 
     def schedule(self, row: int, time: float) -> None:
-        """Let `row` act at an absolute time from now on, instead of when it was due."""
-        push(self.held, row, float(time))
+        """Let `row` act at an absolute time from now on, instead of when it was due.
+
+        A time that is past or nan, or a row of nobody, stops the run with an error.
+        """
+        schedule(self.held, row, float(time))
 
     def cancel(self, row: int) -> None:
         """`row` has no next event any more."""
-        push(self.held, row, np.inf)
+        schedule(self.held, row, np.inf)
 
     def due(self, row: int) -> float:
         """When `row` acts next; infinite if never."""
-        return float(self.held.due[row])
+        return float(self.held.due[row]) if exists(self.held, row) else np.inf
 
 
 def _schedule(it: Any, a: Any, b: Any) -> None:
-    push(it.held, a, b)
+    schedule(it.held, a, b)
 
 
 def _cancel(it: Any, a: Any) -> None:
-    push(it.held, a, np.inf)
+    schedule(it.held, a, np.inf)
 
 
 def _due(it: Any, a: Any) -> Any:
-    return it.held.due[a]
+    return it.held.due[a] if exists(it.held, a) else np.inf
 
 
 if has_numba():

@@ -7,6 +7,7 @@ source on the same generator: it gives the same bits, only slower.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -91,6 +92,7 @@ def launch(
     compiled: bool | None,
     work: float,
     slow: SlowWay | None = None,
+    at: Callable[[], dict[str, Any]] | None = None,
 ) -> tuple[Any, str]:
     """Run a driver on its arguments; returns its result, and why it was interpreted if it was.
 
@@ -106,6 +108,9 @@ def launch(
         About how often the rule will be applied.
     slow
         What to do with a rule that is not compiled; interpret it if `None`.
+    at
+        Tells which `agent` (and `partner`, `time`) a rule was applied to when it raised an
+        exception, as far as that is known.
 
     Raises
     ------
@@ -123,7 +128,7 @@ def launch(
                 made = driver(*given(True))
             except Exception as failure:
                 if not _from_compiler(failure, driver):
-                    raise _raised(rule, failure) from failure
+                    raise _raised(rule, failure, at) from failure
                 _note_refusal(driver, failure)
                 error = error or failure
             else:
@@ -137,17 +142,22 @@ def launch(
     try:
         return (slow.drive or _driver(assemble, rule, kind, ""))(*given(False)), why
     except Exception as failure:
-        raise _raised(rule, failure) from failure
+        raise _raised(rule, failure, at) from failure
 
 
-def _raised(rule: Taken, failure: Exception) -> Exception:
-    """What a rule raised, as an error that names the rule."""
+def _raised(rule: Taken, failure: Exception, at: Callable[[], dict[str, Any]] | None) -> Exception:
+    """What a rule raised, as an error that names the rule, and the agent if that is known."""
     if isinstance(failure, AbmError):
         return failure
+    spot = (
+        {} if at is None else {key: value for key, value in at().items() if 0 <= value < math.inf}
+    )
+    words = {"agent": "for agent {}", "partner": "with agent {}", "time": "at time {:g}"}
+    where = "".join(f" {words[key].format(value)}" for key, value in spot.items())
     return RuleError(
-        f"rule {name_of(rule.plain)!r} raised {type(failure).__name__}: {failure}; columns are as "
-        "they were at that moment. To see where, run with compiled=False",
-        value=failure,
+        f"rule {name_of(rule.plain)!r} raised {type(failure).__name__}{where}: {failure}; columns "
+        "are as they were at that moment. To see where in the rule, run with compiled=False",
+        **{"value": failure, **spot},
     )
 
 

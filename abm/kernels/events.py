@@ -22,6 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, PopulationError, RuleError, require
 from abm.kernels.building import RuleRun, launch
+from abm.kernels.guard import Ranges, guard_of, left_behind, sound_of
+from abm.kernels.notes import note_cohort
 from abm.kernels.pairwise import like
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
 from abm.kernels.surfacing import CohortEvent
@@ -32,6 +34,7 @@ __all__ = ["EventCohort", "driving"]
 
 _LADDER_FROM = 50_000
 _DONE, _SURFACED, _MORE_ROOM = 0, 1, 2
+_GAP, _PAST, _UNSOUND, _NOBODY = 1, 2, 3, 4
 
 
 class EventCohort:
@@ -54,8 +57,13 @@ class EventCohort:
         Time at which the clock stands.
     surfaces
         Whether the rule returns `(gap, code)`.
+    bounds
+        Place or name of a column -> its lowest and highest value, or `None` for anything. Columns
+        of floats without nan at the start must stay so by default.
     queue
-        `heap`, `ladder`, or `auto`: a ladder from 50,000 agents on. The results are the same.
+        `heap`, `ladder`, or `auto`: a ladder from 50,000 pending events on, counted when the queue
+        is made. Where gaps are such that buckets do not help, or few events are left, a ladder is
+        a heap. The results are the same.
     compiled
         As in `run_pairwise`.
 
@@ -91,6 +99,7 @@ class EventCohort:
         rng: np.random.Generator,
         start: float = 0.0,
         surfaces: bool = False,
+        bounds: Ranges | None = None,
         queue: str = "auto",
         compiled: bool | None = None,
     ) -> None:
@@ -101,15 +110,18 @@ class EventCohort:
         self._taken = taken(rule, ("i", "now", "state", "params"), extra="agenda")
         self.surfaces, self._compiled, self._why = surfaces, compiled, ""
         self._due = _first(first, self.time)
+        self._bounds, self._guard = bounds, guard_of(state, len(self._due), bounds)
         require(
             queue in ("auto", "heap", "ladder"),
             EngineError,
             f"queue = {queue!r}, expected auto, heap or ladder",
         )
-        self._ladder = queue == "ladder" or (queue == "auto" and len(self._due) >= _LADDER_FROM)
+        self._wanted = queue
         self._queue: Any = None
         self._rng = Chance(begin(rng))
-        self._clock = np.array([self.time])
+        self._clock = np.array([self.time, self.time])  # of the event applied, and of the next
+
+    _driver = "events"
 
     @property
     def n(self) -> int:
@@ -123,17 +135,23 @@ class EventCohort:
 
     @property
     def next_time(self) -> float:
-        """When the next event happens; infinite if never."""
+        """When the next event happens; infinite if never.
+
+        Just after an event has surfaced, and after a schedule was changed, it may be earlier than
+        that; nothing happens before it.
+        """
         if isinstance(self._queue, _PlainAgenda):
             return self._queue.first()[0]
-        return float(self._due.min(initial=math.inf))
+        if self._queue is None:
+            return float(self._due.min(initial=math.inf))
+        return float(self._clock[1])
 
     @property
     def record(self) -> RuleRun:
         """What was done so far."""
         name, rounds = name_of(self._taken.plain), self.n_updates / max(self.n, 1)
         return RuleRun(
-            "events", name, "asynchronous", rounds, self.n_updates, not self._why, self._why
+            self._driver, name, "asynchronous", rounds, self.n_updates, not self._why, self._why
         )
 
     def schedule(self, rows: ArrayLike, times: ArrayLike) -> None:
@@ -146,10 +164,12 @@ class EventCohort:
         """
         places = np.atleast_1d(np.asarray(rows))
         wanted = np.broadcast_to(np.asarray(times, dtype=np.float64), places.shape)
+        wrong = np.flatnonzero(~(wanted >= self.time))
         require(
-            bool((wanted >= self.time).all()),
+            wrong.size == 0,
             EngineError,
-            f"schedule: time {float(np.min(wanted))} lies before {self.time}, already reached",
+            f"schedule: time {wanted[wrong[:1]].tolist()} for agent {places[wrong[:1]].tolist()}, "
+            f"expected a time from {self.time}, already reached, on, or infinity",
         )
         if self._queue is None or len(places) > self.n // 8:
             self._due[places] = wanted
@@ -157,6 +177,7 @@ class EventCohort:
             return
         for row, time in zip(places.tolist(), wanted.tolist(), strict=True):
             self._queue.schedule(row, time)
+            self._clock[1] = min(self._clock[1], time)
 
     def cancel(self, rows: ArrayLike) -> None:
         """These agents have no next event any more."""
@@ -172,7 +193,8 @@ class EventCohort:
         Raises
         ------
         RuleError
-            A gap that is negative or nan, or an event scheduled in the past; names agent and time.
+            A gap that is negative or nan, an event scheduled in the past or for nobody, a value
+            left that cannot stand, an exception in the rule; names agent and time.
         """
         before = self.n_updates
         while (event := self.drain(until)) is not None:
@@ -187,9 +209,10 @@ class EventCohort:
             f"drain(until={until}), expected a time from {self.time}, already reached, on",
         )
         while True:
-            told = np.zeros(4)
+            told = np.zeros(5)
             made, status = self._drive(float(until), told)
             self.n_updates += made
+            note_cohort(self, made, self._why)
             if status == _MORE_ROOM:
                 self._grow()
                 continue
@@ -222,6 +245,7 @@ class EventCohort:
         due[: kept.size] = self._due[kept]
         due[kept.size :] = first
         self._due, self._queue = due, None
+        self._guard = guard_of(self.state, self.n, self._bounds)
 
     @property
     def _assembled(self) -> Any:
@@ -237,12 +261,14 @@ class EventCohort:
         made, self._why = launch(
             self._assembled,
             self._taken,
-            (self.surfaces,),
+            (self.surfaces, self._guard.places),
             lambda compiled: (
                 self._agenda(compiled), *self._inner(), until, self._clock, self._rng, told,
+                self._guard.ranges,
             ),
             compiled=self._compiled,
             work=work,
+            at=lambda: {"agent": int(told[2]), "time": float(told[1])},
         )  # fmt: skip
         return int(made[0]), int(made[1])
 
@@ -256,28 +282,37 @@ class EventCohort:
         if room or not isinstance(self._queue, kind):
             made: Any = self._due
             if compiled:
-                made = make_queue(self._due, ladder=self._ladder, room=room)
+                made = make_queue(self._due, ladder=self._ladder(), room=room)
             self._queue = kind(made)
         return self._queue
+
+    def _ladder(self) -> bool:
+        """Whether buckets above the heap pay."""
+        pending = np.count_nonzero(self._due < math.inf)
+        many = bool(pending >= _LADDER_FROM)
+        return self._wanted == "ladder" or (self._wanted == "auto" and many)
 
     def _grow(self) -> None:
         room = len(self._queue.held.times)
         self._agenda(True, min(2 * room, 2 * self.n + 64))
 
     def _check(self, told: NDArray[np.float64]) -> None:
-        """Raise what the driver found: told = (what, time, row, value)."""
-        what, time, row, value = told.tolist()
+        """Raise what the driver found: told = (what, time, row, value, whom)."""
+        what, time, row, value, whom = told.tolist()
         if what == 0:
             return
-        name, i = name_of(self._taken.plain), int(row)
-        text = (
-            f"gave the gap {value!r}, expected a gap >= 0 or infinity"
-            if what == 1
-            else f"scheduled agent {i} at {value!r}, when it was {time:g} already"
-        )
-        raise RuleError(
-            f"rule {name!r} of agent {i} at time {time:g} {text}", agent=i, time=time, value=value
-        )
+        name, i, j = name_of(self._taken.plain), int(row), int(whom)
+        when = f" of agent {i} at time {time:g}"
+        if what == _UNSOUND:
+            ranges = dict(zip(self._guard.places, self._guard.ranges.tolist(), strict=True))
+            raise left_behind(name, self.state, ranges, int(value), i, when, time=time)
+        text = {
+            _GAP: f"gave the gap {value!r}, expected a gap >= 0 or infinity",
+            _PAST: f"scheduled agent {j} at {value!r}, when it was {time:g} already; expected a "
+            "time from then on, or infinity",
+            _NOBODY: f"named agent {j} to its agenda, expected 0..{self.n - 1}",
+        }[int(what)]
+        raise RuleError(f"rule {name!r}{when} {text}", agent=i, time=time, value=value)
 
 
 class _PlainAgenda:
@@ -285,23 +320,33 @@ class _PlainAgenda:
 
     def __init__(self, due: NDArray[np.float64]) -> None:
         self._due = due
+        self.now, self.wrong = -math.inf, (0, 0, 0.0)  # what, whom, when
         rows = np.flatnonzero(due < math.inf).tolist()
         self.heap = [(float(due[row]), row) for row in rows]
         heapify(self.heap)
 
     def schedule(self, row: int, time: float) -> None:
         """Let `row` act at an absolute time, instead of when it was due."""
-        self._due[row] = time
-        if time < math.inf:
-            heappush(self.heap, (float(time), int(row)))
+        if not time >= self.now:
+            self.wrong = (_PAST, int(row), float(time))
+        elif self._exists(row):
+            self._due[row] = time
+            if time < math.inf:
+                heappush(self.heap, (float(time), int(row)))
 
     def cancel(self, row: int) -> None:
         """`row` has no next event any more."""
-        self._due[row] = math.inf
+        self.schedule(row, math.inf)
 
     def due(self, row: int) -> float:
         """When `row` acts next; infinite if never."""
-        return float(self._due[row])
+        return float(self._due[row]) if self._exists(row) else math.inf
+
+    def _exists(self, row: int) -> bool:
+        found = 0 <= row < len(self._due)
+        if not found:
+            self.wrong = (_NOBODY, int(row), math.nan)
+        return found
 
     def first(self) -> tuple[float, int]:
         """Time and row of the next event; an infinite time for none."""
@@ -310,45 +355,57 @@ class _PlainAgenda:
         return self.heap[0] if self.heap else (math.inf, -1)
 
 
-def assemble(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
-    """The driver of a rule that tells when its agent acts next."""
-    return driving(pieces, _act(pieces, rule, surfaces))
+def assemble(
+    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...]
+) -> Callable[..., Any]:
+    """The driver of a rule that tells when its agent acts next; `places` are under guard."""
+    return driving(pieces, _act(pieces, rule, surfaces), sound_of(pieces, places))
 
 
-def driving(pieces: Tools, act: Callable[..., Any]) -> Callable[..., Any]:
+def driving(
+    pieces: Tools, act: Callable[..., Any], sound: Callable[..., Any]
+) -> Callable[..., Any]:
     """The driver around `act(agenda, rng, i, now, state, params) -> (gap, code)`."""
     if not pieces.compiled:
-        return _plain_drive(act)
+        return _plain_drive(act, sound)
     from abm.kernels import agenda as queues
 
     advance, drop, push = queues.advance_to_first, queues.drop, queues.push
     infinite = math.inf
 
     def drive(agenda: Any, state: Any, params: Any, until: Any, clock: Any, rng: Any,
-              told: Any) -> Any:  # fmt: skip
+              told: Any, ranges: Any) -> Any:  # fmt: skip
         queue = agenda.held
         made = 0
         while True:
             if not advance(queue):
                 return made, 2
-            time = queue.times[0]
-            if queue.meta[0] == 0 or time > until:
+            time = infinite if queue.meta[0] == 0 else queue.times[0]
+            clock[1] = time
+            if time > until:
                 return made, 0
             row = int(queue.rows[0])
-            if time < clock[0]:
-                told[0], told[1], told[2], told[3] = 2, clock[0], row, time
-                return made, 0
             clock[0] = time
+            queue.scale[2] = time
+            told[1], told[2] = time, row
             drop(queue)
             queue.due[row] = infinite
             gap, code = act(agenda, rng, row, time, state, params)
+            place = sound(state, ranges, row)
+            if place >= 0:
+                told[0], told[3] = 3, place
+                return made, 0
+            if queue.meta[6] != 0:
+                told[0], told[3], told[4] = queue.meta[6], queue.scale[4], queue.scale[3]
+                queue.meta[6] = 0
+                return made, 0
             if not gap >= 0.0:
-                told[0], told[1], told[2], told[3] = 1, time, row, gap
+                told[0], told[3] = 1, gap
                 return made, 0
             push(queue, row, time + gap)
             made += 1
             if code != 0:
-                told[1], told[2], told[3] = time, row, code
+                told[3] = code
                 return made, 1
 
     return drive
@@ -370,27 +427,33 @@ def _act(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
     return pieces.jit(act)  # type: ignore[no-any-return]
 
 
-def _plain_drive(act: Callable[..., Any]) -> Callable[..., Any]:
+def _plain_drive(act: Callable[..., Any], sound: Callable[..., Any]) -> Callable[..., Any]:
     def drive(agenda: Any, state: Any, params: Any, until: Any, clock: Any, rng: Any,
-              told: Any) -> Any:  # fmt: skip
+              told: Any, ranges: Any) -> Any:  # fmt: skip
         made = 0
         while True:
             time, row = agenda.first()
             if time > until:
                 return made, _DONE
-            if time < clock[0]:
-                told[:] = 2, clock[0], row, time
-                return made, _DONE
-            clock[0] = time
+            clock[0] = agenda.now = time
+            told[1:3] = time, row
             agenda.cancel(row)
             gap, code = act(agenda, rng, row, time, state, params)
+            place = sound(state, ranges, row)
+            if place >= 0:
+                told[0], told[3] = _UNSOUND, place
+                return made, _DONE
+            if agenda.wrong[0]:
+                told[0], told[4], told[3] = agenda.wrong
+                agenda.wrong = (0, 0, 0.0)
+                return made, _DONE
             if not gap >= 0.0:
-                told[:] = 1, time, row, gap
+                told[0], told[3] = _GAP, gap
                 return made, _DONE
             agenda.schedule(row, time + gap)
             made += 1
             if code != 0:
-                told[1:] = time, row, code
+                told[3] = code
                 return made, _SURFACED
 
     return drive

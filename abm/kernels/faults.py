@@ -10,12 +10,18 @@ from numpy.typing import NDArray
 from abm.errors import RuleError
 from abm.kernels.rule import name_of
 
-__all__ = ["no_fault", "raise_fault"]
+__all__ = ["no_fault", "raise_fault", "spot_of"]
 
 
 def no_fault() -> NDArray[np.float64]:
     """Where a driver writes down a fault: found or not, agent, partner, time, value; shape (5,)."""
     return np.array([0.0, -1.0, -1.0, np.nan, np.nan])
+
+
+def spot_of(fault: NDArray[np.float64]) -> dict[str, Any]:
+    """Whom a driver was at, as far as it has written that down: -1 and nan for what is unknown."""
+    agent, partner, time = fault[1:4].tolist()
+    return {"agent": int(agent), "partner": int(partner), "time": time}
 
 
 def raise_fault(

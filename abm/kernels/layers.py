@@ -305,6 +305,7 @@ class _Encounters:
         for k in places:
             a, b = i[k], j[k]
             extra = () if u is None else (float(u[k]),)
+            fault[1], fault[2] = a, b
             own, other = rule(wide(x[a]), wide(x[b]), params, *extra)
             for value, who, partner in ((own, a, b), (other, b, a)):
                 if not (low <= value <= high and value == wide(value)):

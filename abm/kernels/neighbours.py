@@ -20,7 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 from abm.errors import EngineError, require
 from abm.kernels.building import RuleRun, launch
 from abm.kernels.driver import first_of
-from abm.kernels.faults import no_fault, raise_fault
+from abm.kernels.faults import no_fault, raise_fault, spot_of
+from abm.kernels.notes import note
 from abm.kernels.pairwise import columns_of
 from abm.kernels.rule import (
     Bounds,
@@ -118,9 +119,10 @@ def run_neighbours(
         Chance(start(rng)),
         fault,
     )
-    made, why = launch(_assemble, what, kind, arguments, compiled=compiled, work=rounds * size)
+    made, why = launch(_assemble, what, kind, arguments, compiled=compiled, work=rounds * size,
+                       at=lambda: spot_of(fault))  # fmt: skip
     raise_fault(fault, what.plain, *allowed)
-    return RuleRun("neighbours", name_of(rule), schedule, rounds, int(made), not why, why)
+    return note(RuleRun("neighbours", name_of(rule), schedule, rounds, int(made), not why, why))
 
 
 def _room(x: NDArray[Any], network: Ties, size: int) -> tuple[NDArray[Any], ...]:
@@ -159,9 +161,10 @@ def _assemble(
                 else:
                     word, s0, s1 = draw(s0, s1)
                     i, _ = first(order, place, len(x), word)
+                fault[1] = i
                 own = act(x, i, ties, params, room, mass, rng)
                 if not (low <= own <= high and own == wide(own)):
-                    fault[0], fault[1], fault[3], fault[4] = 1.0, i, r, own
+                    fault[0], fault[3], fault[4] = 1.0, r, own
                     return made
                 if at_once:
                     fresh[place] = own

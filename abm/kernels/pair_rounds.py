@@ -34,9 +34,10 @@ def assemble_synchronous(pieces: Tools, rule: Taken, dtype: str, ties: str) -> _
                 if j < 0:
                     fresh[k] = x[i]
                     continue
+                fault[1], fault[2], fault[3] = i, j, r
                 own, _ = call(rng, wide(x[i]), wide(x[j]), params)
                 if not (low <= own <= high and own == wide(own)):
-                    fault[0], fault[1], fault[2], fault[3], fault[4] = 1.0, i, j, r, own
+                    fault[0], fault[4] = 1.0, own
                     return made
                 fresh[k] = own
                 made += 1
@@ -47,7 +48,9 @@ def assemble_synchronous(pieces: Tools, rule: Taken, dtype: str, ties: str) -> _
     return drive
 
 
-def assemble_matching(pieces: Tools, rule: Taken, dtype: str, ties: str, subset: bool) -> _Function:
+def assemble_matching(
+    pieces: Tools, rule: Taken, dtype: str | tuple[int, ...], ties: str, subset: bool
+) -> _Function:
     """A random matching per round: members in random order take a partner who is still free."""
     draw, load = pieces.draw, pieces.load
     next_one = pieces.jit(first_of(pieces, "sweep"))
@@ -73,8 +76,8 @@ def assemble_matching(pieces: Tools, rule: Taken, dtype: str, ties: str, subset:
                 if j < 0:
                     continue
                 free[i] = free[j] = False
+                fault[1], fault[2], fault[3] = i, j, r
                 if not act(state, i, j, movable, params, allowed, rng, fault):
-                    fault[3] = r
                     return made
                 made += 1
         return made

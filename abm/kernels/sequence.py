@@ -9,22 +9,24 @@ tax, a sort. Both compile the rule; a last argument `rng` (or `u`) brings chance
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from abm.errors import EngineError, PopulationError, RuleError, require
+from abm.errors import EngineError, PopulationError, require
 from abm.kernels.building import RuleRun, launch
 from abm.kernels.driver import first_of
+from abm.kernels.guard import Ranges, left_behind, ranges_of
+from abm.kernels.notes import note
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
 from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
 from abm.kernels.tools import Chance, Tools, start
 
 __all__ = ["run_population", "run_rows"]
 
-Ranges = Mapping[int | str, tuple[float, float]]
+_BETWEEN = 20_000  # updates between two looks at the arrays, at least
 
 
 def run_rows(
@@ -59,13 +61,14 @@ def run_rows(
     members
         Who acts; all if `None`.
     bounds
-        Place or name of an array -> its lowest and highest value, checked after every round,
-        nan included.
+        Place or name of an array -> its lowest and highest value, checked after every round, nan
+        included; or `None` for anything. By default arrays of floats without nan at the start must
+        stay so, which is looked at now and then.
 
     Raises
     ------
     RuleError
-        An array left its bounds; names array, row and round.
+        An array left its bounds (names array, row and round), or the rule raised an exception.
 
     Examples
     --------
@@ -88,19 +91,20 @@ def run_rows(
     rows = member_rows(members, size)
     turn = turn_of(schedule, rows)
     n_acting = size if rows is None else rows.size
-    ranges = _ranges(state, bounds)
+    ranges = ranges_of(state, bounds)
     words, chance, order = start(rng), Chance(start(rng)), order_of(turn, rows, size)
-    why, made = "", 0
-    for first, count in _portions(rounds, ranges):
+    why, made, acting = "", 0, np.full(1, -1)
+    for first, count in _portions(rounds, n_acting, state, bounds):
         arguments = (
-            state, size, n_acting, order, checked_params(params), count, words, chance,
+            state, size, n_acting, order, checked_params(params), count, words, chance, acting,
         )  # fmt: skip
         done, why = launch(
-            _assemble_rows, what, (turn,), arguments, compiled=compiled, work=count * n_acting
-        )
+            _assemble_rows, what, (turn,), arguments, compiled=compiled, work=count * n_acting,
+            at=lambda: {"agent": int(acting[0])},
+        )  # fmt: skip
         made += int(done)
-        _check_ranges(rule, state, ranges, first + count - 1)
-    return RuleRun("rows", name_of(rule), schedule, rounds, made, not why, why)
+        _check_ranges(rule, state, ranges, first, first + count - 1)
+    return note(RuleRun("rows", name_of(rule), schedule, rounds, made, not why, why))
 
 
 def run_population(
@@ -139,15 +143,16 @@ def run_population(
     """
     size = _checked(state, rounds, None)
     what = taken(rule, ("state", "params"))
-    ranges = _ranges(state, bounds)
+    ranges = ranges_of(state, bounds)
     chance, why = Chance(start(rng)), ""
-    for first, count in _portions(rounds, ranges):
+    for first, count in _portions(rounds, size, state, bounds):
         arguments = (state, checked_params(params), count, chance)
         _, why = launch(
             _assemble_population, what, (), arguments, compiled=compiled, work=count * size
         )
-        _check_ranges(rule, state, ranges, first + count - 1)
-    return RuleRun("population", name_of(rule), "synchronous", rounds, rounds, not why, why)
+        _check_ranges(rule, state, ranges, first, first + count - 1)
+    run = RuleRun("population", name_of(rule), "synchronous", rounds, rounds, not why, why)
+    return note(run)
 
 
 def _assemble_rows(pieces: Tools, rule: Taken, turn: str) -> Callable[..., Any]:
@@ -155,12 +160,13 @@ def _assemble_rows(pieces: Tools, rule: Taken, turn: str) -> Callable[..., Any]:
     first = pieces.jit(first_of(pieces, turn))
 
     def drive(state: Any, n: Any, size: Any, order: Any, params: Any, rounds: Any, words: Any,
-              rng: Any) -> Any:  # fmt: skip
+              rng: Any, acting: Any) -> Any:  # fmt: skip
         s0, s1 = load(words)
         for _ in range(rounds):
             for place in range(size):
                 word, s0, s1 = draw(s0, s1)
                 i, _ = first(order, place, n, word)
+                acting[0] = i
                 call(rng, i, state, params)
         words[0] = s0
         words[1] = s1
@@ -194,37 +200,21 @@ def _checked(state: Any, rounds: int, n: int | None) -> int:
     return size
 
 
-def _ranges(state: Any, bounds: Ranges | None) -> dict[int, tuple[float, float]]:
-    """Place of an array -> its range."""
-    names = list(getattr(state, "_fields", ()))
-    found = {}
-    for key, (low, high) in (bounds or {}).items():
-        place = names.index(key) if key in names else key
-        require(
-            isinstance(place, int) and 0 <= place < len(state),
-            EngineError,
-            f"bounds for {key!r}, expected a place 0..{len(state) - 1} or one of {names}",
-        )
-        found[int(place)] = (float(low), float(high))
-    return found
+def _portions(rounds: int, size: int, state: Any, bounds: Ranges | None) -> list[tuple[int, int]]:
+    """First round and number of rounds between two looks at the arrays."""
+    each = 1
+    if not bounds and rounds:
+        looked_at = sum(array.size for array in state if array.dtype.kind == "f")
+        each = max(1, max(_BETWEEN, looked_at) // max(size, 1)) if looked_at else rounds
+    return [(r, min(each, rounds - r)) for r in range(0, rounds, each)] or [(0, 0)]
 
 
-def _portions(rounds: int, ranges: Any) -> list[tuple[int, int]]:
-    """First round and number of rounds between two checks."""
-    return [(r, 1) for r in range(rounds)] if ranges else [(0, rounds)]
-
-
-def _check_ranges(rule: Any, state: Any, ranges: dict[int, tuple[float, float]], r: int) -> None:
+def _check_ranges(
+    rule: Any, state: Any, ranges: dict[int, tuple[float, float]], first: int, last: int
+) -> None:
+    when = f" in round {last}" if first == last else f" in rounds {first} to {last}"
     for place, (low, high) in ranges.items():
-        array = state[place]
-        wrong = ~((array >= low) & (array <= high))
+        wrong = ~((state[place] >= low) & (state[place] <= high))
         if wrong.any():
-            row = int(np.argwhere(wrong)[0][0])
-            name = getattr(state, "_fields", range(len(state)))[place]
-            raise RuleError(
-                f"rule {name_of(rule)!r} left {array[wrong].ravel()[0]!r} in row {row} of array "
-                f"{name!r} in round {r}, expected {low:g} <= value <= {high:g}",
-                agent=row,
-                time=r,
-                value=array[wrong].ravel()[0],
-            )
+            row = tuple(np.argwhere(wrong)[0].tolist())
+            raise left_behind(rule, state, ranges, place, row, when=when, time=last)

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from abm.errors import EngineError, NetworkError, PopulationError, require
 from abm.kernels.building import RuleRun, launch
 from abm.kernels.driver import first_of
-from abm.kernels.faults import no_fault, raise_fault
+from abm.kernels.faults import no_fault, raise_fault, spot_of
+from abm.kernels.notes import note
 from abm.kernels.pairwise import columns_of
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
 from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
@@ -113,11 +114,11 @@ def run_transitions(
     )  # fmt: skip
     made, why = launch(
         _assemble, what, (turn, schedule == "synchronous"), arguments,
-        compiled=compiled, work=rounds * size,
+        compiled=compiled, work=rounds * size, at=lambda: spot_of(fault),
     )  # fmt: skip
     raise_fault(fault, rule, 0, n_states - 1, what="state")
     run = RuleRun("transitions", name_of(rule), schedule, rounds, int(made), not why, why)
-    return TransitionRun(run, totals)
+    return TransitionRun(note(run), totals)
 
 
 def checked_states(states: NDArray[Any], n_states: int) -> None:
@@ -190,9 +191,10 @@ def _assemble(pieces: Tools, rule: Taken, turn: str, at_once: bool) -> Callable[
                 word, s0, s1 = draw(s0, s1)
                 i, _ = first(order, place, n, word)
                 old = int(states[i])
+                fault[1] = i
                 new = call(rng, old, counts[i], params)
                 if not (0 <= new < n_states and new == int(new)):
-                    fault[0], fault[1], fault[3], fault[4] = 1.0, i, r, new
+                    fault[0], fault[3], fault[4] = 1.0, r, new
                     return made
                 if new != old:
                     become(i, old, int(new), states, counts, ties, totals[r + 1])
@@ -210,9 +212,10 @@ def _assemble(pieces: Tools, rule: Taken, turn: str, at_once: bool) -> Callable[
             for place in range(size):
                 i = int(order[place])
                 old = int(states[i])
+                fault[1] = i
                 new = call(rng, old, counts[i], params)
                 if not (0 <= new < n_states and new == int(new)):
-                    fault[0], fault[1], fault[3], fault[4] = 1.0, i, r, new
+                    fault[0], fault[3], fault[4] = 1.0, r, new
                     return made
                 if new != old:
                     changed[n_changed] = i

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from abm.errors import EngineError, PopulationError, require
 from abm.kernels.building import RuleRun, launch
 from abm.kernels.faults import no_fault, raise_fault
+from abm.kernels.notes import note
 from abm.kernels.pairwise import columns_of
 from abm.kernels.rule import Bounds, Taken, bounds_of, calling, checked_params, name_of, taken
 from abm.kernels.tools import Chance, Tools, start
@@ -104,8 +105,9 @@ def run_within(
         top = float(np.frexp(max(abs(now[0]), abs(now[-1])))[1])
         arguments = (now, fresh, reaches, top, sums, checked, allowed, chance, fault)
         state, why = launch(
-            _assemble, what, (bool(reach.ndim),), arguments, compiled=compiled, work=len(x)
-        )
+            _assemble, what, (bool(reach.ndim),), arguments, compiled=compiled, work=len(x),
+            at=lambda: {"agent": int(order[int(fault[1])]), "time": r},  # noqa: B023 - at once
+        )  # fmt: skip
         if fault[0]:
             fault[1], fault[3] = order[int(fault[1])], r
             x[order] = now
@@ -118,7 +120,8 @@ def run_within(
         if state == _STILL and stop_when_still:
             break
     x[order] = now
-    return RuleRun("within", name_of(rule), "synchronous", done, done * len(x), not why, why)
+    run = RuleRun("within", name_of(rule), "synchronous", done, done * len(x), not why, why)
+    return note(run)
 
 
 _STILL, _SORTED, _UNSORTED = 0, 1, 2
@@ -146,9 +149,10 @@ def _assemble(pieces: Tools, rule: Taken, own_reach: bool) -> Callable[..., Any]
                 coarse = float(sums[0, stop] - sums[0, first])
                 fine = float(sums[1, stop] - sums[1, first])
                 mean = (coarse + fine * fraction) / n_near * unit
+            fault[1] = i
             new = call(rng, own, n_near, mean, params)
             if not (low <= new <= high):
-                fault[0], fault[1], fault[4] = 1.0, i, new
+                fault[0], fault[4] = 1.0, new
                 return 0
             fresh[i] = new
             still = still and fresh[i] == x[i]

@@ -1,0 +1,238 @@
+"""What a rule leaves behind that cannot stand, and what it raises: told with agent and time."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from abm.errors import EngineError, PopulationError, RuleError
+from abm.kernels import (
+    EventCohort,
+    PairwiseCohort,
+    PoissonCohort,
+    RateCohort,
+    has_numba,
+    run_neighbours,
+    run_pairwise,
+    run_population,
+    run_rows,
+    run_transitions,
+    run_within,
+)
+from abm.networks import Network
+
+compiled = pytest.mark.skipif(not has_numba(), reason="Numba is not installed")
+FORMS = [False, pytest.param(True, marks=compiled)]
+RING = Network.from_edges([(i, (i + 1) % 6) for i in range(6)])
+
+
+def seeded(seed):
+    return np.random.default_rng(seed)
+
+
+class State(NamedTuple):
+    x: np.ndarray
+    y: np.ndarray
+
+
+def spoil(i, j, state, p):
+    state.y[j] = p[0] if i == 3 else 0.5
+
+
+def spoiled(i, now, state, p):
+    state.y[i] = p[0] if i == 3 and now > 2.0 else 0.5
+    return 1.0
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_pairs_on_rows_name_agent_partner_array_and_time(form):
+    for value, bounds, told in (
+        (math.nan, None, "expected a number"),
+        (1.5, {"y": (0, 1)}, "expected 0 <= value <= 1"),
+    ):
+        state = State(np.zeros(6), np.zeros(6))
+        cohort = PairwiseCohort(spoil, state, rate=1.0, rng=seeded(1), params=(value,),
+                                bounds=bounds, compiled=form)  # fmt: skip
+        with pytest.raises(
+            RuleError, match=rf"with agent 3 at time .* array 'y', {told}"
+        ) as caught:
+            cohort.advance(50.0)
+        bad = np.flatnonzero(~(state.y <= 1)).tolist()
+        assert [caught.value.agent] == bad
+        assert 0 < caught.value.time < 50
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("queue", ["heap", "ladder"])
+def test_events_name_agent_array_and_time(form, queue):
+    state = State(np.zeros(6), np.zeros(6))
+    cohort = EventCohort(spoiled, state, np.arange(6) / 8, (math.nan,), rng=seeded(1),
+                         compiled=form, queue=queue)  # fmt: skip
+    with pytest.raises(RuleError, match=r"agent 3 at time 2\.375 left nan in row 3 of array 'y'"):
+        cohort.advance(9.0)
+
+
+def test_poisson_cohorts_guard_the_state_of_their_rule():
+    def act(i, now, state, p):
+        state[0][i] = -1.0
+
+    cohort = PoissonCohort(act, (np.zeros(4),), rate=1.0, seed=1, bounds={0: (0, 2)},
+                           compiled=False)  # fmt: skip
+    with pytest.raises(RuleError, match=r"agent \d at time .* left -1\.0 .* 0 <= value <= 2"):
+        cohort.advance(9.0)
+
+
+def test_what_may_be_nan_may_be_nan():
+    """By its start, or as asked."""
+
+    def forget(i, now, state, p):
+        state.x[i] = math.nan
+        return 1.0
+
+    started = State(np.array([0.0, math.nan]), np.zeros(2))
+    assert EventCohort(forget, started, np.zeros(2), rng=seeded(1)).advance(2.0) == 6
+    asked = State(np.zeros(2), np.zeros(2))
+    given = {"rng": seeded(1), "bounds": {"x": None}, "compiled": False}
+    assert EventCohort(forget, asked, np.zeros(2), **given).advance(2.0) == 6
+
+
+def test_rows_and_populations_that_leave_nan_are_stopped():
+    def act(i, state, p):
+        state[1][i // 3, i % 3] = 0.0 if i != 4 else math.nan
+
+    def all_act(state, p):
+        state[0][2] = math.inf - math.inf
+
+    with pytest.raises(RuleError, match=r"left nan in row 1 of array 1 in rounds 0 to 2"):
+        run_rows(act, (np.zeros(6), np.ones((2, 3))), rounds=3, schedule="sweep", rng=seeded(1))
+    with pytest.raises(RuleError, match=r"left nan in row 2 of array 0 in rounds 0 to 1"):
+        run_population(all_act, (np.zeros(6),), rounds=2, rng=seeded(1))
+
+
+@pytest.mark.parametrize(
+    ("bounds", "kind", "told"),
+    [
+        ({"z": (0, 1)}, EngineError, "one of"),
+        ({"x": (1, 0)}, EngineError, "lowest, highest"),
+        ((0, 1), EngineError, "a dictionary"),
+        ({"y": (0.5, 1)}, PopulationError, r"array 'y' starts .* first in row \[\[0\]\]"),
+    ],
+)
+def test_bounds_that_cannot_be_are_refused(bounds, kind, told):
+    with pytest.raises(kind, match=told):
+        PairwiseCohort(spoil, State(np.zeros(6), np.zeros(6)), rate=1.0, rng=seeded(1),
+                       bounds=bounds)  # fmt: skip
+
+
+# ---------------------------------------------------------------------- exceptions
+
+
+def inverse(value, p):
+    return p[0] / value
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_exception_names_the_agent_in_every_driver(form):
+    """Only agent 2 raises; pairs name whoever met it, or was met."""
+    x = np.array([1.0, 2.0, 0.0, 3.0, 4.0, 5.0])
+    states = np.array([0, 0, 1, 0, 0, 0])
+    given = {"rng": seeded(1), "compiled": form}
+
+    def pair(own, other, p):
+        return (own, other) if own != 0 else (p[0] / own, other)
+
+    def many(own, others, p):
+        return own + 0 * p[0] / own
+
+    def near(own, n_near, mean_near, p):
+        return own + 0 * p[0] / own
+
+    def change(state, counts, p):
+        return 0 if state == 0 else int(p[0]) // (1 - state)
+
+    def act(i, state, p):
+        state[0][i] += 0 * (1 // int(state[0][i]))
+
+    def clock(i, now, state, p):
+        return p[0] // int(state[0][i])
+
+    runs = {
+        "pair": lambda: run_pairwise(pair, x, None, 500, (1.0,), **given),
+        "rows": lambda: run_pairwise(lambda i, j, s, p: act(i, s, p), (x,), None, 500, (1.0,),
+                                     rng=seeded(1), compiled=False),
+        "many": lambda: run_neighbours(many, x, RING, (1.0,), rounds=1, schedule="sweep", **given),
+        "near": lambda: run_within(near, x, 0.1, (1.0,), rounds=1, **given),
+        "states": lambda: run_transitions(change, states, RING, (1.0,), n_states=2, rounds=1,
+                                          schedule="synchronous", **given),
+        "act": lambda: run_rows(act, (x,), (1.0,), rounds=1, schedule="sweep", **given),
+        "clock": lambda: EventCohort(clock, (x,), np.arange(6) / 8, (9.0,), **given).advance(2.0),
+        "rate": lambda: RateCohort(lambda s, c, p: 0.0 if s == 0 else p[0] / (1.0 - s), change,
+                                   states, RING, (1.0,), n_states=2, **given),
+    }  # fmt: skip
+    for name, run in runs.items():
+        with pytest.raises(RuleError, match="raised ZeroDivisionError for agent 2") as caught:
+            run()
+        assert caught.value.agent == 2, name
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    with pytest.raises(RuleError, match=r"for agent 2 at time 0\.25"):
+        runs["clock"]()
+
+
+# ---------------------------------------------------------------------- the agenda
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("whom", "delay", "told"),
+    [
+        (2, math.nan, "scheduled agent 2 at nan, when it was 3 already"),
+        (2, -0.5, r"scheduled agent 2 at 2\.5, when it was 3 already"),
+        (7, 1.0, r"named agent 7 to its agenda, expected 0\.\.3"),
+        (-1, 1.0, "named agent -1 to its agenda"),
+        (9, math.inf, "named agent 9 to its agenda"),
+    ],
+)
+def test_an_agenda_refuses_times_and_agents_that_cannot_be(whom, delay, told, form):
+    def act(i, now, state, agenda, p):
+        if i == 1 and now == 3.0:
+            if p[1] == math.inf:
+                agenda.cancel(int(p[0]))
+            else:
+                agenda.schedule(int(p[0]), now + p[1])
+        return 1.0
+
+    cohort = EventCohort(act, (np.zeros(4),), [0.0, 1.0, 5.0, 8.0], (whom, delay), rng=seeded(1),
+                         compiled=form)  # fmt: skip
+    with pytest.raises(RuleError, match=f"of agent 1 at time 3 {told}") as caught:
+        cohort.advance(5.0)
+    assert (caught.value.agent, caught.value.time) == (1, 3.0)
+    assert cohort.due[2] == 5.0
+
+
+def test_nobody_is_scheduled_at_no_time_from_outside():
+    cohort = EventCohort(lambda i, now, s, p: 1.0, (np.zeros(4),), np.zeros(4), rng=seeded(1))
+    with pytest.raises(EngineError, match=r"time \[nan\] for agent \[2\], expected a time from"):
+        cohort.schedule([1, 2], [0.5, math.nan])
+
+
+@pytest.mark.parametrize("rate", [-1.0, math.nan, math.inf])
+@pytest.mark.parametrize("form", FORMS)
+def test_a_rate_that_is_none_names_agent_and_time(rate, form):
+    """At the start, and after a change of state."""
+
+    def later(state, counts, p):
+        return 1.0 if state == 0 else p[0]
+
+    def onwards(state, counts, p):
+        return state + 1
+
+    given = {"n_states": 3, "rng": seeded(1), "compiled": form}
+    with pytest.raises(RuleError, match=r"for agent 0 at time 0, expected 0 <= rate"):
+        RateCohort(later, onwards, np.array([1, 0]), Network.from_edges([(0, 1)]), (rate,), **given)
+    cohort = RateCohort(later, onwards, np.array([0, 0]), Network.from_edges([(0, 1)]), (rate,),
+                        **given)  # fmt: skip
+    with pytest.raises(RuleError, match=r"for agent [01] at time 0\.\d+, expected 0 <= rate"):
+        cohort.advance(9.0)
