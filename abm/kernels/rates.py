@@ -23,17 +23,21 @@ from numpy.typing import NDArray
 
 from abm.errors import EngineError, RuleError, require
 from abm.kernels.building import RuleRun, launch
+from abm.kernels.notes import note_cohort
 from abm.kernels.pairwise import columns_of
 from abm.kernels.pairwise import followed as followed_ties
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
 from abm.kernels.surfacing import CohortEvent
-from abm.kernels.ties import Ties, layout
+from abm.kernels.ties import Ties, layout, watch_ties
 from abm.kernels.tools import Chance, Tools, plain_tools
 from abm.kernels.tools import start as begin
 from abm.kernels.transitions import checked_states, seen_by, tally
 
 __all__ = ["RateCohort", "profile_of"]
 
+_PER_DRAIN = 64
+"""States compared per drain, on average, to find out who keeps columns and writes into them."""
+_NONE = np.empty(0, dtype=np.int64)
 _GROUPS, _LEAST = 96, -64
 """Groups hold rates up to 2**(group - 64): from below 2**-64 up to 2**31."""
 
@@ -71,6 +75,12 @@ class RateCohort:
         How many agents are in which state.
     n_updates
         Changes of state so far.
+    watched
+        Whether every writer of the states calls `lend`, as a population does that the cohort is
+        attached to. Then only what was lent is compared at the next drain; else all states are.
+        What was written otherwise is found now and then, and is an error.
+    n_compared
+        How many states were compared so far, to find out what others have written.
 
     Examples
     --------
@@ -120,6 +130,8 @@ class RateCohort:
         self._profile = profile_of(profile)
         self._words, self._rng = begin(rng), Chance(begin(rng))
         self._clock = np.array([math.inf, 0.0])
+        self.watched, self.n_compared, self._unseen = False, 0, 0
+        self._lent: list[int] | None = None  # rows that others may have written; `None` for any
         self.params, self.network = checked_params(params), network
         self._place(states)
 
@@ -174,6 +186,7 @@ class RateCohort:
         self._notice()
         self.params = self.params if params is None else checked_params(params)
         self.network = self.network if network is None else network
+        watch_ties(self)
         self._place(self.states)
 
     def resize(
@@ -194,6 +207,7 @@ class RateCohort:
         self.states, self.arrays = states, (states,)
         self._shadow = states.astype(np.uint8)
         self.totals = np.bincount(states, minlength=self.n_states).astype(np.int64)
+        self._changes = getattr(self.network, "changes", 0)
         self._seen = layout(seen_by(self.network, n))
         self._counts = tally(states, self.network, self.n_states, compiled=self._compiled)
         self._groups = (
@@ -223,18 +237,72 @@ class RateCohort:
         return float((sizes * powers).sum() * self._profile[2])
 
     def _notice(self) -> None:
-        """Take over what others have written into the states."""
-        rows = np.flatnonzero(self.states != self._shadow)
-        if rows.size:
+        """Take over what others have written into the states, and ties that changed."""
+        if getattr(self.network, "changes", 0) != self._changes:
             self._place(self.states)
+            return
+        rows = self._written()
+        self._lent = []
+        if rows.size > len(self.states) // 8:
+            self._place(self.states)
+        elif rows.size:
+            self._take_over(rows)
 
-    def _run(self, task: int, until: float) -> NDArray[np.float64]:
-        told = np.zeros(5)
+    def _written(self) -> NDArray[np.int64]:
+        """Rows that others have written; all are compared where anything may have been."""
+        if self._lent is None or not self.watched:
+            self._unseen = 0
+            self.n_compared += len(self.states)
+            return np.flatnonzero(self.states != self._shadow)
+        lent = np.unique(np.array(self._lent, dtype=np.int64))
+        self.n_compared += len(lent)
+        self._unseen += _PER_DRAIN
+        if self._unseen >= len(self.states):
+            self._check_kept(lent)
+        written: NDArray[np.int64] = lent[self.states[lent] != self._shadow[lent]]
+        return written
+
+    def _check_kept(self, lent: NDArray[np.int64]) -> None:
+        """Refuse what was written without being lent; now and then, as it costs a look at all."""
+        self._unseen = 0
+        self.n_compared += len(self.states)
+        secret = np.setdiff1d(np.flatnonzero(self.states != self._shadow), lent)
+        require(
+            secret.size == 0,
+            EngineError,
+            f"the states of {secret.size} agents, first in row {secret[:1].tolist()}, were written "
+            f"into an array that was kept from earlier, some time before {self.time:g}; read the "
+            "column anew before you write, or call the cohort's lend()",
+        )
+
+    def _take_over(self, rows: NDArray[np.int64]) -> None:
+        """Take over the states that others have written in some rows, from now on."""
+        given = self.states[rows]
+        if not ((given >= 0) & (given < self.n_states)).all():
+            checked_states(self.states, self.n_states)
+        self._run(2, self.time, rows)
+        self._schedule()
+
+    def lend(self, row: int | None = None) -> None:
+        """Say that somebody may write into a row, or into any: it is compared at the next drain.
+
+        Only where `watched` is set is what was not lent taken to be as it was.
+        """
+        if row is None:
+            self._lent = None
+        elif self._lent is not None:
+            self._lent.append(int(row))
+
+    def _run(
+        self, task: int, until: float, rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """Settle all (0), apply changes up to a time (1), or take over what others wrote (2)."""
+        told = np.array([0.0, until, -1.0, 0.0, 0.0])
         levels, period, peak = self._profile
         arguments = (
             task, self.states, self._shadow, self._counts, self._seen, self._groups, self.totals,
             self._tell, self.params, levels, period, peak, until, self._clock, self._words,
-            self._rng, told,
+            self._rng, told, _NONE if rows is None else rows,
         )  # fmt: skip
         made, self._why = launch(
             _assemble,
@@ -243,8 +311,11 @@ class RateCohort:
             arguments,
             compiled=self._compiled,
             work=max(self.n_updates, len(self.states)),
+            at=lambda: {"agent": int(told[2]), "time": float(told[1])},
         )
         self.n_updates += int(made)
+        if task == 1:
+            note_cohort(self, int(made), self._why)
         self._check(told)
         return told
 
@@ -276,27 +347,55 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
     group_of, move = pieces.jit(_group_of), pieces.jit(_move_with(pieces))
     bound_of, level_at = pieces.jit(_bound_of), pieces.jit(_level_at)
 
-    def settle(i: Any, states: Any, counts: Any, groups: Any, params: Any, rng: Any) -> Any:
-        """Put i into the group of its rate; the rate, or -1 if it cannot be."""
+    def settle(i: Any, states: Any, counts: Any, groups: Any, params: Any, rng: Any,
+               told: Any) -> Any:  # fmt: skip
+        """Put i into the group of its rate; whether that can be."""
+        told[2] = i
         own = pace(rng, int(states[i]), counts[i], params)
         if not (0.0 <= own < 2147483648.0):
-            return False, own
+            told[0], told[3] = 1, own
+            return False
         group = group_of(own)
         if group != groups[0][i]:
             move(i, group, groups)
-        return True, own
+        return True
 
     settled = pieces.jit(settle)
 
+    def turn_to(i: Any, old: Any, fresh: Any, states: Any, shadow: Any, counts: Any, ties: Any,
+                groups: Any, totals: Any, params: Any, rng: Any, told: Any) -> Any:  # fmt: skip
+        """i goes from `old` to `fresh`; whether all rates are sound."""
+        states[i] = fresh
+        shadow[i] = fresh
+        totals[old] -= 1
+        totals[fresh] += 1
+        sound = settled(i, states, counts, groups, params, rng, told)
+        for slot in range(ties[0][i], ties[1][i]):
+            j = int(ties[2][slot])
+            counts[j, old] -= 1
+            counts[j, fresh] += 1
+            if sound:
+                sound = settled(j, states, counts, groups, params, rng, told)
+        return sound
+
+    turned = pieces.jit(turn_to)
+
     def drive(task: Any, states: Any, shadow: Any, counts: Any, ties: Any, groups: Any,
               totals: Any, tell: Any, params: Any, levels: Any, period: Any, peak: Any,
-              until: Any, clock: Any, words: Any, rng: Any, told: Any) -> Any:  # fmt: skip
+              until: Any, clock: Any, words: Any, rng: Any, told: Any,
+              rows: Any) -> Any:  # fmt: skip
         made = 0
+        told[1] = until
         if task == 0:
             for i in range(len(states)):
-                sound, own = settled(i, states, counts, groups, params, rng)
-                if not sound:
-                    told[0], told[1], told[2], told[3] = 1, until, i, own
+                if not settled(i, states, counts, groups, params, rng, told):
+                    return made
+            return made
+        if task == 2:
+            for k in range(len(rows)):
+                i = int(rows[k])
+                if not turned(i, int(shadow[i]), int(states[i]), states, shadow, counts, ties,
+                              groups, totals, params, rng, told):  # fmt: skip
                     return made
             return made
         n_states = len(totals)
@@ -319,32 +418,20 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
                 group -= 1
             i = int(groups[2][groups[3][last, 0] + bounded(other, groups[3][last, 1])])
             old = int(states[i])
+            told[1], told[2] = time, i
             own = pace(rng, old, counts[i], params)
             accept = own * level_at(time, levels, period)
             stop = False
             if unit(third) * (2.0 ** (last - 64) * peak) < accept:
                 new = turn(rng, old, counts[i], params)
                 if not (0 <= new < n_states and new == int(new)):
-                    told[0], told[1], told[2], told[3] = 2, time, i, new
+                    told[0], told[3] = 2, new
                     break
                 fresh = int(new)
                 made += 1
                 if fresh != old:
-                    states[i] = fresh
-                    shadow[i] = fresh
-                    totals[old] -= 1
-                    totals[fresh] += 1
-                    sound, own = settled(i, states, counts, groups, params, rng)
-                    bad = -1 if sound else i
-                    for slot in range(ties[0][i], ties[1][i]):
-                        j = int(ties[2][slot])
-                        counts[j, old] -= 1
-                        counts[j, fresh] += 1
-                        fine, rate = settled(j, states, counts, groups, params, rng)
-                        if not fine and bad < 0:
-                            bad, own = j, rate
-                    if bad >= 0:
-                        told[0], told[1], told[2], told[3] = 1, time, bad, own
+                    if not turned(i, old, fresh, states, shadow, counts, ties, groups, totals,
+                                  params, rng, told):  # fmt: skip
                         break
                     stop = tell[fresh]
             now = time

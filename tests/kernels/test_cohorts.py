@@ -269,6 +269,116 @@ def test_states_written_by_others_are_noticed():
     assert states.tolist() == [2, 0, 2]
 
 
+def settled_anew(cohort, friends):
+    """Whether counts, totals and groups are those of a cohort made from the states as they are."""
+    fresh = RateCohort(pace, change, cohort.states.copy(), friends, cohort.params, n_states=3,
+                       rng=seeded(1), compiled=False)  # fmt: skip
+    return (
+        cohort.totals.tolist() == fresh.totals.tolist()
+        and cohort._counts.tolist() == fresh._counts.tolist()
+        and cohort._groups[0].tolist() == fresh._groups[0].tolist()
+    )
+
+
+@pytest.mark.parametrize("form", [False, pytest.param(True, marks=compiled)])
+def test_states_that_others_write_in_some_rows_are_taken_over(form):
+    friends = barabasi_albert(200, 3, rng=seeded(1))
+    states = np.zeros(200, dtype=np.int8)
+    states[:5] = 1
+    cohort = RateCohort(pace, change, states, friends, (0.4, 1.0), n_states=3, rng=seeded(2),
+                        compiled=form)  # fmt: skip
+    for time in range(1, 6):
+        states[seeded(time).integers(0, 200, 3)] = time % 3
+        cohort.advance(time / 4)
+        assert settled_anew(cohort, friends)
+    states[7] = 9
+    with pytest.raises(PopulationError, match=r"first in row \[7\]"):
+        cohort.advance(9.0)
+
+
+def epidemic_town(n):
+    """A population where every infection and recovery surfaces, and somebody acts on it."""
+    model = abm.Model(seed=1)
+    friends = barabasi_albert(n, 3, rng=seeded(1))
+    people = Population(model, health=np.array([1] * 5 + [0] * (n - 5), dtype=np.int8))
+    cohort = RateCohort(pace, change, people.health, friends, (0.4, 1.0), n_states=3, tell=(1, 2),
+                        rng=model.chance("c"), compiled=False)  # fmt: skip
+    return model, people, cohort, friends
+
+
+def test_the_work_per_surfaced_event_does_not_grow_with_the_number_of_agents():
+    """Everybody looks at the cell of their event, a third write another's: a few rows each. An
+    event is drained twice, with 64 more rows each time to find out who keeps columns."""
+    per_event = []
+    for n in (300, 3000):
+        model, people, cohort, friends = epidemic_town(n)
+        seen = []
+
+        def act(event, people=people, seen=seen, n=n):
+            seen.append(people.cell(event.row, "health") == event.code)
+            if len(seen) % 3 == 0:
+                people.write((event.row + 7) % n, "health", 2)
+
+        people.attach(cohort, surface=act)
+        model.run_until(0.1)
+        before, told = cohort.n_compared, len(seen)
+        model.run_until(1.5)
+        assert all(seen)
+        assert settled_anew(cohort, friends)
+        per_event.append((cohort.n_compared - before) / (len(seen) - told))
+    assert max(per_event) < 160
+
+
+def test_who_writes_into_a_column_kept_from_earlier_is_told():
+    model, people, cohort, _ = epidemic_town(300)
+    kept = people.health
+    people.attach(cohort, surface=lambda event: None)
+    model.run_until(0.2)
+    model.run_until(0.3)
+    kept[np.flatnonzero(kept == 0)[0]] = 2
+    with pytest.raises(EngineError, match="kept from earlier"):
+        model.run_until(5.0)
+
+
+@compiled
+def test_a_ladder_with_few_events_left_is_a_heap():
+    """Else everybody would be looked at for every few events; results are those of a heap."""
+    n = 3000
+
+    def act(i, now, state, p):
+        state[0][i] += 1
+        return 1.0 if i % 100 == 0 else math.inf
+
+    made = []
+    for queue in ("ladder", "heap"):
+        done = np.zeros(n, dtype=np.int64)
+        cohort = EventCohort(act, (done,), np.arange(n) / n, rng=seeded(1), queue=queue,
+                             compiled=True)  # fmt: skip
+        cohort.advance(0.1)
+        assert cohort._queue.held.meta[5] == (queue == "ladder")
+        cohort.advance(30.0)
+        assert cohort._queue.held.meta[5] == 0
+        cohort.schedule(np.arange(1, n, 2), 31.0)
+        cohort.advance(32.0)
+        made.append((done.tolist(), cohort.n_updates))
+    assert made[0] == made[1]
+
+
+@compiled
+def test_the_next_time_of_events_is_known_without_looking_at_everybody():
+    cohort = EventCohort(third, Acts(np.zeros(50, dtype=np.int64)), np.arange(50) + 1.0,
+                         rng=seeded(1), surfaces=True, compiled=True)  # fmt: skip
+    assert cohort.next_time == 1.0
+    while cohort.drain(20.0) is not None:
+        assert cohort.time <= cohort.next_time <= cohort.due.min()
+    assert cohort.next_time == cohort.due.min()
+    cohort.schedule([3], [20.25])
+    assert cohort.next_time == min(20.25, cohort.due.min())
+    cohort.cancel(np.arange(50))
+    cohort.drain(21.0)
+    assert cohort.next_time == math.inf
+
+
 def test_a_negative_rate_names_agent_and_time():
     with pytest.raises(RuleError, match=r"gave -1\.0 for agent 0 at time 0"):
         RateCohort(lambda s, c, p: -1.0, change, np.array([0, 1]), Network.from_edges([(0, 1)]),
