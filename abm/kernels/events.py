@@ -160,10 +160,16 @@ class EventCohort:
         Raises
         ------
         EngineError
-            A time before what was reached.
+            A time before what was reached, nan, or a row of nobody.
         """
         places = np.atleast_1d(np.asarray(rows))
         wanted = np.broadcast_to(np.asarray(times, dtype=np.float64), places.shape)
+        nobody = places[(places < 0) | (places >= self.n)]
+        require(
+            nobody.size == 0,
+            EngineError,
+            f"schedule: agents {nobody[:3].tolist()}, expected rows 0..{self.n - 1}",
+        )
         wrong = np.flatnonzero(~(wanted >= self.time))
         require(
             wrong.size == 0,

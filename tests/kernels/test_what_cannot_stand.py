@@ -216,6 +216,9 @@ def test_nobody_is_scheduled_at_no_time_from_outside():
     cohort = EventCohort(lambda i, now, s, p: 1.0, (np.zeros(4),), np.zeros(4), rng=seeded(1))
     with pytest.raises(EngineError, match=r"time \[nan\] for agent \[2\], expected a time from"):
         cohort.schedule([1, 2], [0.5, math.nan])
+    for row in (-1, 4):
+        with pytest.raises(EngineError, match=rf"agents \[{row}\], expected rows 0\.\.3"):
+            cohort.schedule(row, 0.5)
 
 
 @pytest.mark.parametrize("rate", [-1.0, math.nan, math.inf])
