@@ -13,13 +13,14 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from abm.kernels.blocks import assemble_blocks
+from abm.kernels.guard import sound_of
 from abm.kernels.rule import Taken, calling, widen
 from abm.kernels.tools import Tools
 
-__all__ = ["BLOCK", "assemble", "effect", "first_of", "partner_of"]
+__all__ = ["assemble", "effect", "first_of", "partner_of"]
 
 _Function = Callable[..., Any]
-BLOCK = 512
 WIDE = 2**26
 """From so many agents on, one word is too short for a pair, and the partner gets its own."""
 
@@ -27,7 +28,7 @@ WIDE = 2**26
 def assemble(
     pieces: Tools,
     rule: Taken,
-    dtype: str,
+    dtype: str | tuple[int, ...],
     ties: str,
     turn: str,
     subset: bool,
@@ -39,7 +40,7 @@ def assemble(
     Parameters
     ----------
     dtype
-        Type of the column; empty for a rule on rows.
+        Type of the column; for a rule on rows, which columns are under guard.
     ties
         `all`, `ties` or `weights`.
     turn
@@ -56,7 +57,10 @@ def assemble(
     act = effect(pieces, rule, dtype, subset)
     gap = pieces.jit(_gap(pieces, timed))
     if pieces.compiled:
-        return _blocks(pieces, meet, pieces.jit(_touch(bool(dtype))), act, gap)
+        return assemble_blocks(
+            pieces, rule, dtype, first_of(pieces, turn), partner_of(pieces, ties), act,
+            everybody=ties == "all", subset=subset, timed=timed, wide=wide,
+        )  # fmt: skip
     return _one_by_one(pieces, meet, act, gap)
 
 
@@ -120,17 +124,11 @@ def partner_of(pieces: Tools, ties: str) -> _Function:
     return {"all": other, "ties": tie, "weights": heavy}[ties]
 
 
-def effect(pieces: Tools, rule: Taken, dtype: str, subset: bool) -> _Function:
+def effect(pieces: Tools, rule: Taken, dtype: str | tuple[int, ...], subset: bool) -> _Function:
     """Applies the rule to i and j; whether its results can stand. Faults are written down."""
     call = calling(pieces, rule)
-    if not dtype:
-
-        def rows(state: Any, i: Any, j: Any, _movable: Any, params: Any, _range: Any, rng: Any,
-                 _fault: Any) -> Any:  # fmt: skip
-            call(rng, i, j, state, params)
-            return True
-
-        return pieces.jit(rows)  # type: ignore[no-any-return]
+    if not isinstance(dtype, str):
+        return _rows(pieces, call, sound_of(pieces, dtype))
     wide = widen(pieces, dtype)
 
     def column(x: Any, i: Any, j: Any, movable: Any, params: Any, allowed: Any, rng: Any,
@@ -150,6 +148,26 @@ def effect(pieces: Tools, rule: Taken, dtype: str, subset: bool) -> _Function:
         return True
 
     return pieces.jit(column)  # type: ignore[no-any-return]
+
+
+def _rows(pieces: Tools, call: _Function, sound: _Function) -> _Function:
+    """The same for a rule on rows: what it has left for i and j."""
+
+    def rows(state: Any, i: Any, j: Any, _movable: Any, params: Any, ranges: Any, rng: Any,
+             fault: Any) -> Any:  # fmt: skip
+        fault[1], fault[2] = i, j
+        call(rng, i, j, state, params)
+        place = sound(state, ranges, i)
+        if place >= 0:
+            fault[0], fault[4] = 2.0, place
+            return False
+        place = sound(state, ranges, j)
+        if place >= 0:
+            fault[0], fault[1], fault[2], fault[4] = 2.0, j, i, place
+            return False
+        return True
+
+    return pieces.jit(rows)  # type: ignore[no-any-return]
 
 
 def _gap(pieces: Tools, timed: bool) -> _Function:
@@ -196,8 +214,8 @@ def _one_by_one(pieces: Tools, meet: _Function, act: _Function, gap: _Function) 
         made = 0
         while made < most and time <= until:
             i, j, s0, s1 = meet(order, made % size, n, ties, s0, s1)
+            fault[1], fault[2], fault[3] = i, j, time
             if j >= 0 and not act(state, i, j, movable, params, allowed, rng, fault):
-                fault[3] = time
                 break
             made += 1
             time, s0, s1 = gap(time, rate, s0, s1)
@@ -207,62 +225,3 @@ def _one_by_one(pieces: Tools, meet: _Function, act: _Function, gap: _Function) 
         return made
 
     return drive
-
-
-def _blocks(
-    pieces: Tools, meet: _Function, touch: _Function, act: _Function, gap: _Function
-) -> _Function:
-    """The same, block by block: draw, touch, apply in order."""
-    load, block = pieces.load, BLOCK
-
-    def drive(state: Any, n: Any, ties: Any, order: Any, movable: Any, params: Any, allowed: Any,
-              room: Any, rate: Any, most: Any, until: Any, clock: Any, words: Any, rng: Any,
-              fault: Any) -> Any:  # fmt: skip
-        size = max(len(order), 1)
-        firsts, seconds, times = room
-        s0, s1 = load(words)
-        time = clock[0]
-        made = 0
-        place = 0
-        sound = True
-        touched = 0.0
-        while sound and made < most and time <= until:
-            wanted = min(block, most - made)
-            k = 0
-            while k < wanted and time <= until:
-                firsts[k], seconds[k], s0, s1 = meet(order, place, n, ties, s0, s1)
-                place = place + 1 if place + 1 < size else 0
-                times[k] = time
-                time, s0, s1 = gap(time, rate, s0, s1)
-                k += 1
-            touched += touch(state, firsts, seconds, k)
-            for b in range(k):
-                i, j = firsts[b], seconds[b]
-                if j >= 0 and not act(state, i, j, movable, params, allowed, rng, fault):
-                    fault[3] = times[b]
-                    k = b
-                    sound = False
-                    break
-            made += k
-        clock[0] = time
-        words[0] = s0
-        words[1] = s1
-        fault[4] = fault[4] if fault[0] else touched  # keeps the touching from being left out
-        return made
-
-    return drive
-
-
-def _touch(single: bool) -> _Function:
-    """Reads what a block will need, so that all of it comes to the cache at once."""
-
-    def column(x: Any, firsts: Any, seconds: Any, k: Any) -> Any:
-        total = 0.0
-        for b in range(k):
-            total += x[firsts[b]] + x[seconds[b]]
-        return total
-
-    def nothing(_state: Any, _firsts: Any, _seconds: Any, _k: Any) -> Any:
-        return 0.0
-
-    return column if single else nothing

@@ -20,22 +20,24 @@ are refused.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, PopulationError, require
+from abm.kernels.blocks import room_of
 from abm.kernels.building import RuleRun, SlowWay, launch
-from abm.kernels.driver import BLOCK, WIDE, assemble
-from abm.kernels.faults import no_fault, raise_fault
+from abm.kernels.driver import WIDE, assemble
+from abm.kernels.faults import no_fault, raise_fault, spot_of
+from abm.kernels.guard import Ranges, guard_of, left_behind
 from abm.kernels.layers import no_layers, slow_way, twin_of
 from abm.kernels.notes import note, note_cohort
 from abm.kernels.pair_rounds import assemble_matching, assemble_synchronous
 from abm.kernels.rule import Bounds, Taken, bounds_of, checked_params, name_of, taken
 from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
-from abm.kernels.ties import Ties, TiesLayout, checked_ties, kind_of_ties, layout
+from abm.kernels.ties import Ties, TiesLayout, checked_ties, kind_of_ties, layout, watch_ties
 from abm.kernels.tools import Chance, plain_tools
 from abm.kernels.tools import start as begin
 
@@ -55,7 +57,7 @@ def run_pairwise(
     rounds: int | None = None,
     schedule: Schedule = "asynchronous",
     members: ArrayLike | None = None,
-    bounds: Bounds = None,
+    bounds: Bounds | Ranges = None,
     compiled: bool | None = None,
     vectorised: Callable[..., Any] | None = None,
 ) -> RuleRun:
@@ -86,7 +88,9 @@ def run_pairwise(
         Rows of those who start encounters and whom the rule for one column may change; all if
         `None`. Others can be met, and stay as they are.
     bounds
-        Lowest and highest value that the rule may give; what its column can hold if `None`.
+        Lowest and highest value that the rule may give; what its column can hold if `None`. For a
+        rule on rows: place or name of a column -> its lowest and highest value, or `None` for
+        anything; columns of floats without nan at the start must stay so by default.
     compiled
         `False` interprets the rule; `None` compiles it where that is possible and pays. Both give
         the same numbers.
@@ -100,7 +104,8 @@ def run_pairwise(
     Raises
     ------
     RuleError
-        The rule gave nan, or a value outside `bounds`; names the agent.
+        The rule gave or left nan, or a value outside `bounds`, or raised an exception; names the
+        agent.
     EngineError, PopulationError, NetworkError
         Arguments that do not fit each other.
 
@@ -180,7 +185,7 @@ class PairwiseCohort:
         network: Ties | None = None,
         params: tuple[Any, ...] = (),
         members: ArrayLike | None = None,
-        bounds: Bounds = None,
+        bounds: Bounds | Ranges = None,
         start: float = 0.0,
         compiled: bool | None = None,
         vectorised: Callable[..., Any] | None = None,
@@ -197,7 +202,7 @@ class PairwiseCohort:
         self._movable = _movable(self._members, self.n)
         self._words, self._rng = begin(rng), Chance(begin(rng))
         self._clock = np.array([math.inf])
-        self._why = ""
+        self._why, self._changes = "", 0
         self.params, self.network, self.rate = params, network, 0.0
         self.change(rate=rate, network=network, params=params)
 
@@ -265,6 +270,7 @@ class PairwiseCohort:
         if network is not None:
             self.network = checked_ties(network, self.n)
             self._layout: TiesLayout | None = None
+            watch_ties(self)
         self._check_size()
         if rate is not None:
             require(
@@ -315,6 +321,16 @@ class PairwiseCohort:
         self.arrays = columns_of(state)
         self.n = len(self.arrays[0])
         self._state = state if isinstance(state, (np.ndarray, tuple)) else tuple(state)
+        given: Any = self._bounds
+        require(
+            given is None or self._single != isinstance(given, Mapping),
+            EngineError,
+            f"bounds = {given!r}, expected (lowest, highest) for a rule on one column, and for a "
+            "rule on rows a dictionary of them by column",
+            argument="bounds",
+        )
+        if not self._single:
+            self._guard = guard_of(self._state, self.n, given)  # type: ignore[arg-type]
 
     def _check_size(self) -> None:
         if self.network is None:
@@ -337,7 +353,7 @@ class PairwiseCohort:
 
     def _drive(self, most: int, until: float, *, turn: str, timed: bool = False) -> tuple[int, str]:
         kind = (
-            str(self.arrays[0].dtype) if self._single else "",
+            self._column_kind(),
             kind_of_ties(self.network),
             turn,
             self._members is not None,
@@ -346,13 +362,12 @@ class PairwiseCohort:
         )
         rate = self.rate * self.n_members
         work = min(most, rate * (until - self.time)) if timed else most
-        room = (np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64), np.empty(BLOCK))
+        room = room_of(self.arrays[0].dtype if self._single else None)
         tail = (room, rate, most, until, self._clock, self._words)
         return self._launch(assemble, kind, turn, tail, work)
 
     def _drive_rounds(self, rounds: int, schedule: str) -> tuple[int, str]:
-        dtype = str(self.arrays[0].dtype) if self._single else ""
-        kind: tuple[Any, ...] = (dtype, kind_of_ties(self.network))
+        kind: tuple[Any, ...] = (self._column_kind(), kind_of_ties(self.network))
         if schedule == "matching":
             tail: tuple[Any, ...] = (np.empty(self.n, dtype=bool), rounds, self._words)
             kind = (*kind, self._members is not None)
@@ -366,10 +381,16 @@ class PairwiseCohort:
         tail = (np.empty(self.n_members, self.arrays[0].dtype), rounds, self._words)
         return self._launch(assemble_synchronous, kind, "sweep", tail, rounds * self.n_members)
 
+    def _column_kind(self) -> str | tuple[int, ...]:
+        """Type of the column, or for a rule on rows the columns under guard."""
+        return str(self.arrays[0].dtype) if self._single else self._guard.places
+
     def _launch(
         self, assembled: Any, kind: tuple[Any, ...], turn: str, tail: tuple[Any, ...], work: float
     ) -> tuple[int, str]:
-        allowed = bounds_of(self.arrays[0].dtype, self._bounds) if self._single else (0.0, 0.0)
+        allowed: Any = self._guard.ranges if not self._single else None
+        if self._single:
+            allowed = bounds_of(self.arrays[0].dtype, self._bounds)  # type: ignore[arg-type]
         fault = no_fault()
         head = (
             self._state,
@@ -388,12 +409,44 @@ class PairwiseCohort:
             compiled=self._compiled,
             work=work,
             slow=self._slow_way(assembled, kind, work),
+            at=lambda: self._spot(fault, tail[0]),
         )
         self.n_updates += int(made)
         if np.isinf(fault[3]):
             fault[3] = np.nan  # there is no clock
-        raise_fault(fault, self._taken.plain, *allowed)
+        if not self._single:
+            self._raise_left(fault)
+        else:
+            raise_fault(fault, self._taken.plain, *allowed)
         return int(made), why
+
+    def _raise_left(self, fault: NDArray[np.float64]) -> None:
+        """Raise what a rule on rows has left that cannot stand, if it has."""
+        found, agent, partner, time, place = fault.tolist()
+        if found:
+            ranges = dict(zip(self._guard.places, self._guard.ranges.tolist(), strict=True))
+            when = f" of agent {int(agent)} with agent {int(partner)}"
+            when += "" if math.isnan(time) else f" at time {time:g}"
+            raise left_behind(self._taken.plain, self._state, ranges, int(place), int(agent), when,
+                              partner=int(partner), time=time)  # fmt: skip
+
+    def _spot(self, fault: NDArray[np.float64], room: Any) -> dict[str, Any]:
+        """Who met whom when the rule raised an exception, if that is known.
+
+        The compiled driver does not write down each pair. The columns are as they were at that
+        moment, so that a rule without chance raises again for the pair in the block that it was.
+        """
+        if fault[1] >= 0 or not isinstance(room, tuple):
+            return spot_of(fault)
+        raising = []
+        for i, j, time in zip(*(part.tolist() for part in room[:3]), strict=True):
+            if min(i, j) >= 0 and self._single and not self._taken.chance:
+                try:
+                    self._taken.plain(self._state[i].item(), self._state[j].item(), self.params)
+                except Exception:
+                    raising.append({"agent": i, "partner": j, "time": time})
+        spot = raising[0] if len({pair["agent"] for pair in raising}) == 1 else {}
+        return {key: value for key, value in spot.items() if np.isfinite(value)}
 
     def _slow_way(self, assembled: Any, kind: tuple[Any, ...], work: float) -> SlowWay:
         """What to do with a rule that is not compiled."""
@@ -403,10 +456,12 @@ class PairwiseCohort:
 
     def _ties(self) -> TiesLayout:
         """The ties as the driver takes them; weights are added up once."""
-        if self.network is None or self.network.weights is None:
-            return layout(self.network)
-        if self._layout is None:
-            self._layout = layout(self.network)
+        if self.network is None:
+            return layout(None)
+        changes = getattr(self.network, "changes", 0)
+        if self._layout is None or changes != self._changes:
+            checked_ties(self.network, self.n)
+            self._layout, self._changes = layout(self.network), changes
         return self._layout
 
 
@@ -469,6 +524,10 @@ def _movable(members: NDArray[np.int32] | None, n: int) -> NDArray[np.bool_]:
 
 def followed(network: Any, kept: NDArray[np.int64], n: int) -> Any:
     """The ties of those who stay, among n rows."""
+    if hasattr(network, "resize"):
+        if network.n != n:  # else another cohort on the same ties has had it follow
+            network.resize(kept, n)
+        return network
     if kept.size < network.n:
-        network = (network.freeze() if hasattr(network, "freeze") else network).subgraph(kept)
+        network = network.subgraph(kept)
     return network.with_nodes(n) if network.n < n else network
