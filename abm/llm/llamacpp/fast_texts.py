@@ -6,8 +6,8 @@ the measured layout says. A prompt enters when a row is free and the cache has r
 all that may still be written; so a batch larger than the cache takes its turns and is never
 refused.
 
-What comes out depends on the batch and the layout alone. The last digits depend on the other texts
-of the batch, and rounding may tip a draw.
+What comes out depends on the batch, the layout and the size of the cache. The last digits depend on
+the other texts of the batch, and rounding may tip a draw.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ class Rows(Context):
     def begin(self, path: Path, wanted: set[Path]) -> None:
         """Empty the cache and make a path the trunk: resident, or evaluated block by block.
 
-        Both give the same bits, so that what was asked before changes nothing.
+        Both give the same bits.
         """
         self.clear()
         depth = self.store.deepest(path, self.kind) if self.store else 0
