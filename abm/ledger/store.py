@@ -123,17 +123,10 @@ class Ledger:
         met them and are shared with no other.
         """
         with self.transaction() as base:
-            for entry in entries:
-                require(
-                    holds_content(entry.answer),
-                    LedgerError,
-                    f"{self}: a failure without content ({entry.answer.status}) is no shared "
-                    "answer; give it as a failure of its run",
-                )
-                marks = ",".join("?" * 16)
-                base.execute(
-                    f"INSERT OR IGNORE INTO answers VALUES ({marks})", self._row(base, entry)
-                )
+            base.executemany(
+                f"INSERT OR IGNORE INTO answers VALUES ({','.join('?' * 16)})",
+                (self._shared_row(base, entry) for entry in entries),
+            )
             for failure in failures:
                 marks = ",".join("?" * 18)
                 key, *rest = self._row(base, failure.entry)
@@ -287,6 +280,14 @@ class Ledger:
                 if base.in_transaction:
                     base.execute("ROLLBACK")
                 raise
+
+    def _shared_row(self, base: sqlite3.Connection, entry: Entry) -> tuple[Any, ...]:
+        if not holds_content(entry.answer):
+            raise LedgerError(
+                f"{self}: a failure without content ({entry.answer.status}) is no shared "
+                "answer; give it as a failure of its run"
+            )
+        return self._row(base, entry)
 
     def _row(self, base: sqlite3.Connection, entry: Entry) -> tuple[Any, ...]:
         key, question = entry.key, entry.request.question
