@@ -466,7 +466,7 @@ class LlamaCpp:
         """The context of a kind (`strict`, `fast`, `text`), made when first needed."""
         found = self._contexts.get(kind)
         if kind == "text" and found is not None and found.n_cells < needed:
-            found.free()
+            self._contexts.pop(kind).free()
             found = None
         if found is None:
             found = self._texts(needed) if kind == "text" else self._scoring(kind)
