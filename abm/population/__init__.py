@@ -13,8 +13,10 @@ from abm.population.rows import Rows
 
 if TYPE_CHECKING:
     from abm.population.agents import RowAgent
+    from abm.population.settling import CostWarning
 
 __all__ = [
+    "CostWarning",
     "FittedHouseholds",
     "Population",
     "Raked",
@@ -35,4 +37,8 @@ def __getattr__(name: str) -> Any:
         from abm.population.agents import RowAgent
 
         return RowAgent
+    if name == "CostWarning":
+        from abm.population.settling import CostWarning
+
+        return CostWarning
     raise AttributeError(f"module 'abm.population' has no attribute {name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,10 @@ def _by_agent(
         policy, status, _ = kinds[int(settled.kind[t])]
         value = (settled.texts[t] if question.text else _option(settled, option)) or ""
         value = value if settled.ok[t] else ""
-        model.decisions.record_agent(key, model.now, question.id, policy, value, status)
+        sure = float(settled.confidence[t])
+        model.decisions.record_agent(
+            key, model.now, question.id, policy, value, status, None if isnan(sure) else sure
+        )
 
 
 def _option(settled: Settled, index: int) -> str | None:

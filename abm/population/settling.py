@@ -14,7 +14,7 @@ from abm.collecting import collector_waits
 from abm.errors import DecisionFailed
 from abm.policies.answering import Outcome, Skipped, Ticket
 from abm.population.raising import BLOCK, Tickets
-from abm.questions import Question
+from abm.questions import Question, distribution
 
 if TYPE_CHECKING:
     from abm.population.population import Population
@@ -47,6 +47,9 @@ class Settled:
         Which of them each ticket is, shape (n_tickets,).
     retries, tokens_in, tokens_out
         Shape (n_tickets,).
+    confidence
+        Probability of the most probable option before any transform, shape (n_tickets,); nan where
+        there is no distribution.
     skipped
         Ticket -> what was skipped.
     texts
@@ -60,6 +63,7 @@ class Settled:
         self.kinds: dict[tuple[str, str, str], int] = {}
         self.kind = np.zeros(n, dtype=np.int64)
         self.retries, self.tokens_in, self.tokens_out = np.zeros((3, n), dtype=np.int64)
+        self.confidence = np.full(n, np.nan)
         self.skipped: dict[int, Skipped] = {}
         self.texts: list[str | None] = []
 
@@ -95,9 +99,10 @@ class Settled:
             if outcome.answer.ok:
                 rows.setdefault(outcome.policy, []).append(place)
         for name, mine in rows.items():
-            scores = [outcomes[place].answer.scores for place in mine]
+            scores = np.array([outcomes[place].answer.scores for place in mine], dtype=np.float64)
             p = model.transform_for(self.question.id, name).apply(scores)
             self.p[first + np.array(mine)] = p
+            self.confidence[first + np.array(mine)] = distribution(scores).max(axis=-1)
 
 
 def settle(

@@ -9,7 +9,7 @@ import pytest
 import abm
 from abm.errors import DecisionFailed, PolicyError, PopulationError
 from abm.policies import FailureHandling, Mixture, PerQuestion, RulePolicy, Skipped
-from abm.population import Population, RowAgent
+from abm.population import CostWarning, Population, RowAgent
 from abm.questions import Answer, Question, Request, Status, TextConstraint, Transform
 
 SCALE = tuple(str(i) for i in range(1, 8))
@@ -444,7 +444,7 @@ def test_a_long_wait_for_a_slow_policy_is_announced(monkeypatch):
     slow.recorded = True
     _, people = world(50, policy=slow)
     people["age"] = np.arange(50)
-    with pytest.warns(settling.CostWarning, match="50 different requests .* first 8 "):
+    with pytest.warns(CostWarning, match="50 different requests .* first 8 "):
         told = people.ask(view_question(), fields=columns(people))
     _, plain = world(50)
     plain["age"] = np.arange(50)
