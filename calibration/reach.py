@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from abm.calibration.problem import Problem
-from abm.calibration.records import FAILED, NOT_FINITE, Notice, Tally
+from abm.calibration.records import FAILED, NOT_FINITE, UNDEFINED, Notice, Tally
 from abm.errors import CalibrationError
 
 __all__ = ["failures", "out_of_reach", "piloted"]
@@ -51,16 +53,21 @@ def out_of_reach(problem: Problem, statistics: Floats) -> list[Notice]:
         _single(problem.fitted.labels[k], observed[k], low[k], high[k], gaps[k], errors[k], rows)
         for k in np.flatnonzero(gaps > 1e-9 * np.maximum(1.0, np.abs(observed)))
     ]
-    return found or _together(rows, observed)
+    return found or _together(problem.fitted.labels, rows, observed)
 
 
 def failures(tally: Tally) -> list[Notice]:
     """Notices on simulations that failed or whose statistics are no numbers."""
     found = []
-    causes = "; ".join(f"{n} times {error}" for error, n in tally.errors.most_common(3))
     for outcome in (FAILED, NOT_FINITE):
         n = tally.outcomes[outcome]
         if n:
+            told = [
+                f"{times} times {error}"
+                for error, times in tally.errors.most_common()
+                if error.startswith(UNDEFINED) == (outcome == NOT_FINITE)
+            ]
+            causes = "; ".join(told[:3])
             message = (
                 f"{n} of {tally.n_runs} simulations: {outcome}. Rule: they count as infinitely far "
                 f"from the data and are kept in the ledger. Most frequent causes: {causes}"
@@ -103,7 +110,7 @@ def _single(
     )
 
 
-def _together(rows: Floats, observed: Floats) -> list[Notice]:
+def _together(labels: Sequence[str], rows: Floats, observed: Floats) -> list[Notice]:
     n, m = rows.shape
     if m < 2 or n < 10 * m:
         return []
@@ -114,12 +121,19 @@ def _together(rows: Floats, observed: Floats) -> list[Notice]:
     ours = float(np.sqrt(max(gap @ inverse @ gap, 0.0)))
     if ours <= theirs:
         return []
+    weight = inverse @ gap
+    diagonal = np.diag(inverse)
+    away = np.divide(weight, np.sqrt(diagonal), out=np.zeros(m), where=diagonal > 0)
+    k = int(np.abs(away).argmax())
+    implied = observed[k] - weight[k] / diagonal[k]
     return [
         Notice(
             "out_of_reach",
             f"each target is within its range, but no simulation has them together: the data are "
             f"{ours:.1f} (Mahalanobis) from the centre of {n} simulations, none of which is "
-            f"farther than {theirs:.1f}",
+            f"farther than {theirs:.1f}. Above all {labels[k]} = {observed[k]:.4g}: "
+            f"given the other targets the simulations let one expect {implied:.4g} +- "
+            f"{1 / np.sqrt(diagonal[k]):.2g}. Question the model, or state a discrepancy",
             "all statistics together",
             ours / theirs,
         )

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 
 from abm.calibration.problem import Task
 
-__all__ = ["FAILED", "NOT_FINITE", "OK", "Notice", "Record", "Tally", "statistics_of"]
+__all__ = ["FAILED", "NOT_FINITE", "OK", "UNDEFINED", "Notice", "Record", "Tally", "statistics_of"]
 
 OK = "ok"
 """It ran, and every fitted statistic is a finite number."""
 NOT_FINITE = "not_finite"
 """It ran, and some fitted statistic is nan or infinite."""
+UNDEFINED = "not finite: "
+"""What the cause of a `NOT_FINITE` record begins with; the statistics follow."""
 FAILED = "failed"
 """It raised an error, or its process died."""
 

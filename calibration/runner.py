@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abm.calibration.problem import Problem, Simulated, Task
-from abm.calibration.records import FAILED, NOT_FINITE, OK, Record
+from abm.calibration.records import FAILED, NOT_FINITE, OK, UNDEFINED, Record
 from abm.calibration.targets import Targets
 from abm.errors import CalibrationError
 
@@ -96,7 +96,7 @@ class Runner:
     def _bad(self, statistics: NDArray[np.float64]) -> str:
         labels = self.fitted.labels
         bad = [labels[k] for k in np.flatnonzero(~np.isfinite(statistics))]
-        return "not finite: " + ", ".join(bad[:5]) + (", ..." if len(bad) > 5 else "")
+        return UNDEFINED + ", ".join(bad[:5]) + (", ..." if len(bad) > 5 else "")
 
 
 def failed(task: Task, runner: Runner, error: str, seconds: float = 0.0) -> Record:

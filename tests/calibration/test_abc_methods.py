@@ -8,6 +8,7 @@ fixed seed.
 from __future__ import annotations
 
 import math
+import re
 from itertools import pairwise
 
 import numpy as np
@@ -144,7 +145,14 @@ def test_targets_that_no_parameters_give_together_are_told():
     post = rejection(
         Simulations(flat(simulator=line, targets=targets)), n_simulations=500, accept=0.1
     )
-    assert [notice.about for notice in post.notices] == ["all statistics together"]
+    (notice,) = post.notices
+    assert notice.about == "all statistics together"
+    assert "Above all" in notice.message
+    # u = v but for a little noise: given v = -5, u should be -5, and given u = 5, v should be 5
+    named, expected = re.search(
+        r"Above all (\w) = .* expect (-?[\d.]+) \+-", notice.message
+    ).groups()
+    assert float(expected) == pytest.approx({"u": -5, "v": 5}[named], abs=0.1)
 
 
 def test_a_degenerate_distance_is_refused_by_name():
@@ -173,6 +181,8 @@ def test_failed_and_undefined_simulations_are_rejected_and_counted():
     assert set(told) == {"failed", "not_finite"}
     assert told["failed"].amount + told["not_finite"].amount == pytest.approx(200, abs=40)
     assert "ZeroDivisionError: too large" in told["failed"].message
+    assert "ZeroDivisionError" not in told["not_finite"].message
+    assert "not finite: y" in told["not_finite"].message
     assert (np.abs(post.draws) <= 5).all()
 
 
