@@ -94,7 +94,7 @@ def make_queue(due: NDArray[np.float64], *, ladder: bool, room: int = 64) -> Que
     due
         Shape (n,); kept, not copied.
     ladder
-        Buckets above the heap; pays from about 100,000 pending events on.
+        Buckets above the heap; pays from about 10,000 pending events on.
     room
         Room in the heap, at least.
     """

@@ -32,7 +32,7 @@ from abm.kernels.tools import start as begin
 
 __all__ = ["EventCohort", "driving"]
 
-_LADDER_FROM = 50_000
+_LADDER_FROM = 10_000
 _DONE, _SURFACED, _MORE_ROOM = 0, 1, 2
 _GAP, _PAST, _UNSOUND, _NOBODY = 1, 2, 3, 4
 
@@ -61,7 +61,7 @@ class EventCohort:
         Place or name of a column -> its lowest and highest value, or `None` for anything. Columns
         of floats without nan at the start must stay so by default.
     queue
-        `heap`, `ladder`, or `auto`: a ladder from 50,000 pending events on, counted when the queue
+        `heap`, `ladder`, or `auto`: a ladder from 10,000 pending events on, counted when the queue
         is made. Where gaps are such that buckets do not help, or few events are left, a ladder is
         a heap. The results are the same.
     compiled

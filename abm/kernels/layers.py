@@ -33,6 +33,7 @@ _SLOWER = 15
 """How much slower than compiled, about: told in messages."""
 
 _LEAST_WORK, _LEAST_AGENTS = 2_000, 200
+_MOST = 32_768  # encounters per block
 _FEW = 24  # so few are quicker one by one
 _CHECKED = 4  # encounters per block that the rule does as well
 
@@ -118,7 +119,7 @@ def layered(what: Layered, dtype: str, ties: str, turn: str, subset: bool, timed
         pairs = _Pairs(reader, n, net, order, (ties, turn, wide, timed), float(rate))
         apply = _Encounters(what, x, dtype, movable if subset else None, params, allowed)
         apply.compare_with_the_rule()
-        block = int(min(max(n // 4, 512), 32_768))
+        block = min(max(n // 4, 512), _MOST)
         time, made = float(clock[0]), 0
         while made < most and time <= until:
             i, j, times = pairs.draw(min(block, most - made), time, until)
@@ -197,18 +198,22 @@ class _Pairs:
             j = bounded_all(words, self._n - 1)
             return j + (j >= i)
         starts, stops, indices, mass = self._net
-        first, stop = starts[i].astype(np.int64), stops[i].astype(np.int64)
         if indices.size == 0:
             return np.full(len(i), -1)
+        first, stop = starts.take(i), stops.take(i)
+        some = stop > first
         if self._ties == "ties":
-            slot, some = first + bounded_all(words, (stop - first).astype(np.uint64)), stop > first
+            slot = first + bounded_all(words, (stop - first).astype(np.uint64))
         else:
             base = np.where(first > 0, mass[first - 1], 0.0)
             total = mass[stop - 1] - base
             goal = base + unit_all(words) * total
             slot = np.clip(np.searchsorted(mass, goal, side="right"), first, stop - 1)
-            some = (stop > first) & (total > 0.0)
-        return np.where(some, indices[np.where(some, slot, 0)], -1).astype(np.int64)
+            some &= total > 0.0
+        np.minimum(slot, indices.size - 1, out=slot)
+        found: _Rows = indices.take(slot).astype(np.int64)
+        found[~some] = -1
+        return found
 
 
 class _Encounters:
@@ -223,62 +228,66 @@ class _Encounters:
         self._type = np.float64 if kind == "f" else np.bool_ if kind == "b" else np.int64
         self._whole = kind != "f"
         self._seen = np.empty(len(x), dtype=np.int32)
+        self._rank = np.arange(_MOST, dtype=np.int32)
+        self._ranks = np.repeat(self._rank, 2)  # of both ends of each encounter
 
     def block(self, i: _Rows, j: _Rows, u: NDArray[np.float64] | None, fault: Any) -> int:
         """Apply encounters in order; returns the place of the first that cannot stand, or -1."""
-        before = self._x[i], self._x[j]
+        before = self._x.copy()
         try:
             if self._in_layers(i, j, u):
                 return -1
         except EngineError:
-            self._x[i], self._x[j] = before
+            self._x[:] = before
             raise
         except Exception:
             pass  # raised by the rule, and again below, in its turn
-        self._x[i], self._x[j] = before
+        self._x[:] = before
         return self._one_by_one(range(len(i)), i, j, u, fault)
 
     def _in_layers(self, i: _Rows, j: _Rows, u: NDArray[np.float64] | None) -> bool:
         """Apply encounters in layers; `False` if a value cannot stand."""
-        pending = np.arange(len(i))
-        while pending.size > _FEW:
-            a, b = i[pending], j[pending]
-            ready = self._first_at_both(a, b)
-            chance = None if u is None else u[pending[ready]]
-            if not self._together(a[ready], b[ready], chance):
+        checked = _CHECKED
+        while len(i) > _FEW:
+            ready = self._first_at_both(i, j)
+            now, later = np.flatnonzero(ready), np.flatnonzero(~ready)
+            chance = None if u is None else u.take(now)
+            if not self._together(i.take(now), j.take(now), chance, checked):
                 return False
-            pending = pending[~ready]
-        return self._one_by_one(pending.tolist(), i, j, u, np.zeros(5)) < 0
+            checked = 0
+            i, j, u = i.take(later), j.take(later), None if u is None else u.take(later)
+        return self._one_by_one(range(len(i)), i, j, u, np.zeros(5)) < 0
 
-    def _first_at_both(self, a: _Rows, b: _Rows) -> NDArray[np.bool_]:
+    def _first_at_both(self, i: _Rows, j: _Rows) -> NDArray[np.bool_]:
         """Which encounters have no earlier one at either end."""
-        size = len(a)
-        ends = np.empty(2 * size, dtype=np.int64)
-        ends[0::2], ends[1::2] = a[::-1], b[::-1]
+        size = len(i)
+        ends = np.empty((size, 2), dtype=np.int64)
+        ends[:, 0], ends[:, 1] = i, j
         # Of values for one place the last stays: that of the earliest encounter.
-        self._seen[ends] = np.repeat(np.arange(size - 1, -1, -1, dtype=np.int32), 2)
-        rank = np.arange(size, dtype=np.int32)
-        found: NDArray[np.bool_] = (self._seen[a] == rank) & (self._seen[b] == rank)
+        self._seen[ends.ravel()[::-1]] = self._ranks[: 2 * size][::-1]
+        rank = self._rank[:size]
+        found: NDArray[np.bool_] = self._seen.take(i) == rank
+        found &= self._seen.take(j) == rank
         return found
 
-    def _together(self, a: _Rows, b: _Rows, u: NDArray[np.float64] | None) -> bool:
+    def _together(self, i: _Rows, j: _Rows, u: NDArray[np.float64] | None, checked: int) -> bool:
         """Apply encounters that share nobody; `False` if a value cannot stand."""
         x, extra = self._x, () if u is None else (u,)
-        own, other = self._widened(x[a]), self._widened(x[b])
+        own, other = self._widened(x.take(i)), self._widened(x.take(j))
         fresh = self._on_arrays(own, other, *extra)
         if not (self._stands(fresh[0]) and self._stands(fresh[1])):
             return False
-        k = slice(0, _CHECKED)
+        k = slice(0, checked)
         self._compare(own[k], other[k], [v[k] for v in extra], [v[k] for v in fresh])
-        x[a] = fresh[0]
+        x[i] = fresh[0]
         if self._movable is not None:
-            moved = self._movable[b]
-            b, fresh = b[moved], (fresh[0], fresh[1][moved])
-        x[b] = fresh[1]
+            moved = self._movable[j]
+            j, fresh = j[moved], (fresh[0], fresh[1][moved])
+        x[j] = fresh[1]
         return True
 
     def _widened(self, values: NDArray[Any]) -> NDArray[Any]:
-        return values.astype(self._type)
+        return values.astype(self._type, copy=False)
 
     def _on_arrays(self, own: Any, other: Any, *extra: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         try:
@@ -295,8 +304,10 @@ class _Encounters:
     def _stands(self, values: NDArray[Any]) -> bool:
         """Whether all values are finite, in their range and, for integers, whole."""
         low, high = self._allowed
-        good = np.isfinite(values) & (values >= low) & (values <= high)
-        return bool(good.all()) and (not self._whole or bool((values == np.trunc(values)).all()))
+        least, most = values.min(), values.max()  # nan if there is one
+        if not (low <= least and most <= high and np.isfinite(least) and np.isfinite(most)):
+            return False
+        return not self._whole or bool((values == np.trunc(values)).all())
 
     def _one_by_one(self, places: Any, i: _Rows, j: _Rows, u: Any, fault: Any) -> int:
         """The plain loop over some encounters of the block."""
