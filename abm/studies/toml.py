@@ -72,6 +72,8 @@ def _read(path: Path) -> str:
 def _made(kind: type[S], raw: dict[str, Any], path: Path, text: str) -> S:
     from abm.studies.study import Budget
 
+    other = "this file is a calibration and no study; run it with `abm calibrate`"
+    _require("calibration" not in raw, ("calibration",), raw.get("calibration"), other)
     for name, value in raw.items():
         _known(name, _TABLES, (), value)
     head = _table(raw, "study")

@@ -19,6 +19,7 @@ from abm.ledger import (
     read_table,
     write_tables,
 )
+from abm.ledger.recorded import Remembered
 from abm.policies import Answerer, ByQuestion, FailureHandling, LLMPolicy, RulePolicy, Ticket
 from abm.questions import Answer, Question, Status, TextConstraint
 
@@ -77,6 +78,20 @@ def test_equal_requests_are_asked_once_across_runs_and_processes(tmp_path):
     with Ledger(tmp_path / "l.sqlite") as ledger:
         assert Recorded(again, ledger).answer(ages(1, 2)) == first[:2]
     assert again.asked == []
+
+
+def test_what_is_no_longer_remembered_is_read_from_the_file(ledger):
+    policy = Recorded(Model({3: [TIMEOUT]}), ledger)
+    policy._memory = Remembered(most=2)
+    run = RunRecorder(policy, "run")
+    first = run.answer(ages(*range(30)))
+    again = run.answer(ages(*reversed(range(30))))
+    assert again[::-1][:3] == first[:3]
+    assert again[::-1][4:] == first[4:]
+    assert [first[3].status, again[26].status] == ["timeout", "ok"]
+    assert policy.inner.asked == [list(range(30)), [3]]
+    assert (run.counts.asked, run.counts.distinct, len(run.entries)) == (60, 30, 30)
+    assert (policy.counts.failures, policy.counts.distinct) == ({"timeout": 1}, 30)
 
 
 def test_notional_costs_do_not_depend_on_what_the_ledger_held(ledger):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from abm.cli import main
-from abm.llm.bench import Figure, Setting, rows
+from abm.llm.bench import Figure, Setting, rows, society
 from abm.llm.bench.command import measure
 from abm.llm.bench.random_model import SHAPES, Shape, write_random_model
 
@@ -52,6 +52,16 @@ def test_every_row_of_a_model_can_be_measured(tmp_path):
         assert figure.alternative
         json.dumps(figure.as_dict())
     assert all(f.reached for f in found.values() if f.at_most)
+
+
+def test_memory_is_told_by_shares_of_the_questions(tmp_path):
+    setting = Setting("none", tmp_path / "none.gguf", False, 1, tmp_path, 0.001, 1)
+    with society._recorded(setting, society._flat()) as policy:
+        figure = society._growth("ledger", policy, 800)
+        assert policy.counts.distinct == 1000
+    assert list(figure.detail["MB further on"]) == ["10 %", "50 %", "100 %"]
+    assert figure.detail["questions"] == 800
+    assert figure.unit == "B"
 
 
 def test_the_command_refuses_an_unknown_row(capsys):

@@ -53,6 +53,7 @@ WRONG = [
     ("seed = 3", 'executor = "pol"', 5, "did you mean 'pool'?"),
     ("seed = 3", "workers = 0", 5, "study.workers = 0: expected a whole number >= 1"),
     ("seed = 3", 'agents = "yes"', 5, "study.agents = 'yes': expected true or false"),
+    ("[scenario]", "[calibration]", 8, "this file is a calibration and no study; run it with `abm"),
     ("[scenario]", "[scenaro]", 8, "unknown table; did you mean 'scenario'?"),
     ("duration = 4.0", "duration = 0", 9, "scenario.duration: duration = 0, expected > 0 [day]"),
     ("duration = 4.0", 'duration = "4"', 9, "duration = '4', expected > 0"),
