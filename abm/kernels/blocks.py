@@ -4,9 +4,10 @@ Draw the words of a block, look up who meets whom, touch what the rule will need
 order. Each step is a loop of its own, so that many memory accesses are under way at once, and no
 step waits for the one before.
 
-Columns of floats are applied without a branch for what cannot stand: results are kept beside the
-former values and looked at when the block is through. If something is wrong, the block is taken
-back and applied again with care, which finds the first fault.
+The rule is applied without a branch for what cannot stand: results are kept beside the former
+values and looked at when the block is through. If something is wrong, the block is taken back and
+applied again with care, which finds the first fault. (Results are kept as 64-bit floats, so columns
+of 64-bit integers are applied with care at once.)
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ def assemble_blocks(
     single = isinstance(dtype, str)
     touch = pieces.jit(_touch if single else _no_touch)
     apply = pieces.jit(_careful(act, everybody))
-    if isinstance(dtype, str) and np.dtype(dtype).kind == "f":
+    if isinstance(dtype, str) and (np.dtype(dtype).kind == "f" or np.dtype(dtype).itemsize <= 4):
         apply = pieces.jit(_quick(pieces, rule, dtype, apply, everybody, subset))
 
     def drive(state: Any, n: Any, ties: Any, order: Any, movable: Any, params: Any, allowed: Any,
@@ -172,8 +173,8 @@ def _careful(act: _Function, everybody: bool) -> _Function:
 def _quick(
     pieces: Tools, rule: Taken, dtype: str, careful: _Function, everybody: bool, subset: bool
 ) -> _Function:
-    """The same for a column of floats: look afterwards, and go back if something is wrong."""
-    call, wide = calling(pieces, rule), widen(pieces, dtype)
+    """The same for one column: look afterwards, and go back if something is wrong."""
+    call, wide, real = calling(pieces, rule), widen(pieces, dtype), np.dtype(dtype).kind == "f"
 
     def apply(x: Any, room: Any, k: Any, movable: Any, params: Any, allowed: Any, rng: Any,
               fault: Any) -> Any:  # fmt: skip
@@ -199,7 +200,11 @@ def _quick(
         wrong = 0
         for b in range(k):
             sound = (low <= owns[b]) & (owns[b] <= high)
-            wrong += not (sound & (low <= others[b]) & (others[b] <= high))
+            sound = sound & (low <= others[b]) & (others[b] <= high)
+            if not real:
+                sound = sound & (np.floor(owns[b]) == owns[b])
+                sound = sound & (np.floor(others[b]) == others[b])
+            wrong += not sound
         if wrong == 0:
             return k
         for b in range(k - 1, -1, -1):

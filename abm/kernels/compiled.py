@@ -87,6 +87,7 @@ def compiled_tools(*, lean: bool = True) -> Tools:
     """
     return Tools(
         jit=_njit(_nrt=False) if lean else _njit,
+        inlined=_njit(_nrt=False, forceinline=True) if lean else _njit(forceinline=True),
         draw=_draw,
         unit=_unit,
         bounded=_bounded,

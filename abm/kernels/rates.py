@@ -39,6 +39,7 @@ _PER_DRAIN = 64
 """States compared per drain, on average, to find out who keeps columns and writes into them."""
 _NONE = np.empty(0, dtype=np.int64)
 _GROUPS, _LEAST = 96, -64
+_POWERS = 2.0 ** (np.arange(_GROUPS) + _LEAST)
 """Groups hold rates up to 2**(group - 64): from below 2**-64 up to 2**31."""
 
 
@@ -216,6 +217,7 @@ class RateCohort:
             np.empty(4 * n + 64 * _GROUPS, dtype=np.int32),
             np.zeros((_GROUPS, 3), dtype=np.int64),  # where a group begins, its size, its room
             np.array([0, _GROUPS, -1]),  # used of the pool; lowest and highest group ever used
+            _POWERS,
         )
         self._run(0, self.time)
         self._schedule()
@@ -233,8 +235,7 @@ class RateCohort:
 
     def _bound(self) -> float:
         sizes = self._groups[3][:, 1]
-        powers = 2.0 ** (np.arange(_GROUPS) + _LEAST)
-        return float((sizes * powers).sum() * self._profile[2])
+        return float((sizes * _POWERS).sum() * self._profile[2])
 
     def _notice(self) -> None:
         """Take over what others have written into the states, and ties that changed."""
@@ -344,8 +345,8 @@ def profile_of(profile: Any) -> tuple[NDArray[np.float64], float, float]:
 def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
     pace, turn = calling(pieces, rate), calling(pieces, change)
     draw, unit, bounded, load = pieces.draw, pieces.unit, pieces.bounded, pieces.load
-    group_of, move = pieces.jit(_group_of), pieces.jit(_move_with(pieces))
-    bound_of, level_at = pieces.jit(_bound_of), pieces.jit(_level_at)
+    group_of, move = pieces.inlined(_group_of), pieces.inlined(_move_with(pieces))
+    bound_of, level_at = pieces.inlined(_bound_of), pieces.inlined(_level_at)
 
     def settle(i: Any, states: Any, counts: Any, groups: Any, params: Any, rng: Any,
                told: Any) -> Any:  # fmt: skip
@@ -355,12 +356,15 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
         if not (0.0 <= own < 2147483648.0):
             told[0], told[3] = 1, own
             return False
+        old = groups[0][i]
+        if old > 0 and 0.5 * groups[5][old] <= own < groups[5][old]:
+            return True  # as most of the time
         group = group_of(own)
-        if group != groups[0][i]:
+        if group != old:
             move(i, group, groups)
         return True
 
-    settled = pieces.jit(settle)
+    settled = pieces.inlined(settle)
 
     def turn_to(i: Any, old: Any, fresh: Any, states: Any, shadow: Any, counts: Any, ties: Any,
                 groups: Any, totals: Any, params: Any, rng: Any, told: Any) -> Any:  # fmt: skip
@@ -378,7 +382,7 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
                 sound = settled(j, states, counts, groups, params, rng, told)
         return sound
 
-    turned = pieces.jit(turn_to)
+    turned = pieces.inlined(turn_to)
 
     def drive(task: Any, states: Any, shadow: Any, counts: Any, ties: Any, groups: Any,
               totals: Any, tell: Any, params: Any, levels: Any, period: Any, peak: Any,
@@ -401,18 +405,20 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
         n_states = len(totals)
         s0, s1 = load(words)
         time = clock[0]
+        powers = groups[5]
+        bound = bound_of(groups[3], groups[4], powers)
         while time <= until:
             word, s0, s1 = draw(s0, s1)
             other, s0, s1 = draw(s0, s1)
             third, s0, s1 = draw(s0, s1)
-            goal = unit(word) * bound_of(groups[3], groups[4])
+            goal = unit(word) * bound
             group = groups[4][2]
             last = -1
             while group >= groups[4][1]:
                 size = groups[3][group, 1]
                 if size > 0:
                     last = group
-                    goal -= size * 2.0 ** (group - 64)
+                    goal -= size * powers[group]
                     if goal < 0.0:
                         break
                 group -= 1
@@ -422,7 +428,7 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
             own = pace(rng, old, counts[i], params)
             accept = own * level_at(time, levels, period)
             stop = False
-            if unit(third) * (2.0 ** (last - 64) * peak) < accept:
+            if unit(third) * (powers[last] * peak) < accept:
                 new = turn(rng, old, counts[i], params)
                 if not (0 <= new < n_states and new == int(new)):
                     told[0], told[3] = 2, new
@@ -435,10 +441,10 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
                         break
                     stop = tell[fresh]
             now = time
-            bound = bound_of(groups[3], groups[4]) * peak
+            bound = bound_of(groups[3], groups[4], powers)
             if bound > 0.0:
                 word, s0, s1 = draw(s0, s1)
-                time = time - math.log(1.0 - unit(word)) / bound
+                time = time - math.log(1.0 - unit(word)) / (bound * peak)
             else:
                 time = math.inf
             if stop:
@@ -459,12 +465,12 @@ def _group_of(rate: Any) -> Any:
     return max(math.frexp(rate)[1] + 64, 0)
 
 
-def _bound_of(table: Any, used: Any) -> Any:
+def _bound_of(table: Any, used: Any, powers: Any) -> Any:
     """The sum of all groups' bounds: exact, as sizes are whole and bounds are powers of two."""
     total = 0.0
     for group in range(used[1], used[2] + 1):
         if table[group, 1] > 0:
-            total += table[group, 1] * 2.0 ** (group - 64)
+            total += table[group, 1] * powers[group]
     return total
 
 
@@ -481,7 +487,7 @@ def _move_with(pieces: Tools) -> Callable[..., Any]:
 
     def move(i: Any, group: Any, groups: Any) -> None:
         """Take i out of its group (the last of it takes the place), and into another."""
-        where, place, pool, table, used = groups
+        where, place, pool, table, used, _ = groups
         old = where[i]
         if old >= 0:
             size = table[old, 1] - 1

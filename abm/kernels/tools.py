@@ -72,6 +72,8 @@ class Tools(NamedTuple):
     ----------
     jit
         Compiles a function (or returns it as it is).
+    inlined
+        The same, copied into callers: passing many arrays on would cost more than the work.
     draw
         (s0, s1) -> (word, s0, s1): the next 64 random bits and the new state.
     unit
@@ -90,6 +92,7 @@ class Tools(NamedTuple):
     """
 
     jit: Callable[[Any], Any]
+    inlined: Callable[[Any], Any]
     draw: Callable[[Any, Any], tuple[Any, Any, Any]]
     unit: Callable[[Any], Any]
     bounded: Callable[[Any, Any], Any]
@@ -138,6 +141,7 @@ def plain_tools() -> Tools:
     """
     return Tools(
         jit=lambda function: function,
+        inlined=lambda function: function,
         draw=_draw,
         unit=_unit,
         bounded=_bounded,

@@ -178,7 +178,7 @@ def _assemble_tally(_pieces: Tools, _rule: Taken) -> Callable[..., Any]:
 def _assemble(pieces: Tools, rule: Taken, turn: str, at_once: bool) -> Callable[..., Any]:
     call, draw, load = calling(pieces, rule), pieces.draw, pieces.load
     first = pieces.jit(first_of(pieces, turn))
-    become = pieces.jit(_become)
+    become = pieces.inlined(_become)
 
     def one_by_one(states: Any, size: Any, counts: Any, ties: Any, order: Any, params: Any,
                    totals: Any, _room: Any, words: Any, rng: Any, fault: Any) -> Any:  # fmt: skip

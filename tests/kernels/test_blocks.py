@@ -22,9 +22,10 @@ def breaking(own, other, p):
     return (own + 0.1 * gap, other - 0.1 * gap) if abs(gap) > p[0] else (float("nan"), other)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize(("rule", "size"), [(drifting, 0.02), (breaking, 2e-6)])
+@pytest.mark.parametrize(
+    ("rule", "size", "tied", "dtype"),
+    [(drifting, 0.02, True, "float32"), (breaking, 2e-6, False, "float64")],
+)
 def test_the_first_fault_is_found_and_nothing_after_it_stays(rule, size, tied, dtype):
     network = watts_strogatz(N, 4, 0.1, rng=np.random.default_rng(2)) if tied else None
     left, told = [], []
@@ -33,6 +34,29 @@ def test_the_first_fault_is_found_and_nothing_after_it_stays(rule, size, tied, d
         with pytest.raises(RuleError) as caught:
             run_pairwise(rule, x, network, 200_000, (size,), rng=np.random.default_rng(4),
                          bounds=(0.0, 1.0), compiled=compiled)  # fmt: skip
+        left.append(x)
+        told.append(str(caught.value))
+    assert left[0].tobytes() == left[1].tobytes()
+    assert told[0] == told[1]
+
+
+def climbing(own, other, p, rng):
+    """Numbers that grow, and once in a while no whole number, or one too large."""
+    if rng.random() < p[0]:
+        return own + 0.5, other
+    return own + (rng.random() < 0.02), other
+
+
+@pytest.mark.parametrize(
+    ("dtype", "broken"), [("int8", 1e-4), ("uint16", 0.0), ("int64", 1e-4), ("bool", 0.0)]
+)
+def test_columns_of_whole_numbers_too(dtype, broken):
+    left, told = [], []
+    for compiled in (True, False):
+        x = np.zeros(N, dtype=dtype)
+        with pytest.raises(RuleError) as caught:
+            run_pairwise(climbing, x, None, 2_000_000, (broken,), rng=np.random.default_rng(4),
+                         bounds=(0, 9), compiled=compiled)  # fmt: skip
         left.append(x)
         told.append(str(caught.value))
     assert left[0].tobytes() == left[1].tobytes()
