@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abm.calibration.distances import ScaledEuclidean
-from abm.calibration.methods import method_named
+from abm.calibration.methods import POSTERIORS, method_named
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
 from abm.calibration.reading import Calibration
@@ -88,6 +88,15 @@ def execute(
     CalibrationError, LedgerError
         See `Simulations`; also where the folder holds another calibration of this name.
     """
+    require(
+        check_sets is None or calibration.method in POSTERIORS,
+        CalibrationError,
+        f"check_sets = {check_sets}: method {calibration.method!r} gives no posterior to check on "
+        f"planted sets, expected one of {list(POSTERIORS)}; --check judges rejection ABC on a "
+        "table of simulations instead",
+        argument="check_sets",
+        value=check_sets,
+    )
     folder = Path(out) / calibration.name
     _prepare(folder, calibration, fresh)
     method = method_named(calibration.method, calibration.options)

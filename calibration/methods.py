@@ -16,7 +16,7 @@ from typing import Any
 from abm.errors import CalibrationError, require
 from abm.studies.parameters import closest
 
-__all__ = ["METHODS", "method_named"]
+__all__ = ["METHODS", "POSTERIORS", "method_named"]
 
 METHODS: dict[str, str] = {
     "bayesian_optimisation": "abm.calibration.optimise:bayesian_optimisation",
@@ -31,6 +31,8 @@ METHODS: dict[str, str] = {
     "sobol": "abm.calibration.sensitivity:sobol",
 }
 """Name in a file -> where the function is."""
+POSTERIORS = ("multifidelity", "npe", "rejection", "smc")
+"""Those whose result is a `Posterior`, which a check on planted sets needs."""
 
 
 def method_named(name: str, options: Mapping[str, Any]) -> Callable[..., Any]:

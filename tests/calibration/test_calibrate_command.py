@@ -82,6 +82,26 @@ def test_another_definition_needs_another_place_or_a_fresh_start(place, capsys):
     assert (place / "runs" / "trial.previous" / "posterior.parquet").exists()
 
 
+def test_a_check_on_planted_sets_needs_a_method_with_a_posterior(place, capsys):
+    text = FILE[: FILE.index("[method]")] + '[method]\nname = "morris"\n'
+    (place / "trial.toml").write_text(text)
+    assert guarded(["calibrate", "trial.toml", "--check-sets", "30"]) in (REFUSED, FAILED)
+    assert "gives no posterior to check" in " ".join(capsys.readouterr().err.split())
+    assert not (place / "runs").exists()
+
+
+def test_a_method_is_checked_on_planted_sets_and_resumes(place, capsys):
+    (place / "trial.toml").write_text(FILE.replace("n_simulations = 600", "n_simulations = 60"))
+    command = ["calibrate", "trial.toml", "--no-report", "--check-sets", "25"]
+    assert guarded(command) == 0
+    out = capsys.readouterr().out
+    assert "planted set 25 of 25" in out
+    assert "check: theta: planted values are" in " ".join(out.split())
+    made = sorted(p.name for p in (place / "runs" / "trial" / "planted_25").glob("*.sqlite"))
+    assert len(made) == 26
+    assert guarded(command) == 0
+
+
 @pytest.mark.slow
 def test_check_says_in_words_whether_planted_parameters_are_found(place, capsys):
     assert guarded(["calibrate", "trial.toml", "--check", "--check-simulations", "600"]) == 0
