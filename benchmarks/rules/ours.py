@@ -17,7 +17,6 @@ import abm
 from abm.kernels import (
     EventCohort,
     RateCohort,
-    run_neighbours,
     run_pairwise,
     run_rows,
     run_transitions,
@@ -94,20 +93,19 @@ def hk(n):
     return step, "agent updates", FACTS
 
 
-def imitate(own, others, p, rng):
-    return others[rng.integer(len(others))] if len(others) else own
+def imitate(own, other, p):
+    return other, other
 
 
 def voter(n):
+    """Somebody takes the opinion of a random neighbour."""
     rng = np.random.default_rng(1)
     network = network_of(watts_strogatz(n, 10, 0.1, 1))
     x = (np.arange(n) % 2).astype(np.int8)
 
     def step(count):
-        rounds = max(1, count // n)
-        run_neighbours(imitate, x, network, rounds=rounds, schedule="asynchronous", rng=rng,
-                       compiled=True)  # fmt: skip
-        return rounds * n
+        run_pairwise(imitate, x, network, count, rng=rng, compiled=True)
+        return count
 
     return step, "updates", FACTS
 
@@ -157,7 +155,7 @@ def sir_discrete(n):
         while done < max(n, count):
             if not (states == 1).any():
                 start()
-            rounds = min(10, max(1, (count - done) // n))
+            rounds = min(40, max(1, (count - done) // n))
             run_transitions(epidemic, states, network, (0.05, 0.1), n_states=3, rounds=rounds,
                             schedule="synchronous", rng=rng, compiled=True)  # fmt: skip
             done += rounds * n
@@ -255,11 +253,13 @@ def settle(i, state, p, rng):
     r, c = here // columns, here % columns
     like, near = 0, 0
     for dr in range(-1, 2):
+        y = r + dr if 0 <= r + dr < rows else (r + dr + rows) % rows  # the grid is a torus
         for dc in range(-1, 2):
-            other = group[(r + dr) % rows, (c + dc) % columns]
-            if (dr != 0 or dc != 0) and other != 0:
-                near += 1
-                like += other == group[r, c]
+            x = c + dc if 0 <= c + dc < columns else (c + dc + columns) % columns
+            other = group[y, x]
+            near += other != 0
+            like += other == group[r, c]
+    near, like = near - 1, like - 1
     if like < p[0] * near:
         k = rng.integer(len(empty))
         there = empty[k]

@@ -28,7 +28,7 @@ PEERS = {
     "mesa33": ("3.11", ["mesa==3.3.1", "networkx", "numpy", "scipy", "pandas", "tqdm"]),
     "mesa35": ("3.12", ["mesa>=3.5,<4", "networkx", "numpy", "scipy"]),
     "agentpy": ("3.11", ["agentpy"]),
-    "ndlib": ("3.11", ["ndlib"]),
+    "ndlib": ("3.11", ["ndlib", "six", "scikit-learn"]),
     "eon": ("3.11", ["EoN"]),
     "frames": ("3.12", ["mesa-frames"]),
 }

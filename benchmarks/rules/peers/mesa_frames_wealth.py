@@ -16,26 +16,26 @@ def gini(wealth):
     return float(1 + 1 / n - 2 * (x * np.arange(n, 0, -1)).sum() / (n * x.sum()))
 
 
-class Purses(mf.AgentSet):
+class Purses(mf.AgentSetPolars):
     def __init__(self, n, model):
         super().__init__(model)
-        self += pl.DataFrame({"wealth": pl.ones(n, dtype=pl.Int64, eager=True)})
+        self += pl.DataFrame({"unique_id": pl.arange(n, eager=True), "wealth": pl.ones(n, dtype=pl.Int64, eager=True)})
 
     def step(self):
         self.select(self.wealth > 0)
-        others = self.df.sample(n=len(self.active_agents), with_replacement=True)
+        others = self.agents.sample(n=len(self.active_agents), with_replacement=True)
         self["active", "wealth"] -= 1
         got = others.group_by("unique_id").len()
         self[got, "wealth"] += got["len"]
 
 
-class Market(mf.Model):
+class Market(mf.ModelDF):
     def __init__(self, n):
         super().__init__(seed=1)
-        self.sets += Purses(n, self)
+        self.agents += Purses(n, self)
 
     def step(self):
-        self.sets.do("step")
+        self.agents.do("step")
 
 
 def boltzmann(n):
