@@ -129,6 +129,7 @@ def choices(setting: Setting) -> Iterable[Figure]:
                     partial(peer.choose, few.texts(), few.menus),
                     setting.repeats,
                 )
+                detail |= _ceiling(model, _scored(model, asked), detail, len(asked.prompts))
             yield Figure(
                 f"choices per second, unshared personas, {mode}",
                 value,
@@ -141,6 +142,25 @@ def choices(setting: Setting) -> Iterable[Figure]:
             )
     finally:
         peer.close()
+
+
+def _ceiling(
+    model: LlamaCpp, score: Callable[[], int], detail: dict[str, Any], n: int
+) -> dict[str, float]:
+    """The ratio if every token cost what it costs in llama.cpp's own batch of 512 tokens.
+
+    The alternative evaluates a persona's own tokens; we evaluate one more for each option, because
+    an option is scored together with the end of its turn.
+    """
+    before = model.statistics()
+    score()
+    each = (model.statistics() - before).tokens_evaluated / n
+    with _one_batch(model) as alone:
+        speed = max(_speed(alone) for _ in range(3))
+    return {
+        "tokens_per_answer": each,
+        "ratio_at_the_speed_of_one_batch": speed / each / detail["alternative_per_second"],
+    }
 
 
 def reasoning(setting: Setting) -> Iterable[Figure]:
