@@ -26,7 +26,7 @@ def loaded(gguf_files, n_rows: int, n_tokens: int = 64, **options) -> LlamaCpp:
 
 
 def crowd() -> tuple[list[Prompt], list[TextConstraint]]:
-    """26 prompts: deep and shallow sharing, equal ones, beginnings of others, one of many tokens.
+    """28 prompts: deep and shallow sharing, equal ones, beginnings of others, one of many tokens.
 
     Some cannot begin, among them the first and the last of their order.
     """
@@ -39,8 +39,9 @@ def crowd() -> tuple[list[Prompt], list[TextConstraint]]:
     long = " ".join(draw.choices(WORDS, k=150))
     prompts += [prompts[3], prompts[3], prompts[7], Prompt.plain(long), Prompt.plain(long + " age")]
     prompts += [Prompt.plain("\n"), Prompt.plain("your your your"), Prompt.plain("topic: parks\n")]
+    prompts += [Prompt.plain("post park post"), Prompt.plain("post park post park age")]
     bounds = [TextConstraint(draw.randint(1, 7)) for _ in prompts]
-    for bad in (5, 18, len(prompts) - 3, len(prompts) - 2):
+    for bad in (5, 18, 23, 24, 26):  # the last is the beginning of the prompt after it
         bounds[bad] = BAD
     return prompts, bounds
 
@@ -140,6 +141,18 @@ def test_prompts_enter_together(gguf_files):
     assert all(1 <= text.tokens_out <= 2 for text in made)
     assert counted.tokens_evaluated == counted.tree_nodes < counted.tokens_asked / 2
     assert counted.calls <= 3 + counted.tree_nodes / 448 * 1.2
+
+
+def test_texts_wait_for_cells_that_others_may_still_need(gguf_files):
+    """12 rows, but 256 cells: never more texts than fit with all their words."""
+    prompts = [Prompt.plain(f"{k} " + "park " * 20) for k in range(12)]
+    with loaded(gguf_files, 12) as model:
+        model.text_bytes = 256 * model._model.cell_bytes
+        made = model.generate(prompts, [TextConstraint(40)] * 12, range(12))
+        counted = model.statistics()
+    each = counted.tokens_asked / 12 + 40
+    assert all(text.tokens_out for text in made)
+    assert 1 < counted.most_sequences <= 256 / each < 12
 
 
 def test_texts_that_end_with_their_first_token_make_room_for_others(gguf_files):
