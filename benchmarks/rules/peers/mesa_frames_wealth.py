@@ -19,7 +19,8 @@ def gini(wealth):
 class Purses(mf.AgentSetPolars):
     def __init__(self, n, model):
         super().__init__(model)
-        self += pl.DataFrame({"unique_id": pl.arange(n, eager=True), "wealth": pl.ones(n, dtype=pl.Int64, eager=True)})
+        ids = pl.arange(n, eager=True)
+        self += pl.DataFrame({"unique_id": ids, "wealth": pl.ones(n, dtype=pl.Int64, eager=True)})
 
     def step(self):
         self.select(self.wealth > 0)
