@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -58,7 +58,7 @@ _LATEX = {
     "\u00a0": "~",
     "\u202f": r"\,",
     "\u2009": r"\,",
-    "\u200b": "",
+    "\u200b": r"\allowbreak{}",
     '"': r"\textquotedbl{}",
     "`": r"\textasciigrave{}",
     "×": r"$\times$",
@@ -179,7 +179,7 @@ def to_latex(
         "r" if right else _column(column, wrap)
         for right, column in zip(number_columns(table), zip(*texts, strict=True), strict=True)
     )
-    head, *body = map(_row, texts)
+    head, *body = (_row(line if wrap is None else map(_breakable, line)) for line in texts)
     rules = [rf"\begin{{tabular}}{{{align}}}", r"\toprule", head, r"\midrule", *body]
     lines = [*rules, r"\bottomrule", r"\end{tabular}"]
     if caption or label:
@@ -317,7 +317,17 @@ def _column(texts: Sequence[str], wrap: int | None) -> str:
     return rf">{{\raggedright\arraybackslash}}p{{{0.5 * wrap:g}em}}"
 
 
-def _row(line: Sequence[str]) -> str:
+def _breakable(text: str) -> str:
+    """Long words, such as fingerprints, with places (zero-width spaces) where a line may end."""
+
+    def broken(word: re.Match[str]) -> str:
+        parted = re.sub(r"(?<=[;:=|/,._])(?=.)", "\u200b", word.group())
+        return re.sub(r"[^\u200b]{20}(?=[^\u200b])", lambda run: f"{run.group()}\u200b", parted)
+
+    return re.sub(r"\S{25,}", broken, text)
+
+
+def _row(line: Iterable[str]) -> str:
     """One row; a bracket or star at its start would be read as an argument of the row before."""
     made = " & ".join(map(escape_latex, line))
     return ("{}" if made.startswith(("[", "*")) else "") + made + r" \\"

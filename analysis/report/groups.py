@@ -18,7 +18,7 @@ from abm.analysis.report import results
 from abm.analysis.report.material import KEYS, Material
 from abm.errors import AnalysisError, require
 
-__all__ = ["by_group", "group_differences", "group_effects"]
+__all__ = ["by_group", "group_differences", "group_effects", "keeps_agents"]
 
 MOST_VALUES, MOST_FACTORS, MOST_MEASURES = 12, 3, 3
 EVERYBODY = ("all", "everybody", "total", "")
@@ -43,11 +43,20 @@ def by_group(material: Material) -> pl.DataFrame:
     ------
     AnalysisError
         The model declares a group that the table of agents lacks, that an arm changes, or that has
-        too many values.
+        too many values. Where no run keeps its agents, a declared group is left out, and `limits`
+        says so.
     """
     if len(material.arms) < 2:
         return pl.DataFrame(schema=SCHEMA)
     return pl.concat([_of_agents(material), _of_series(material)])
+
+
+def keeps_agents(material: Material) -> bool:
+    """Whether any finished run kept its table of agents."""
+    return any(
+        run.manifest["status"] == "finished" and (run.folder / "agents.parquet").exists()
+        for run in material.runs
+    )
 
 
 def group_effects(
@@ -98,12 +107,6 @@ def _of_agents(material: Material) -> pl.DataFrame:
             agents = tables[run.manifest["arm"]]
             marks = [pl.lit(run.manifest[k], dtype=SCHEMA[k]).alias(k) for k in KEYS]
             frames += [_means(agents, factor, measures).with_columns(marks) for factor in factors]
-    require(
-        not declared or chosen is not None or not material.finished,
-        AnalysisError,
-        f"report_parts of {material.model_name} declares the groups {declared}, but no run keeps "
-        "its agents; set agents = true under [study]",
-    )
     rows = [frame.select(list(SCHEMA)) for frame in frames if frame.height]
     return pl.concat(rows) if rows else pl.DataFrame(schema=SCHEMA)
 

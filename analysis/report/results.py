@@ -21,6 +21,7 @@ from abm.analysis.report.material import KEYS, Material
 from abm.analysis.sampled import answer_error, draws_in
 from abm.errors import AbmError
 from abm.ledger import Ledger
+from abm.studies.decided import decision_counts
 
 __all__ = [
     "added",
@@ -176,22 +177,25 @@ def added(material: Material, level: float, control: str | None = None) -> pl.Da
 @lru_cache(maxsize=16)
 def decided(material: Material) -> pl.DataFrame:
     """Decisions per answerer and question: as assigned, by a rule that stood in, or otherwise."""
-    frames: list[pl.DataFrame] = []
+    found: dict[str, list[pl.DataFrame]] = {}
     for run in material.runs:
-        if run.manifest["status"] == "finished":
-            counts: pl.DataFrame = run.decision_counts()
-            if counts.height:
-                frames.append(
-                    counts.with_columns(pl.lit(run.manifest["answerer"]).alias("answerer"))
-                )
-    if not frames:
+        if run.manifest["status"] == "finished" and (run.folder / "decisions.parquet").exists():
+            found.setdefault(run.manifest["answerer"], []).append(run.frame("decisions"))
+    if not found:
         return pl.DataFrame()
+    # Added up before they are put in words, so that "invalid 9" counts those of all runs.
+    counts = [
+        decision_counts(pl.concat(frames, how="diagonal_relaxed")).with_columns(
+            pl.lit(answerer).alias("answerer")
+        )
+        for answerer, frames in found.items()
+    ]
     keys = ["answerer", "question"]
     numbers = ["decisions", "as_assigned", "by_rule", "again_or_skipped"]
     return (
-        pl.concat(frames)
+        pl.concat(counts)
         .group_by(keys, maintain_order=True)
-        .agg(pl.col(numbers).sum(), pl.col("how").filter(pl.col("how") != "").unique().sort())
+        .agg(pl.col(numbers).sum(), pl.col("how").filter(pl.col("how") != ""))
         .sort(keys)
         .with_columns(pl.col("how").list.join(", "))
     )

@@ -13,7 +13,7 @@ from abm.analysis.numbers import interval_text, number_text, percent_text
 from abm.analysis.report import results
 from abm.analysis.report.comparing import Comparison
 from abm.analysis.report.document import Block, Code, Items, Section, TableBlock, Text, Warn
-from abm.analysis.report.groups import by_group, group_differences, group_effects
+from abm.analysis.report.groups import by_group, group_differences, group_effects, keeps_agents
 from abm.analysis.report.limits import audits_of, missing_evidence
 from abm.analysis.report.material import Material
 from abm.analysis.tables import spread
@@ -289,11 +289,23 @@ def limits(material: Material) -> Section:
         f"Intervals are over replications: they cover {', '.join(material.varied) or 'nothing'}. "
         f"They do not cover what was held fixed: {held}.",
         *_redrawn(material),
+        *_without_groups(material),
         "The model's own assumptions were not varied here; see its ODD.",
         *material.parts.notes,
     ]
     blocks: list[Block] = [Warn(tuple(found))] if found else []
     return Section("Limits", (*blocks, Items(tuple(always))))
+
+
+def _without_groups(material: Material) -> list[str]:
+    """That effects by the groups which the model declares could not be shown."""
+    declared = ", ".join(material.parts.groups)
+    if not declared or len(material.arms) < 2 or keeps_agents(material):
+        return []
+    return [
+        f"Effects by {declared} are not shown: no run keeps its agents. Set agents = true under "
+        "[study]."
+    ]
 
 
 def _redrawn(material: Material) -> list[str]:

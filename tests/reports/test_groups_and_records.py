@@ -62,6 +62,21 @@ def test_a_declared_group_that_an_arm_changes_is_refused(make, village):
         by_group(read_material(folder))
 
 
+def test_a_declared_group_of_agents_that_were_not_kept_is_left_out_and_said(make, village):
+    class Kept(village.Divided):
+        @classmethod
+        def report_parts(cls, study):
+            return Parts(groups=("bank",))
+
+    village.Kept = Kept
+    Kept.__module__, Kept.__qualname__ = "village", "Kept"
+    folder = make("forgotten", model=Kept, arms=ARMS, answerers={"rule": {}})
+    material = read_material(folder)
+    assert by_group(material).height == 0
+    text = document_to_markdown(Document("", (), (sections.limits(material),)))
+    assert "Effects by bank are not shown" in text
+
+
 def test_decisions_come_back_one_by_one_with_what_the_index_needs(make, village):
     spoken = {
         "villager": {

@@ -27,6 +27,7 @@ NASTY = [
     "two\nlines\n\nand a\ttab",
     "",
     "\u202fthin\u00a0space\u200b",
+    "sha256=b78f8fa15531a31aeaf6c5416944d321f2bcad83e095fb99f47e771d1b5046bc;weights=F16",
     '`tick` "quoted" ^',
 ]
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(NASTY)
@@ -35,7 +36,7 @@ textasciigrave textsuperscript pm leq geq times ldots neq approx rightarrow inft
 midrule bottomrule section subsection subsubsection item title date maketitle textbf small par
 medskip linewidth textheight documentclass usepackage setlength parindent parskip ifPDFTeX else fi
 DeclareUnicodeCharacter ensuremath texttt scriptsize raggedright arraybackslash centering caption
-label IfFileExists includegraphics
+label IfFileExists includegraphics allowbreak
 alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi
 rho sigma tau upsilon phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi
 Omega"""
@@ -131,6 +132,11 @@ def test_long_texts_are_set_in_lines_and_long_tables_go_on():
     assert "p{22em}" in to_latex(table, wrap=44)
     text = document_to_latex(Document("t", (), (Section("s", (TableBlock(table, ""),)),)))
     assert text.count(r"\begin{tabular}") == 3
+    mark = "sha256=b78f8fa15531a31aeaf6c5416944d321;weights=F16"
+    made = to_latex(pl.DataFrame({"mark": [mark]}), wrap=44).split("\n")[4]
+    parts = made.removesuffix(r" \\").split(r"\allowbreak{}")
+    assert "".join(parts) == mark
+    assert max(map(len, parts)) <= 20
     assert problems(text) == []
 
 

@@ -97,6 +97,7 @@ def test_the_share_of_fallback_is_the_counted_one(report, study):
     row = re.search(r"\| model \| vote \|.*", report.markdown.read_text())
     assert row is not None
     assert counted in row.group(0)
+    assert f"off_menu {stood_in} |" in row.group(0)
     assert any("not answered as assigned" in text for text in report.warnings)
 
 
