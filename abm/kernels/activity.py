@@ -108,7 +108,7 @@ class PoissonCohort(EventCohort):
             rates.size in (1, len(self._keys)) and wrong.size == 0,
             EngineError,
             f"rate: expected finite numbers >= 0, one or {len(self._keys)}"
-            + (f"; agent {wrong[0]} has {rates[wrong[0]]!r}" if wrong.size else ""),
+            + (f"; agent {wrong[0]} has {rates[wrong[0]]}" if wrong.size else ""),
             argument="rate",
         )
         self._rates = rates

@@ -388,6 +388,8 @@ class PairwiseCohort:
     def _launch(
         self, assembled: Any, kind: tuple[Any, ...], turn: str, tail: tuple[Any, ...], work: float
     ) -> tuple[int, str]:
+        if self.n_members == 0:
+            return 0, "nobody starts an encounter"
         allowed: Any = self._guard.ranges if not self._single else None
         if self._single:
             allowed = bounds_of(self.arrays[0].dtype, self._bounds)  # type: ignore[arg-type]

@@ -93,6 +93,7 @@ def watts_strogatz(n: int, k: int, p: float, *, rng: np.random.Generator) -> Net
     """
     _check_nodes(n)
     _check_probability("p", p)
+    _check_whole("k", k)
     require(
         k % 2 == 0 and (0 <= k < n or k == n == 0),
         NetworkError,
@@ -124,6 +125,7 @@ def barabasi_albert(n: int, m: int, *, rng: np.random.Generator) -> Network:
     291
     """
     _check_nodes(n)
+    _check_whole("m", m)
     require(1 <= m < n, NetworkError, f"m = {m}, expected 1 <= m < n = {n}")
     from abm.kernels.attachment import attach
 
@@ -233,6 +235,7 @@ def random_regular(n: int, degree: int, *, rng: np.random.Generator) -> Network:
     {4}
     """
     _check_nodes(n)
+    _check_whole("degree", degree)
     require(
         0 <= degree < max(n, 1) and n * degree % 2 == 0,
         NetworkError,
@@ -278,7 +281,16 @@ def _packed(
 
 
 def _check_nodes(n: int) -> None:
+    _check_whole("n", n)
     require(0 <= n < 2**31, NetworkError, f"n = {n}, expected 0 <= n < 2**31 nodes")
+
+
+def _check_whole(name: str, value: Any) -> None:
+    require(
+        isinstance(value, int | np.integer),
+        NetworkError,
+        f"{name} = {value!r}, expected a whole number, such as int({value!r})",
+    )
 
 
 def _check_probability(name: str, p: float | NDArray[np.float64]) -> None:

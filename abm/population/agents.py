@@ -232,6 +232,8 @@ def _present_row(agent: Any) -> int:
 def _cell(agent: Any, name: str) -> Any:
     row = _present_row(agent)
     value = agent._population.cell(row, name)
+    if isinstance(value, np.datetime64 | np.timedelta64) and isinstance(value.item(), int):
+        value = value.astype(f"{value.dtype.kind}8[us]")  # Python has no nanoseconds
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -155,10 +155,30 @@ def from_series(series: pl.Series) -> NDArray[Any]:
 
 
 def to_series(name: str, values: NDArray[Any]) -> pl.Series:
-    """A Polars series; objects that Polars has no type for stay Python objects."""
+    """A Polars series; objects that Polars has no type for stay Python objects.
+
+    Dates come as days or in their own unit; units that Polars lacks become the next finer one.
+    """
+    if values.dtype.kind in "mM":
+        values = values.astype(_polars_unit(values.dtype))
     if values.dtype != object:
         return pl.Series(name, values)
+    items = values.tolist()
+    if any(isinstance(item, complex) for item in items):
+        return pl.Series(name, items, dtype=pl.Object)
     try:
-        return pl.Series(name, values.tolist())
-    except (TypeError, pl.exceptions.PolarsError):
+        return pl.Series(name, items)
+    except (TypeError, ValueError, pl.exceptions.PolarsError):
         return pl.Series(name, values.tolist(), dtype=pl.Object)
+
+
+def _polars_unit(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """A unit of time that Polars has: at least as fine, but for those finer than nanoseconds."""
+    unit, kind = np.datetime_data(dtype)[0], dtype.kind
+    if kind == "M" and unit in ("Y", "M", "W", "D"):
+        unit = "D"
+    elif unit in ("Y", "M", "W", "D", "h", "m", "s", "generic"):
+        unit = "ms"
+    elif unit in ("ps", "fs", "as"):
+        unit = "ns"
+    return np.dtype(f"{kind}8[{unit}]")

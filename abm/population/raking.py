@@ -229,7 +229,7 @@ def _table(
         PopulationError,
         f"marginal {shown!r}: categories {labels} are not distinct when written out",
     )
-    target = np.array(list(targets.values()), dtype=np.float64)
+    target = _numbers(shown, targets)
     bad = [f"{label} = {value}" for label, value in zip(labels, target, strict=True)
            if not (np.isfinite(value) and value >= 0)]  # fmt: skip
     require(not bad, PopulationError, f"marginal {shown!r}: {bad}, expected finite totals >= 0")
@@ -253,6 +253,13 @@ def _table(
         "positive; merge categories, or add records",
     )
     return _Table(shown, labels, target, cell)
+
+
+def _numbers(shown: str, targets: Marginal) -> NDArray[np.float64]:
+    try:
+        return np.array(list(targets.values()), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise PopulationError(f"marginal {shown!r}: {error}, expected one total each") from error
 
 
 def _labels(frame: pl.DataFrame, columns: tuple[str, ...]) -> list[str]:
