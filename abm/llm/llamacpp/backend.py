@@ -41,7 +41,7 @@ from abm.questions import Prompt, Status, TextConstraint
 __all__ = ["LlamaCpp"]
 
 SMALL = 20_000_000
-"""Parameters below which one thread is the default, and `strict` writes one text at a time."""
+"""Parameters below which one thread is the default, and `strict` writes two texts at a time."""
 
 Mode = Literal["strict", "fast"]
 
@@ -88,7 +88,7 @@ class LlamaCpp:
         Memory bound of the shared prefixes that stay resident.
     text_bytes
         Memory bound of the attention cells of texts that are written in parallel. In `strict` there
-        are as many as fit, by default at most 8, and 1 for a model of less than 20 million
+        are as many as fit, by default at most 8, and 2 for a model of less than 20 million
         parameters on a CPU.
 
     Raises
@@ -356,11 +356,11 @@ class LlamaCpp:
     def _n_rows(self) -> int:
         """Texts that `strict` writes in parallel: so many that the longest fit the memory.
 
-        A call costs as much for free places as for taken ones, and small models on a CPU gain
-        nothing from parallel texts (each has attention cells of its own): they write one by one.
+        A call costs as much for free places as for taken ones. With a small model on a CPU two
+        places take no longer than one, and eight six times as long.
         """
-        alone = self._model.n_parameters < SMALL and not self._model.on_gpu
-        most = self.n_parallel or (1 if alone else ROWS[0])
+        small = self._model.n_parameters < SMALL and not self._model.on_gpu
+        most = self.n_parallel or (2 if small else ROWS[0])
         each = -(-self.n_ctx // 256) * 256 * self._model.cell_bytes
         return next((n for n in ROWS if n <= most and n * each <= self.text_bytes), 1)
 
