@@ -210,7 +210,9 @@ class RateCohort:
         self.totals = np.bincount(states, minlength=self.n_states).astype(np.int64)
         self._changes = getattr(self.network, "changes", 0)
         self._seen = layout(seen_by(self.network, n))
-        self._counts = tally(states, self.network, self.n_states, compiled=self._compiled)
+        self._counts = tally(
+            states, self.network, self._seen, self.n_states, compiled=self._compiled
+        )
         self._groups = (
             np.full(n, -1, dtype=np.int8),
             np.zeros(n, dtype=np.int32),

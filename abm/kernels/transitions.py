@@ -22,10 +22,12 @@ from abm.kernels.notes import note
 from abm.kernels.pairwise import columns_of
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
 from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
-from abm.kernels.ties import Ties, checked_ties, layout
+from abm.kernels.ties import Ties, TiesLayout, checked_ties, layout
 from abm.kernels.tools import Chance, Tools, start
 
 __all__ = ["TransitionRun", "checked_states", "run_transitions", "seen_by", "tally"]
+
+_NEARLY = 0.9
 
 
 class TransitionRun(NamedTuple):
@@ -102,14 +104,15 @@ def run_transitions(
     rows = member_rows(members, n)
     turn = turn_of(schedule, rows)
     size = n if rows is None else rows.size
-    counts = tally(states, network, n_states, compiled=compiled)
+    seen = layout(seen_by(network, n))
+    counts = tally(states, network, seen, n_states, compiled=compiled)
     totals = np.zeros((rounds + 1, n_states), dtype=np.int64)
     totals[0] = np.bincount(states, minlength=n_states)
     fault = no_fault()
     extra = size if schedule == "synchronous" else 0
     room = (np.empty(extra, dtype=np.int32), np.empty(extra, dtype=np.uint8))
     arguments = (
-        states, size, counts, layout(seen_by(network, n)), order_of(turn, rows, n),
+        states, size, counts, seen, order_of(turn, rows, n),
         checked_params(params), totals, room, start(rng), Chance(start(rng)), fault,
     )  # fmt: skip
     made, why = launch(
@@ -153,22 +156,41 @@ def seen_by(network: Any, n: int) -> Ties:
 
 
 def tally(
-    states: NDArray[Any], network: Ties, n_states: int, *, compiled: bool | None = None
+    states: NDArray[Any],
+    network: Ties,
+    seen: TiesLayout,
+    n_states: int,
+    *,
+    compiled: bool | None = None,
 ) -> NDArray[np.int32]:
-    """How many of those whom i sees are in each state, shape (n, n_states)."""
+    """How many of those whom i sees are in each state, shape (n, n_states).
+
+    Where nearly all are in one state, those who are not tell those who see them (`seen`), which
+    costs as much as there are of them; else everybody counts.
+    """
     counts = np.zeros((len(states), n_states), dtype=np.int32)
-    starts, stops, indices, _ = layout(network)
+    totals = np.bincount(states, minlength=n_states)
+    common = int(totals.argmax()) if totals.max() >= _NEARLY * len(states) else -1
     what = Taken(tally, False, "")
     launch(
-        _assemble_tally, what, (), (states, starts, stops, indices, counts),
-        compiled=None if compiled else compiled, work=len(indices),
+        _assemble_tally, what, (), (states, layout(network), seen, common, counts),
+        compiled=None if compiled else compiled, work=len(network.indices),
     )  # fmt: skip
     return counts
 
 
 def _assemble_tally(_pieces: Tools, _rule: Taken) -> Callable[..., Any]:
-    def count(states: Any, starts: Any, stops: Any, indices: Any, counts: Any) -> None:
+    def count(states: Any, ties: Any, seen: Any, common: Any, counts: Any) -> None:
+        starts, stops, indices, _ = ties
         for i in range(len(states)):
+            if common >= 0:
+                counts[i, common] += stops[i] - starts[i]
+                if states[i] != common:
+                    for slot in range(seen[0][i], seen[1][i]):
+                        j = seen[2][slot]
+                        counts[j, common] -= 1
+                        counts[j, states[i]] += 1
+                continue
             for slot in range(starts[i], stops[i]):
                 counts[i, states[indices[slot]]] += 1
 

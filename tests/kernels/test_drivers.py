@@ -18,6 +18,8 @@ from abm.kernels import (
     run_transitions,
     run_within,
 )
+from abm.kernels.ties import layout
+from abm.kernels.transitions import seen_by, tally
 from abm.networks import Network, watts_strogatz
 
 compiled = pytest.mark.skipif(not has_numba(), reason="Numba is not installed")
@@ -178,6 +180,23 @@ def test_asynchronous_exchange_keeps_its_gini():
     gini = 2 * (np.arange(1, n + 1) * ordered).sum() / (n * ordered.sum()) - (n + 1) / n
     assert wealth.sum() == n
     assert gini == pytest.approx(0.6285, abs=0.01)
+
+
+@pytest.mark.parametrize("rare", [0.02, 0.5])
+@pytest.mark.parametrize("directed", [False, True])
+def test_counting_by_the_rare_is_counting_by_all(rare, directed):
+    rng = np.random.default_rng(11)
+    ties = {tuple(pair) for pair in rng.integers(0, 200, (900, 2)).tolist() if pair[0] != pair[1]}
+    pairs = [(i, j) for i, j in ties if directed or (j, i) not in ties or i < j]
+    network = Network.from_edges(pairs, n=200, directed=directed)
+    states = np.where(rng.random(200) < rare, rng.integers(0, 3, 200), 1).astype(np.int8)
+    plain = np.zeros((200, 3), dtype=np.int32)
+    for i in range(200):
+        for j in network.neighbours(i):
+            plain[i, states[j]] += 1
+    seen = layout(seen_by(network, 200))
+    for compiled in (True, False):
+        assert (tally(states, network, seen, 3, compiled=compiled) == plain).all()
 
 
 def test_counts_follow_the_states_through_changes():
