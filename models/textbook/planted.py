@@ -1,13 +1,15 @@
 """Five small models whose parameters are planted and have to be found again.
 
 Each is a function of parameters, shape (n, d), and a generator, to statistics, shape (n, m): many
-runs at once, for tables of a check, or one (`simulate`). They are the stock of a calibration's own
+runs at once, for tables of a check, or one (`simulate`), which for the three models that go day by
+day has a form of its own in plain numbers: the same to the bit, and several times faster than an
+array of one row. They are the stock of a calibration's own
 tests: a location and a spread, a count, a memory, an adoption curve, an epidemic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -73,6 +75,38 @@ def epidemic(theta: Floats, rng: np.random.Generator) -> Floats:
     return np.stack([*curve, (300 - s) / 300], axis=1)
 
 
+def one_memory(theta: Sequence[float], rng: np.random.Generator) -> list[float]:
+    """`memory` of one row, in plain numbers."""
+    x = products = squares = 0.0
+    for noise in rng.normal(size=60).tolist():
+        moved = theta[0] * x + noise
+        products, squares, x = products + moved * x, squares + x * x, moved
+    return [products / max(squares, 1e-9)]
+
+
+def one_adoption(theta: Sequence[float], rng: np.random.Generator) -> list[float]:
+    """`adoption` of one row, in plain numbers."""
+    adopters, seen = 0, []
+    for day in range(12):
+        chance = min(max(theta[0] + theta[1] * adopters / 200, 0.0), 1.0)
+        adopters += rng.binomial(200 - adopters, chance)
+        if day in (1, 5, 11):
+            seen.append(adopters / 200)
+    return seen
+
+
+def one_epidemic(theta: Sequence[float], rng: np.random.Generator) -> list[float]:
+    """`epidemic` of one row, in plain numbers; NumPy's exponential, whose last bit may differ."""
+    s, i = 290, 10
+    curve = []
+    for day in range(12):
+        new = rng.binomial(s, float(1 - np.exp(-theta[0] * i / 300)))
+        s, i = s - new, i + new - rng.binomial(i, theta[1])
+        if day % 3 == 2:
+            curve.append(i / 300)
+    return [*curve, (300 - s) / 300]
+
+
 @dataclass(frozen=True)
 class Planted:
     """A model, its prior, and tolerances in units of the statistics' spread.
@@ -83,21 +117,30 @@ class Planted:
         For a table of 30,000 simulations.
     coarse
         For methods that simulate about a thousand times.
+    one
+        `statistics` of one row, equal to the bit, where there is such a form.
     """
 
     statistics: Callable[[Floats, np.random.Generator], Floats]
     prior: Mapping[str, Any]
     fine: float
     coarse: float
+    one: Callable[[Sequence[float], np.random.Generator], list[float]] | None = None
 
 
 PLANTED: Mapping[str, Planted] = {
     "gaussian": Planted(gaussian, {"mean": normal(0, 1), "log_sd": normal(0, 0.5)}, 0.25, 0.5),
     "queue": Planted(queue, {"rate": uniform(0.5, 5)}, 0.1, 0.3),
-    "memory": Planted(memory, {"persistence": uniform(-0.5, 0.95)}, 0.1, 0.3),
-    "adoption": Planted(adoption, {"p": uniform(0.0, 0.1), "q": uniform(0.0, 0.8)}, 0.3, 0.5),
+    "memory": Planted(memory, {"persistence": uniform(-0.5, 0.95)}, 0.1, 0.3, one_memory),
+    "adoption": Planted(
+        adoption, {"p": uniform(0.0, 0.1), "q": uniform(0.0, 0.8)}, 0.3, 0.5, one_adoption
+    ),
     "epidemic": Planted(
-        epidemic, {"infection": uniform(0.2, 2.0), "recovery": uniform(0.1, 0.6)}, 0.7, 0.9
+        epidemic,
+        {"infection": uniform(0.2, 2.0), "recovery": uniform(0.1, 0.6)},
+        0.7,
+        0.9,
+        one_epidemic,
     ),
 }
 CHEAP = 1.05
@@ -114,9 +157,12 @@ def simulate(
     >>> simulate({"rate": 2.0}, 1, "model", name="queue")["s"].shape
     (1,)
     """
-    theta = np.array([list(parameters.values())])
-    theta = theta * CHEAP if fidelity == "cheap" else theta
-    return {"s": PLANTED[name].statistics(theta, np.random.default_rng(seed))[0]}
+    factor = CHEAP if fidelity == "cheap" else 1.0
+    theta = [factor * value for value in parameters.values()]
+    planted, rng = PLANTED[name], np.random.default_rng(seed)
+    if planted.one is not None:
+        return {"s": np.array(planted.one(theta, rng))}
+    return {"s": planted.statistics(np.array([theta]), rng)[0]}
 
 
 def planted_problem(name: str, *, levels: bool = False, seed: int = 5) -> Problem:

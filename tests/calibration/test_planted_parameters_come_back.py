@@ -178,3 +178,13 @@ def test_arviz_gets_the_draws_and_refuses_signed_weights():
     signed = Posterior(("a",), draws, np.r_[-0.1, np.ones(49)], "given")
     with pytest.raises(CalibrationError, match="negative"):
         to_arviz(signed, problem)
+
+
+@pytest.mark.parametrize("name", [name for name, planted in PLANTED.items() if planted.one])
+def test_one_run_in_plain_numbers_is_that_of_the_arrays(name):
+    planted = PLANTED[name]
+    draws = planted_problem(name).prior.sample(50, rng=np.random.default_rng(2))
+    for seed, theta in enumerate(draws):
+        one = planted.one(theta.tolist(), np.random.default_rng(seed))
+        many = planted.statistics(theta[None], np.random.default_rng(seed))[0]
+        assert np.array(one).tobytes() == many.tobytes()
