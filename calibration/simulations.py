@@ -23,7 +23,8 @@ from abm.errors import CalibrationError, LedgerError, require
 
 __all__ = ["Progress", "Simulations"]
 
-_COMMIT_SECONDS = 0.02
+_COMMIT_SECONDS = 0.1
+"""What a kill may cost: records that are younger are not in the ledger yet."""
 _TELL_SECONDS = 0.2
 
 
