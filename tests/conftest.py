@@ -1,4 +1,10 @@
-"""What every test shares: measurements stay in a folder of the session, and no clock fails it."""
+"""What every test shares: one thread for linear algebra, a cache of the session, no deadlines."""
+
+import os
+
+# Before NumPy is imported, and for processes that tests start. The matrices here are small: two
+# threads that wait for each other took nine times the processor time of one.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from hypothesis import settings
