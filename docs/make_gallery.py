@@ -249,12 +249,16 @@ def camps() -> tuple[pl.DataFrame, pl.DataFrame, str]:
 
 def gallery() -> dict[str, Figure]:
     """Name -> figure."""
+    return {**of_a_study(), **of_networks(), **of_sweeps(), **of_fits()}
+
+
+def of_a_study() -> dict[str, Figure]:
+    """Arms, answerers and people of one study."""
     people = society()
     runs, order = per_run(people), {"arm": list(PULLS), "outcome": SHIFTS}
     shares = means_table(runs, outcomes=SHIFTS, by=["answerer", "arm"])
     effects = effects_table(runs, outcomes=SHIFTS[:3], control="placebo", by="answerer")
     model = people.filter(answerer="language model")
-    (nodes, edges, note), (curve, single) = camps(), doses()
     smooth = density_table(model, value="exact", by=["arm", "day"], bandwidth=0.04)
     return {
         "trajectories": trajectories(
@@ -279,8 +283,30 @@ def gallery() -> dict[str, Figure]:
         ),
         "ridgelines": ridgelines(smooth, ridge="day", panel="arm", ylabel="time (days)"),
         "space_time": space_time(smooth, x="day", panel="arm", xlabel="time (days)"),
+        "opinion_flows": opinion_flows(
+            flows(people),
+            panel="arm",
+            titles=("day 0", "day 30"),
+            order={"before": ["against", "undecided", "in favour"]},
+            width="middle",
+        ),
+    }
+
+
+def of_networks() -> dict[str, Figure]:
+    """Who is tied to whom, and how far things spread."""
+    nodes, edges, note = camps()
+    return {
         "echo_chambers": echo_chambers(neighbourhoods(), panel="network", width="middle"),
         "network_snapshot": network_snapshot(nodes, edges, note=note),
+        "cascade_ccdf": cascade_ccdf(tails()),
+    }
+
+
+def of_sweeps() -> dict[str, Figure]:
+    """What changes with a parameter."""
+    curve, single = doses()
+    return {
         "phase_diagram": phase_diagram(
             phases(),
             x="bound",
@@ -293,19 +319,6 @@ def gallery() -> dict[str, Figure]:
         "bifurcation_diagram": bifurcation_diagram(
             branches(), x="bound", xlabel="bound of confidence", marks={0.2: "consensus"}
         ),
-        "cascade_ccdf": cascade_ccdf(tails()),
-        "posterior_densities": posterior_densities(
-            posterior()[0], intervals=posterior()[1], truths={"noise": 0.55}
-        ),
-        "predictive_intervals": predictive_intervals(predictions(), xlabels={"daily share": "day"}),
-        "cost_against_fidelity": cost_against_fidelity(efficiency()),
-        "opinion_flows": opinion_flows(
-            flows(people),
-            panel="arm",
-            titles=("day 0", "day 30"),
-            order={"before": ["against", "undecided", "in favour"]},
-            width="middle",
-        ),
         "dose_response": dose_response(
             curve,
             series="answerer",
@@ -314,6 +327,17 @@ def gallery() -> dict[str, Figure]:
             xlabel="messages per day",
             ylabel="share of agents who flipped",
         ),
+    }
+
+
+def of_fits() -> dict[str, Figure]:
+    """What a calibration found, and at what cost."""
+    return {
+        "posterior_densities": posterior_densities(
+            posterior()[0], intervals=posterior()[1], truths={"noise": 0.55}
+        ),
+        "predictive_intervals": predictive_intervals(predictions(), xlabels={"daily share": "day"}),
+        "cost_against_fidelity": cost_against_fidelity(efficiency()),
     }
 
 
