@@ -42,7 +42,10 @@ def execute(
     study = read(file, model, replications)
     study = replace(
         study,
-        budget=Budget(tokens or study.budget.tokens, hours or study.budget.hours),
+        budget=Budget(
+            study.budget.tokens if tokens is None else tokens,
+            study.budget.hours if hours is None else hours,
+        ),
     )
     progress = TerminalProgress(show.console)
     try:
