@@ -16,6 +16,8 @@ from abm.llm.bench import Figure, Setting, rows
 
 __all__ = ["bench_llm", "measure", "settings"]
 
+_LARGE = 0.3  # share of the prompts that the larger model is measured with: it is ten times slower
+
 
 def bench_llm(
     model: Path | None, threads: int, size: float, repeats: int, only: Sequence[str], as_json: bool
@@ -67,7 +69,8 @@ def settings(
             return
         own = Setting("embedded", Path(model_path()), True, **common)
         random = write_random_model(folder / "random-45M.gguf", SHAPES["45M"], scale=0.7)
-        yield [own, Setting("random 45M F16", random, False, **common)]
+        less = {**common, "size": size * _LARGE, "first": False}
+        yield [own, Setting("random 45M F16", random, False, **less)]
 
 
 def _document(found: Sequence[Figure], threads: int, size: float) -> dict[str, Any]:
@@ -90,12 +93,13 @@ def _table(found: Sequence[Figure]) -> None:
             figure.model,
             figure.name,
             "-" if figure.value is None else f"{figure.value:.3g} {figure.unit}",
+            "" if figure.spread is None else "{:.3g} to {:.3g}".format(*figure.spread),
             _bound(figure),
             {True: "yes", False: "NO", None: ""}[figure.reached],
         )
         for figure in found
     ]
-    show.table("", ("model", "figure", "value", "floor", "reached"), lines)
+    show.table("", ("model", "figure", "value", "turns", "floor", "reached"), lines)
     show.console.print()
     for name, how in {f.name: f"{f.how}; beside {f.alternative}" for f in found}.items():
         show.console.print(f"{name}: {how}", markup=False)

@@ -30,6 +30,8 @@ class Setting:
         How often each side of a comparison is measured, in turns; the median of the ratios counts.
     folder
         A folder for files that a row needs; emptied afterwards.
+    first
+        Whether figures in which no model takes part are taken too: of several, with the first.
     """
 
     model: str
@@ -39,6 +41,7 @@ class Setting:
     folder: Path
     size: float = 1.0
     repeats: int = 3
+    first: bool = True
 
     def n(self, full: int, least: int = 1) -> int:
         """A number of prompts, scaled by `size`."""
@@ -68,7 +71,8 @@ class Figure:
     model
         Name of the model.
     detail
-        Further numbers, such as both sides in their own units and the ratio of each repeat.
+        Further numbers, such as both sides in their own units; `turns` holds the figure of each
+        turn.
 
     Examples
     --------
@@ -93,9 +97,15 @@ class Figure:
             return None
         return self.value <= self.floor if self.at_most else self.value >= self.floor
 
+    @property
+    def spread(self) -> tuple[float, float] | None:
+        """The lowest and the highest turn; `None` where there was one."""
+        turns = self.detail.get("turns", ())
+        return (min(turns), max(turns)) if len(turns) > 1 else None
+
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, `reached` included."""
-        return {**asdict(self), "reached": self.reached}
+        """Plain values, `reached` and `spread` included."""
+        return {**asdict(self), "reached": self.reached, "spread": self.spread}
 
 
 Row = Callable[[Setting], Iterable[Figure]]

@@ -61,7 +61,7 @@ def beside(
     return median(ratios), {
         "ours_per_second": median(b for _, b in rows),
         "alternative_per_second": median(a for a, _ in rows),
-        "ratios": [round(ratio, 3) for ratio in ratios],
+        "turns": [round(ratio, 3) for ratio in ratios],
     }
 
 

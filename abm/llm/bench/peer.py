@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,6 @@ class Peer:
         )
         self._read: Any = LlamaGrammar.from_string
         self._grammars: dict[str, Any] = {}
-        self._banned = dict.fromkeys(self._ends(library()), -1000000000.0)
-
-    def _ends(self, api: Any) -> list[int]:
-        """Tokens that would end a text."""
-        vocabulary = api.llama_model_get_vocab(self._llama.model)
-        n = range(self._llama.n_vocab())
-        return [token for token in n if api.llama_vocab_is_eog(vocabulary, token)]
 
     def _grammar(self, text: str) -> Any:
         if text not in self._grammars:
@@ -73,13 +67,17 @@ class Peer:
         return n
 
     def write(self, prompts: Sequence[str], n_tokens: int) -> int:
-        """One call per prompt for a text of exactly so many tokens."""
+        """A text of exactly so many tokens per prompt, drawn from the whole vocabulary.
+
+        `generate` is what `create_completion` draws from. It does not stop at the end of a turn,
+        and so needs no ban on ending: a ban (`logit_bias`) is a Python function per token.
+        """
         for prompt in prompts:
-            made = self._llama.create_completion(
-                prompt, max_tokens=n_tokens, temperature=1.0, logit_bias=self._banned, top_k=0,
-                top_p=1.0, min_p=0.0, repeat_penalty=1.0,
-            )  # fmt: skip
-            assert made["usage"]["completion_tokens"] == n_tokens
+            tokens = self._llama.tokenize(prompt.encode(), special=True)
+            made = self._llama.generate(
+                tokens, top_k=0, top_p=1.0, min_p=0.0, temp=1.0, repeat_penalty=1.0
+            )
+            self._llama.detokenize(list(islice(made, n_tokens)))
         return len(prompts)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from abm.llm.bench.figures import Figure, Setting
+from abm.llm.llamacpp import LlamaCpp
 
 __all__ = ["ROWS", "cached_answers", "memory", "million_agents"]
 
@@ -38,7 +40,6 @@ def _question() -> Any:
 def _recorded(setting: Setting, inner: Any = None) -> Iterator[Any]:
     """A recorded policy on the setting's model, or on `inner`, with a ledger of its own."""
     from abm.ledger import Ledger, Recorded
-    from abm.llm.llamacpp import LlamaCpp
     from abm.policies.llm import LLMPolicy
 
     folder = Path(setting.folder) / "society"
@@ -102,7 +103,7 @@ def million_agents(setting: Setting) -> Iterable[Figure]:
         "median",
         model=setting.model,
         detail={
-            "seconds": cold,
+            "turns": cold,
             "again, from the ledger": cached,
             "first call of a process, without the model": first,
             "saved": 1 - requests / n,
@@ -112,6 +113,8 @@ def million_agents(setting: Setting) -> Iterable[Figure]:
 
 def cached_answers(setting: Setting) -> Iterable[Figure]:
     """What questions, ledger and engine cost per answer that needs no inference."""
+    if not setting.first:
+        return
     n = setting.n(100_000, 10_000)
     with _recorded(setting, _flat()) as policy:
         shared = _again(policy, n, setting.repeats)
@@ -130,7 +133,7 @@ def cached_answers(setting: Setting) -> Iterable[Figure]:
         "agents of whom no two ask the same: the latter are read from the ledger's file",
         model="none",
         detail={
-            "us": shared,
+            "turns": shared,
             "us, all requests different": different,
             "us, all different and from the file": stored,
         },
@@ -145,7 +148,7 @@ def cached_answers(setting: Setting) -> Iterable[Figure]:
         alternative="none",
         how="agents that decide one after another, each in an instant of its own, clock included",
         model="none",
-        detail={"us": single},
+        detail={"turns": single},
     )
 
 
@@ -183,18 +186,37 @@ def _single(setting: Setting, n: int) -> list[float]:
 
 
 def memory(setting: Setting) -> Iterable[Figure]:
-    """What 100,000 questions, all different, leave in memory: around the model, and in it."""
+    """What 100,000 questions, all different, leave in memory: around a model, and in one."""
     from abm.ledger import RunRecorder
+    from abm.policies.llm import LLMPolicy
 
-    n = setting.n(100_000, 20_000)
-    with _recorded(setting, _flat()) as policy:
-        yield _growth("ledger, recorder of the run and engine", RunRecorder(policy, "run"), n)
-    n = n if setting.embedded else setting.n(2_000, 400)
-    with _recorded(setting) as policy:
-        yield _growth("model, ledger, recorder and engine", RunRecorder(policy, "run"), n)
+    n = setting.n(100_000, 2_000)
+    if setting.first:
+        with _recorded(setting, _flat()) as policy:
+            recorder = RunRecorder(policy, "run")
+            yield _growth("a function, ledger, recorder and engine", recorder, n)
+        with _small_model(setting) as policy:
+            recorder = RunRecorder(policy, "run")
+            yield _growth("llama.cpp with a small model, ledger, recorder", recorder, n)
+    n = setting.n(8_000 if setting.embedded else 2_000, 400)
+    with LlamaCpp(setting.path, n_threads=setting.n_threads) as model:
+        yield _growth("the model alone", LLMPolicy(model, coverage_floor=0.0), n, setting.model)
 
 
-def _growth(what: str, policy: Any, n: int) -> Figure:
+@contextmanager
+def _small_model(setting: Setting) -> Iterator[Any]:
+    """A recorded policy on the smallest model of random weights, which answers quickly."""
+    from abm.llm.bench.random_model import SHAPES, write_random_model
+
+    file = write_random_model(Path(setting.folder) / "tiny.gguf", SHAPES["tiny"])
+    try:
+        with _recorded(replace(setting, path=file)) as policy:
+            yield policy
+    finally:
+        file.unlink()
+
+
+def _growth(what: str, policy: Any, n: int, model: str = "none") -> Figure:
     """Resident memory over n questions, after a quarter as many to warm up."""
     block = max(100, n // 400)
     people = _town(policy, block, different=True)
@@ -211,8 +233,9 @@ def _growth(what: str, policy: Any, n: int) -> Figure:
         at_most=True,
         alternative="none",
         how="growth of resident memory over distinct questions (as many as in the details), after "
-        "a quarter as many others; four tallies of distinct requests take 12 to 20 bytes each",
-        model="none",
+        "a quarter as many others; latest answers, caches of files and tallies fill up to a bound "
+        "within the first 65,000 or so",
+        model=model,
         detail={
             "questions": n,
             "MB after the first quarter": round(sizes[first - 1], 1),
