@@ -142,6 +142,7 @@ class DecisionLog:
         value: str,
         status: str,
         confidence: float | None = None,
+        answered_by: str | None = None,
     ) -> None:
         """A row of one agent's decision; kept when `by_agent` is set.
 
@@ -149,9 +150,12 @@ class DecisionLog:
         ----------
         confidence
             Probability of the most probable option; `None` for a text or a failure.
+        answered_by
+            Who answered in the end; `None` for the policy.
         """
         row = {"key": str(key), "time": float(time), "question": question, "policy": policy}
         row |= {"value": value, "status": str(status), "confidence": confidence}
+        row |= {"answered_by": answered_by or policy}
         self._rows.append(row)
 
     def count(self, **fixed: Any) -> int:
@@ -208,6 +212,7 @@ class DecisionLog:
         import polars as pl
 
         names = ("key", "time", "question", "policy", "value", "status", "confidence")
+        names += ("answered_by",)
         numbers = ("time", "confidence")
         schema: Any = {name: pl.Float64 if name in numbers else pl.String for name in names}
         return pl.DataFrame(self._rows, schema=schema)

@@ -292,7 +292,8 @@ class Desk:
             )
         if log.by_agent:
             sure = None if outcome is None else _confidence(outcome.answer)
-            log.record_agent(raised.key, raised.time, name, policy, choice or "", status, sure)
+            by = None if outcome is None else outcome.policy
+            log.record_agent(raised.key, raised.time, name, policy, choice or "", status, sure, by)
 
     def _unawaited(self, raised: Raised) -> AgentError:
         error = AgentError(

@@ -66,12 +66,13 @@ def _by_agent(
 ) -> None:
     question, kinds = settled.question, list(settled.kinds)
     for key, t, option in zip(keys.tolist(), ticket.tolist(), chosen.tolist(), strict=True):
-        policy, status, _ = kinds[int(settled.kind[t])]
+        policy, status, by = kinds[int(settled.kind[t])]
         value = (settled.texts[t] if question.text else _option(settled, option)) or ""
         value = value if settled.ok[t] else ""
         sure = float(settled.confidence[t])
+        sure_or_none = None if isnan(sure) else sure
         model.decisions.record_agent(
-            key, model.now, question.id, policy, value, status, None if isnan(sure) else sure
+            key, model.now, question.id, policy, value, status, sure_or_none, by
         )
 
 

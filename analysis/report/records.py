@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 
 from abm.analysis.text import words
-from abm.engine.decision_log import DecisionLog
 from abm.errors import AnalysisError, require
 from abm.ledger import Ledger
 from abm.studies.reading import load_run
@@ -23,18 +22,6 @@ from abm.studies.replaying import recorded_policies, run_from
 from abm.studies.run import build_model
 
 __all__ = ["recorded_decisions", "word_vectors"]
-
-SCHEMA = {
-    "agent": pl.String(),
-    "time": pl.Float64(),
-    "question": pl.String(),
-    "choice": pl.String(),
-    "text": pl.String(),
-    "length": pl.Int64(),
-    "failed": pl.Boolean(),
-    "intervened": pl.Boolean(),
-    "confidence": pl.Float64(),
-}
 
 
 def recorded_decisions(
@@ -61,8 +48,7 @@ def recorded_decisions(
     Raises
     ------
     AnalysisError
-        No agent was asked on its own in this run: cohorts that are asked in columns have no
-        decisions of single agents.
+        Nobody was asked anything in this run.
 
     Examples
     --------
@@ -75,70 +61,44 @@ def recorded_decisions(
         stability_index(items)
     """
     require(windows >= 2, AnalysisError, f"windows = {windows}, expected >= 2")
-    rows = _replayed(Path(folder), model)
-    require(
-        rows.height > 0,
-        AnalysisError,
-        f"{folder}: no agent was asked on its own, so there are no decisions of single agents",
-    )
+    rows = _table(_replayed(Path(folder), model))
+    require(rows.height > 0, AnalysisError, f"{folder}: nobody was asked anything in this run")
     first, last = float(rows["time"].min()), float(rows["time"].max())  # type: ignore[arg-type]
     span = (last - first) or 1.0
     part = ((pl.col("time") - first) / span * windows).floor().clip(0, windows - 1)
     return rows.select(part.cast(pl.Int64).alias("window"), pl.all())
 
 
-def _replayed(folder: Path, model: str | type | None) -> pl.DataFrame:
+def _replayed(folder: Path, model: str | type | None) -> Any:
+    """The log of a repeated run, with a row per decision."""
     stored = load_run(folder)
     run, path = run_from(stored, model), stored.folder / "ledger.sqlite"
     answers: Mapping[str, Any] = stored.manifest["answers"]
-    log = _Kept()
     with Ledger(path, read_only=True) if path.exists() else nullcontext() as ledger:
         built = build_model(run, recorded_policies(run, answers, ledger))
-        built.decisions = log
+        built.decisions.by_agent = True
         built.run_until(run.scenario.duration)
-    return pl.DataFrame(log.kept, schema=SCHEMA, orient="row")
+    return built.decisions
 
 
-class _Kept(DecisionLog):
-    """A log that keeps who decided what, and who answered in the end."""
-
-    def __init__(self) -> None:
-        super().__init__(by_agent=True)
-        self.kept: list[tuple[Any, ...]] = []
-        self._answered: tuple[str | None, str | None] = (None, None)
-
-    def record(
-        self,
-        question: str,
-        policy: str,
-        time: float,
-        choice: str | None,
-        status: str = "ok",
-        *,
-        answered_by: str | None = None,
-        **counts: Any,
-    ) -> None:
-        super().record(question, policy, time, choice, status, answered_by=answered_by, **counts)
-        self._answered = (choice, answered_by)
-
-    def record_agent(
-        self,
-        key: int | str,
-        time: float,
-        question: str,
-        policy: str,
-        value: str,
-        status: str,
-        confidence: float | None = None,
-    ) -> None:
-        choice, answered_by = self._answered
-        failed = status != "ok"
-        text = value if choice is None and value else None
-        length = None if text is None else len(words(text))
-        left = failed and (answered_by != policy or not value)
-        self.kept.append(
-            (str(key), float(time), question, choice, text, length, failed, left, confidence)
-        )
+def _table(log: Any) -> pl.DataFrame:
+    """The rows of a log in the words of the agent-stability index."""
+    chosen = log.frame().drop_nulls("choice")["question"].unique()
+    value, failed = pl.col("value"), pl.col("status") != "ok"
+    is_text = ~pl.col("question").is_in(chosen.implode())
+    said = pl.when(is_text & (value != "")).then(value)
+    left = failed & ((pl.col("answered_by") != pl.col("policy")) | (value == ""))
+    return log.agents_frame().select(
+        pl.col("key").alias("agent"),
+        "time",
+        "question",
+        pl.when(~is_text & (value != "")).then(value).alias("choice"),
+        said.alias("text"),
+        said.map_elements(lambda text: len(words(text)), return_dtype=pl.Int64).alias("length"),
+        failed.alias("failed"),
+        left.alias("intervened"),
+        "confidence",
+    )
 
 
 def word_vectors(texts: pl.Series) -> pl.Series:

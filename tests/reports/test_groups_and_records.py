@@ -77,6 +77,20 @@ def test_a_declared_group_of_agents_that_were_not_kept_is_left_out_and_said(make
     assert "Effects by bank are not shown" in text
 
 
+def test_decisions_asked_in_columns_come_back_one_by_one(make, village):
+    folder = make("columns", model=village.Columnar, arms={"low": {"tax": 0.1}}, replications=1)
+    run = folder / "runs" / "low" / "model" / "r000"
+    table = recorded_decisions(run, windows=2)
+    stored = pl.read_parquet(run / "decisions.parquet")
+    assert table.height == stored["decisions"].sum() == 12 * 3 * 2
+    counted = table.group_by("choice").len().sort("choice").rows()
+    assert counted == stored.group_by("choice").agg(pl.col("decisions").sum()).sort("choice").rows()
+    assert table["intervened"].sum() == stored.filter(status="off_menu")["decisions"].sum() > 0
+    asked = table.filter(pl.col("agent").str.to_integer() >= 1000)
+    assert asked.height == 36
+    assert asked["choice"].n_unique() == 3
+
+
 def test_decisions_come_back_one_by_one_with_what_the_index_needs(make, village):
     spoken = {
         "villager": {

@@ -16,6 +16,7 @@ import abm
 from abm import Question, RulePolicy, Scenario, Seeds, parameter
 from abm.llm.backend import Scored
 from abm.networks import Network
+from abm.population import Population
 from abm.questions import Kind
 
 OPTIONS = ("yes", "no", "unsure")
@@ -190,3 +191,35 @@ class Talking(VillageModel):
 
     questions = (VOTE, POST)
     kind = Talker
+
+
+class Supported(VillageModel):
+    """A village of two banks whose support for a tax is kept, less the tax in the south."""
+
+    def agents_frame(self):
+        n = self.scenario.n_villagers
+        south = np.arange(n) % 2 == 1
+        yes = np.array([v.vote == "yes" for v in self.villagers], dtype=float)
+        bank = np.where(south, "south", "north")
+        support = yes - self.scenario.tax * south
+        return pl.DataFrame({"key": [str(i) for i in range(n)], "bank": bank, "support": support})
+
+
+class Columnar(VillageModel):
+    """A village that is asked in columns."""
+
+    def __init__(self, scenario, *, seeds, policies=None, failures=None):
+        super().__init__(scenario, seeds=seeds, policies=policies, failures=failures)
+        n = scenario.n_villagers
+        told = np.array([v.told for v in self.villagers])
+        self.people = Population(self, keys=np.arange(1000, 1000 + n), told=told)
+        self.chosen = []
+        self.observe(self.ask_all, every=1.0)
+
+    def ask_all(self):
+        if self.now < 1:
+            return
+        tax = np.full(self.people.n, self.scenario.tax)
+        listed = [OPTIONS] * self.people.n
+        fields = {"tax": tax, "income": self.people.told, "listed": listed}
+        self.chosen.append(self.people.ask(VOTE, fields=fields))
