@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict, dataclass, fields
 
 __all__ = ["Counts", "Statistics"]
@@ -80,7 +81,7 @@ class Statistics:
 
 
 class Counts:
-    """What `Statistics` are taken from while a backend works.
+    """What `Statistics` are taken from while a backend works, in several threads or one.
 
     Examples
     --------
@@ -93,16 +94,19 @@ class Counts:
 
     def __init__(self) -> None:
         self._counts = {field.name: 0 for field in fields(Statistics)}
+        self._lock = threading.Lock()
 
     def add(self, **counts: int) -> None:
         """Add to some of the counts."""
-        for name, count in counts.items():
-            self._counts[name] += count
+        with self._lock:
+            for name, count in counts.items():
+                self._counts[name] += count
 
     def alive(self, n_sequences: int) -> None:
         """Note how many sequences a call had."""
-        if n_sequences > self._counts["most_sequences"]:
-            self._counts["most_sequences"] = n_sequences
+        with self._lock:
+            if n_sequences > self._counts["most_sequences"]:
+                self._counts["most_sequences"] = n_sequences
 
     def statistics(self) -> Statistics:
         """The counts as they are now."""

@@ -62,7 +62,9 @@ def reference(request, gguf_files):
     return gguf_files[request.param], prompts, menus, seeds, binds, scores, texts
 
 
-@pytest.mark.parametrize(("n_threads", "resident_bytes"), [(1, 0), (1, 300_000), (2, 1 << 28)])
+@pytest.mark.parametrize(
+    ("n_threads", "resident_bytes"), [(1, 0), (1, 300_000), (2, 1 << 28), (3, 300_000)]
+)
 def test_batch_order_residents_and_threads_leave_every_bit(reference, n_threads, resident_bytes):
     file, prompts, menus, seeds, binds, scores, texts = reference
     draw = random.Random(n_threads * 1000 + resident_bytes)

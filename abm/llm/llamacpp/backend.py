@@ -24,6 +24,7 @@ from abm.llm.llamacpp.embed import Embedder
 from abm.llm.llamacpp.fast import TreeContext, score_fast
 from abm.llm.llamacpp.fast_texts import cells_wanted, write_fast
 from abm.llm.llamacpp.generate import write_strict
+from abm.llm.llamacpp.lanes import by_prompt, gathered
 from abm.llm.llamacpp.layout import Layout, Remembered, measure_layout
 from abm.llm.llamacpp.library import build, hardware
 from abm.llm.llamacpp.model import Model
@@ -41,7 +42,7 @@ from abm.questions import Prompt, Status, TextConstraint
 __all__ = ["LlamaCpp"]
 
 SMALL = 20_000_000
-"""Parameters below which one thread is the default, and `strict` writes two texts at a time."""
+"""Parameters below which a model on a CPU has lanes, and `strict` writes two texts a call."""
 
 Mode = Literal["strict", "fast"]
 
@@ -51,6 +52,7 @@ MAX_LEAVES = 32
 MAX_NODES = 192
 ROWS = (8, 4, 2, 1)  # texts that `strict` writes in parallel: the first whose cells fit the memory
 MOST_ROWS = 64
+MOST_LANES = 8
 SHORT = 64  # tokens of a call below which flash attention is slow
 _MENUS = 4096  # menus whose trees are remembered
 
@@ -66,9 +68,10 @@ class LlamaCpp:
         Most tokens of a prompt and its answer together; never more than the model was trained
         with. A longer prompt is the failure `context_overflow`.
     n_threads
-        Threads of llama.cpp; default: the CPUs that this process may use, at most 8, and one for a
-        model below 20 million parameters. llama.cpp's threads spin at every layer: a small model
-        gains little from a second one, and where another program shares the cores it loses much.
+        CPUs to use; default: those that this process may use, at most 8, and at most 4 for a
+        model below 20 million parameters. Such a model on a CPU gets them as *lanes*, contexts with
+        a thread each among which a batch is divided; llama.cpp's own threads would wait for each
+        other at every layer. A larger one gets them as threads of llama.cpp.
     n_gpu_layers
         Layers on the GPU; negative, the default, for all if the build supports offloading and
         there is a GPU. Without one every layer is on the CPU, whatever is given.
@@ -83,13 +86,13 @@ class LlamaCpp:
     n_parallel
         Most prompts that `fast` evaluates, and texts that it writes, in one call, 1 to 256. By
         default the fastest layout is measured once per model and machine (see `layout`). In
-        `strict`, most texts that are written in parallel (8, 4, 2 or 1, part of the fingerprint).
+        `strict`, most texts that are written in one call (8, 4, 2 or 1, part of the fingerprint).
     resident_bytes
-        Memory bound of the shared prefixes that stay resident.
+        Memory bound of the shared prefixes that stay resident, for all lanes together.
     text_bytes
-        Memory bound of the attention cells of texts that are written in parallel. In `strict` there
-        are as many as fit, by default at most 8, and 2 for a model of less than 20 million
-        parameters on a CPU.
+        Memory bound of the attention cells of texts that are written in parallel. In `strict` a
+        call has as many as fit, by default at most 8, and 2 for a model of less than 20 million
+        parameters on a CPU; there are no more lanes than fit.
 
     Raises
     ------
@@ -133,7 +136,9 @@ class LlamaCpp:
         self._process = os.getpid()
         self._lock = threading.RLock()
         self.n_ctx = min(n_ctx, self._model.n_training_context or n_ctx)
-        self.n_threads = n_threads or _default_threads(self._model.n_parameters)
+        self.n_threads = n_threads or _default_threads(self._is_small)
+        self.n_lanes = min(self.n_threads, MOST_LANES) if self._is_small else 1
+        self._lone_threads = 1 if self._is_small and n_threads is None else self.n_threads
         self.n_parallel, self.text_bytes = n_parallel, text_bytes
         self._ends = self._model.ends_of_turn
         self._store = PrefixStore(resident_bytes)
@@ -172,6 +177,7 @@ class LlamaCpp:
             "mode": self.mode,
             "n_ctx": self.n_ctx,
             "n_threads": self.n_threads,
+            "lanes": self.n_lanes,
             "build": build(),
             "hardware": hardware(),
             "fingerprint": self.fingerprint,
@@ -190,8 +196,9 @@ class LlamaCpp:
             if self._layout is None:
                 kept = self._remembered().get("layout")
                 if kept is None:
-                    rows = max(1, min(MOST_ROWS, self.text_bytes // (512 * model.cell_bytes)))
-                    kept = measure_layout(model, self.n_threads, self.n_ctx, rows).as_dict()
+                    room = self.text_bytes // self.n_lanes
+                    rows = max(1, min(MOST_ROWS, room // (512 * model.cell_bytes)))
+                    kept = measure_layout(model, self._lane_threads, self.n_ctx, rows).as_dict()
                     self._remembered().put("layout", kept)
                 self._layout = Layout(**kept)
             return self._layout
@@ -220,9 +227,19 @@ class LlamaCpp:
 
     def _remembered(self) -> Remembered:
         return Remembered(
-            f"{self._model.hash()};{self._model.on_gpu};{self.n_threads};{self.n_ctx};"
-            f"{self.text_bytes}"
+            f"{self._model.hash()};{self._model.on_gpu};{self.n_threads};{self.n_lanes};"
+            f"{self.n_ctx};{self.text_bytes}"
         )
+
+    @property
+    def _is_small(self) -> bool:
+        """Whether calls are so short that threads of llama.cpp would mostly wait."""
+        return self._model.n_parameters < SMALL and not self._model.on_gpu
+
+    @property
+    def _lane_threads(self) -> int:
+        """Threads of llama.cpp in each lane, where there are several."""
+        return 1 if self.n_lanes > 1 else self.n_threads
 
     def _measured(self) -> dict[str, Any]:
         return {"layout": self.layout.as_dict(), "variation": self.variation.as_dict()}
@@ -273,14 +290,22 @@ class LlamaCpp:
     def _scored(self, jobs: list[ScoreJob]) -> dict[int, Scored]:
         if self.mode == "fast" and not (self.layout.flash and _is_short(jobs)):
             return self._tree(jobs)
-        with self._using("strict") as context:
-            return dict(score_strict(context, jobs, self._ends))
+        with self._lanes("strict", len(jobs)) as contexts:
+            found, errors = score_strict(contexts, jobs, self._ends)
+        return {**_lost_scores(jobs, errors), **found}
 
     def _tree(self, jobs: list[ScoreJob]) -> dict[int, Scored]:
         n_tokens, n_prompts = self.layout.n_tokens, self.n_parallel or 256
         trees = self._trees_of_menus()
-        with self._using("fast") as context:
-            return dict(score_fast(context, jobs, self._ends, n_tokens, n_prompts, trees))
+        with self._lanes("fast", len(jobs)) as contexts:
+            parts = by_prompt(jobs, len(contexts))
+            found, errors = gathered(
+                [
+                    score_fast(context, part, self._ends, n_tokens, n_prompts, trees)
+                    for context, part in zip(contexts, parts, strict=False)
+                ]
+            )
+        return {**_lost_scores(jobs, errors), **found}
 
     def _trees_of_menus(self) -> dict[tuple[Tokens, ...], list[Round]]:
         if len(self._trees) >= _MENUS:
@@ -346,12 +371,22 @@ class LlamaCpp:
     def _write(self, jobs: Sequence[TextJob], ends: NDArray[np.int64]) -> dict[int, Generation]:
         longest = max(job.n_prompt + job.constraint.max_tokens for job in jobs)
         if self.mode == "strict":
-            with self._using("text", longest) as slots:
-                return dict(write_strict(slots, self._tokenizer, jobs, ends))
-        n_cells = self._text_cells(longest, cells_wanted(jobs, self._most_texts()))
-        with self._using("text", n_cells) as rows:
-            n_tokens = self.layout.n_tokens
-            return dict(write_fast(rows, self._tokenizer, jobs, ends, n_tokens))
+            with self._lanes("text", min(len(jobs), self._text_lanes()), longest) as slots:
+                found, errors = write_strict(slots, self._tokenizer, jobs, ends)
+            return {**_lost_texts(jobs, errors), **found}
+        parts = by_prompt(jobs, min(self.n_lanes, len(jobs)))
+        wanted = max(cells_wanted(part, self._most_texts()) for part in parts)
+        with self._lanes("text", len(parts), self._text_cells(longest, wanted)) as lanes:
+            if len(lanes) < len(parts):
+                parts = by_prompt(jobs, len(lanes))
+            n_tokens, tokenizer = self.layout.n_tokens, self._tokenizer
+            found, errors = gathered(
+                [
+                    write_fast(rows, tokenizer, part, ends, n_tokens)
+                    for rows, part in zip(lanes, parts, strict=False)
+                ]
+            )
+        return {**_lost_texts(jobs, errors), **found}
 
     def _n_rows(self) -> int:
         """Texts that `strict` writes in parallel: so many that the longest fit the memory.
@@ -359,25 +394,33 @@ class LlamaCpp:
         A call costs as much for free places as for taken ones. With a small model on a CPU two
         places take no longer than one, and eight six times as long.
         """
-        small = self._model.n_parameters < SMALL and not self._model.on_gpu
-        most = self.n_parallel or (2 if small else ROWS[0])
-        each = -(-self.n_ctx // 256) * 256 * self._model.cell_bytes
+        most = self.n_parallel or (2 if self._is_small else ROWS[0])
+        each = self._longest_bytes()
         return next((n for n in ROWS if n <= most and n * each <= self.text_bytes), 1)
 
+    def _longest_bytes(self) -> int:
+        """Memory of the cells of a text of `n_ctx` tokens."""
+        return -(-self.n_ctx // 256) * 256 * self._model.cell_bytes
+
+    def _text_lanes(self) -> int:
+        """Lanes in which `strict` writes texts: no more than fit the memory."""
+        room = self.text_bytes // (self._n_rows() * self._longest_bytes())
+        return max(1, min(self.n_lanes, room))
+
     def _most_texts(self) -> int:
-        """Texts that `fast` writes in parallel; one of llama.cpp's 256 sequences is the trunk."""
+        """Texts that `fast` writes in a call; one of llama.cpp's 256 sequences is the trunk."""
         return min(self.n_parallel or self.layout.n_rows, 255)
 
     def _text_cells(self, longest: int, wanted: int) -> int:
-        """Cells for the texts of `fast`: what they want within the bound, in powers of two."""
-        room = self.text_bytes // self._model.cell_bytes // 256 * 256
+        """Cells for the texts of a lane: what they want within the bound, in powers of two."""
+        room = self.text_bytes // self.n_lanes // self._model.cell_bytes // 256 * 256
         return max(-(-longest // 256) * 256, min(room, 1 << max(10, (wanted - 1).bit_length())))
 
     def _texts(self, needed: int) -> Context:
         """Where texts are written: with cells for the longest in `strict`, for all in `fast`."""
         options: dict[str, Any] = {
             "n_cells": -(-needed // 256) * 256,
-            "n_threads": self.n_threads,
+            "n_threads": self._lane_threads,
             "store": self._store,
             "counts": self._counts,
         }
@@ -398,7 +441,7 @@ class LlamaCpp:
         self._open()
         with self._lock:
             if "embed" not in self._contexts:
-                self._contexts["embed"] = Embedder(self._model, self._tokenizer, self.n_threads)
+                self._contexts["embed"] = Embedder(self._model, self._tokenizer, self._lone_threads)
             embedder: Embedder = self._contexts["embed"]
             return embedder.embed(texts, self.n_ctx)
 
@@ -453,29 +496,50 @@ class LlamaCpp:
     @contextmanager
     def _using(self, kind: str, needed: int = 0) -> Iterator[Any]:
         """A context, for one thread at a time; emptied if the work is interrupted."""
+        with self._lanes(kind, 1, needed) as contexts:
+            yield contexts[0]
+
+    @contextmanager
+    def _lanes(self, kind: str, n: int, needed: int = 0) -> Iterator[list[Any]]:
+        """A context for each of at most n lanes, emptied if the work is interrupted."""
         with self._lock:
-            context, done = self._context(kind, needed), False
+            contexts = self._contexts_of(kind, n, needed)
+            contexts[0].use_threads(self._lone_threads if len(contexts) == 1 else 1)
+            done = False
             try:
-                yield context
+                yield contexts
                 done = True
             finally:
                 if not done:
-                    context.clear()
+                    for context in contexts:
+                        context.clear()
 
-    def _context(self, kind: str, needed: int = 0) -> Any:
-        """The context of a kind (`strict`, `fast`, `text`), made when first needed."""
-        found = self._contexts.get(kind)
+    def _contexts_of(self, kind: str, n: int, needed: int) -> list[Any]:
+        """At least one context; where the memory does not suffice for more, there are no more."""
+        contexts = [self._context(kind, needed)]
+        for lane in range(1, min(n, self.n_lanes)):
+            try:
+                contexts.append(self._context(kind, needed, lane))
+            except BackendError:
+                self.n_lanes = lane
+                break
+        return contexts
+
+    def _context(self, kind: str, needed: int = 0, lane: int = 0) -> Any:
+        """The context of a kind (`strict`, `fast`, `text`) and lane, made when first needed."""
+        name = f"{kind} {lane}" if lane else kind
+        found = self._contexts.get(name)
         if kind == "text" and found is not None and found.n_cells < needed:
-            self._contexts.pop(kind).free()
+            self._contexts.pop(name).free()
             found = None
         if found is None:
             found = self._texts(needed) if kind == "text" else self._scoring(kind)
-            self._contexts[kind] = found
+            self._contexts[name] = found
         return found
 
     def _scoring(self, kind: str) -> Context:
         options: dict[str, Any] = {
-            "n_threads": self.n_threads,
+            "n_threads": self._lane_threads,
             "store": self._store,
             "counts": self._counts,
             "n_ubatch": N_BATCH,
@@ -517,8 +581,26 @@ def _tokenizer(model: Model, template: str | None, options: Mapping[str, Any]) -
     return bare
 
 
-def _default_threads(n_parameters: int) -> int:
-    return 1 if n_parameters < SMALL else min(len(os.sched_getaffinity(0)), 8)
+def _default_threads(is_small: bool) -> int:
+    return min(len(os.sched_getaffinity(0)), 4 if is_small else 8)
+
+
+def _lost_scores(jobs: Sequence[ScoreJob], errors: Sequence[BackendError]) -> dict[int, Scored]:
+    """Failures in place of what a lane was at when llama.cpp failed in it."""
+    return {
+        job.index: Scored(
+            None, None, job.n_prompt, job.n_options, Status.BACKEND_ERROR, str(errors[0])
+        )
+        for job in (jobs if errors else ())
+    }
+
+
+def _lost_texts(jobs: Sequence[TextJob], errors: Sequence[BackendError]) -> dict[int, Generation]:
+    """As `_lost_scores`, of texts."""
+    return {
+        job.index: _no_text(Status.BACKEND_ERROR, str(errors[0]), job.n_prompt)
+        for job in (jobs if errors else ())
+    }
 
 
 def _free(model: Model, contexts: dict[str, Any], process: int) -> None:

@@ -81,7 +81,7 @@ class Context:
         parameters.swa_full = True
         parameters.no_perf = True
         self.api, self.model, self.store, self.kind = api, model, store, kind
-        self.counts = counts or Counts()
+        self.counts, self.n_threads = counts or Counts(), n_threads
         self.n_cells, self.n_batch, self.n_sequences = padded, n_batch, n_sequences
         self.handle = api.llama_init_from_model(model.handle, parameters)
         if not self.handle:
@@ -114,6 +114,12 @@ class Context:
             setattr(batch, name, ctypes.cast(array.ctypes.data, kind))
         self.batch = batch
         self.filled = 0
+
+    def use_threads(self, n_threads: int) -> None:
+        """Use so many threads of llama.cpp from now on."""
+        if n_threads != self.n_threads:
+            self.n_threads = n_threads
+            self.api.llama_set_n_threads(self.handle, n_threads, n_threads)
 
     def put(self, tokens: Tokens, position: int, first: int, count: int) -> None:
         """Add consecutive tokens of the sequences first ... first + count - 1, without outputs."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 __all__ = ["draw_rows"]
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def draw_rows(
     logits: NDArray[np.float32],
     temperature: NDArray[np.float64],

@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abm.errors import BackendError
 from abm.llm.backend import Generation
 from abm.llm.llamacpp.drafts import Draft, TextJob, begun, draw, finished
+from abm.llm.llamacpp.lanes import side_by_side
 from abm.llm.llamacpp.slots import Slots
 from abm.llm.llamacpp.strict import shared_prefixes
 from abm.llm.llamacpp.tokens import Path, Tokenizer
@@ -34,28 +36,40 @@ class _Evaluated:
 
 
 def write_strict(
-    slots: Slots, tokenizer: Tokenizer, jobs: Sequence[TextJob], ends: NDArray[np.int64]
-) -> Iterator[tuple[int, Generation]]:
-    """(index, text) of each job, as the texts end."""
-    batch = _Batch(slots, jobs, frozenset(ends.tolist()))
-    try:
-        for draft in batch.write():
-            yield draft.job.index, finished(draft, tokenizer)
-    finally:
-        batch.free()
+    lanes: Sequence[Slots], tokenizer: Tokenizer, jobs: Sequence[TextJob], ends: NDArray[np.int64]
+) -> tuple[dict[int, Generation], list[BackendError]]:
+    """Texts by index of job, and errors of lanes that failed.
+
+    Each context is a lane (see `lanes`); all take their texts from one queue, as others end. What a
+    lane was writing when llama.cpp failed has no result; the others write the rest.
+    """
+    paths = [job.path for job in jobs]
+    lanes[0].counts.add(tree_nodes=block_nodes((path, ()) for path in set(paths)))
+    wanted = shared_prefixes(paths)
+    queue = deque(jobs[at] for at in depth_first(paths))
+    stops = frozenset(ends.tolist())
+    results: dict[int, Generation] = {}
+
+    def lane(number: int) -> None:
+        batch = _Batch(lanes[number], queue, wanted, stops)
+        try:
+            for draft in batch.write():
+                results[draft.job.index] = finished(draft, tokenizer)
+        finally:
+            batch.free()
+
+    return results, side_by_side(lane, len(lanes), queue.clear)
 
 
 class _Batch:
-    """Jobs in the order of their tree, and the drafts in the slots."""
+    """The drafts in the slots of a lane, and the queue that it takes them from."""
 
-    def __init__(self, slots: Slots, jobs: Sequence[TextJob], stops: frozenset[int]) -> None:
-        paths = [job.path for job in jobs]
-        self.slots, self.stops = slots, stops
-        self.wanted = shared_prefixes(paths)
-        self.queue = deque(jobs[at] for at in depth_first(paths))
+    def __init__(
+        self, slots: Slots, queue: deque[TextJob], wanted: set[Path], stops: frozenset[int]
+    ) -> None:
+        self.slots, self.queue, self.wanted, self.stops = slots, queue, wanted, stops
         self.drafts: list[Draft | None] = [None] * slots.n_slots
         self.before: _Evaluated | None = None
-        slots.counts.add(tree_nodes=block_nodes((path, ()) for path in set(paths)))
 
     def write(self) -> Iterator[Draft]:
         """Drafts as they end."""
@@ -69,8 +83,8 @@ class _Batch:
     def _fill(self) -> Iterator[Draft]:
         """Begin a text in each free slot; a text may end with its first token."""
         for slot in range(self.slots.n_slots):
-            while self.queue and self.drafts[slot] is None:
-                draft = begun(self.slots.model, self.queue.popleft())
+            while self.drafts[slot] is None and (job := self._next()) is not None:
+                draft = begun(self.slots.model, job)
                 if draft.status is None:
                     draw([draft], self._enter(slot, draft.job.path), self.stops)
                 if draft.status is None:
@@ -78,6 +92,20 @@ class _Batch:
                 else:
                     self.slots.leave(slot)
                     yield self._ended(draft)
+
+    def _next(self) -> TextJob | None:
+        """The next text; None when all are taken."""
+        try:
+            return self.queue.popleft()
+        except IndexError:
+            return None
+
+    def _is_next(self, path: Path) -> bool:
+        """Whether the next text has this prompt."""
+        try:
+            return self.queue[0].path == path
+        except IndexError:
+            return False
 
     def _enter(self, slot: int, path: Path) -> NDArray[np.float32]:
         """The logits after a prompt, evaluated in a slot or copied from an equal one before it."""
@@ -87,8 +115,7 @@ class _Batch:
             if self.slots.copy_in(before.cells, slot):
                 return before.logits
         logits = self.slots.enter(slot, path, self.wanted).copy()
-        again = bool(self.queue) and self.queue[0].path == path
-        cells = self.slots.copy_out(slot) if again else None
+        cells = self.slots.copy_out(slot) if self._is_next(path) else None
         self.before = _Evaluated(path, logits, cells)
         return logits
 

@@ -6,6 +6,7 @@ nothing but time.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import Any
 
@@ -27,7 +28,8 @@ class PrefixStore:
     Notes
     -----
     Copies of one kind of context cannot be read by another: `kind` keeps them apart within the one
-    bound.
+    bound. Lanes share a store: a copy that one of them keeps is there for the others, and one that
+    was found may be gone when it is asked for.
 
     Examples
     --------
@@ -42,6 +44,7 @@ class PrefixStore:
         self.used = 0
         self._states: OrderedDict[tuple[str, Path], Any] = OrderedDict()
         self._seen: OrderedDict[int, None] = OrderedDict()
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._states)
@@ -51,25 +54,28 @@ class PrefixStore:
         if not self._states:
             return 0
         depths = range(len(path), 0, -1)
-        return next((n for n in depths if (kind, path[:n]) in self._states), 0)
+        with self._lock:
+            return next((n for n in depths if (kind, path[:n]) in self._states), 0)
 
     def state(self, path: Path, kind: str = "") -> Any:
         """The copy of a prefix, or None."""
-        found = self._states.get((kind, path))
-        if found is not None:
-            self._states.move_to_end((kind, path))
-        return found
+        with self._lock:
+            found = self._states.get((kind, path))
+            if found is not None:
+                self._states.move_to_end((kind, path))
+            return found
 
     def worth_keeping(self, path: Path, wanted: bool, kind: str = "") -> bool:
         """Whether a prefix that was just evaluated should be kept: wanted, or seen before."""
-        if (kind, path) in self._states:
-            return False
         mark = hash((kind, path))
-        before = mark in self._seen
-        self._seen[mark] = None
-        self._seen.move_to_end(mark)
-        if len(self._seen) > _SEEN:
-            self._seen.popitem(last=False)
+        with self._lock:
+            if (kind, path) in self._states:
+                return False
+            before = mark in self._seen
+            self._seen[mark] = None
+            self._seen.move_to_end(mark)
+            if len(self._seen) > _SEEN:
+                self._seen.popitem(last=False)
         return wanted or before
 
     def has_room_for(self, size: int) -> bool:
@@ -78,13 +84,15 @@ class PrefixStore:
 
     def add(self, path: Path, state: Any, kind: str = "") -> None:
         """Keep a copy; the least recently used ones make room."""
-        self._states[kind, path] = state
-        self.used += len(state)
-        while self.used > self.n_bytes:
-            _, old = self._states.popitem(last=False)
-            self.used -= len(old)
+        with self._lock:
+            self.used += len(state) - len(self._states.pop((kind, path), b""))
+            self._states[kind, path] = state
+            while self.used > self.n_bytes:
+                _, old = self._states.popitem(last=False)
+                self.used -= len(old)
 
     def clear(self) -> None:
-        self._states.clear()
-        self._seen.clear()
-        self.used = 0
+        with self._lock:
+            self._states.clear()
+            self._seen.clear()
+            self.used = 0

@@ -12,37 +12,60 @@ threads (found by trial, and tested):
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from abm.errors import BackendError
 from abm.llm.backend import Scored
 from abm.llm.llamacpp.context import PathContext
+from abm.llm.llamacpp.lanes import Portions, side_by_side
 from abm.llm.llamacpp.scoring import ScoreJob, round_scores, scored
 from abm.llm.llamacpp.tokens import Path, Tokens
-from abm.llm.llamacpp.tree import Round, depth_first
+from abm.llm.llamacpp.tree import Round, common_blocks, depth_first
 from abm.llm.llamacpp.trie import block_nodes
 
 __all__ = ["put_last_block", "score_one", "score_strict", "shared_prefixes"]
 
 
 def score_strict(
-    context: PathContext, jobs: Sequence[ScoreJob], ends: NDArray[np.int64]
-) -> Iterator[tuple[int, Scored]]:
-    """(index, result) of each job, in an order that walks shared prefixes once."""
+    contexts: Sequence[PathContext], jobs: Sequence[ScoreJob], ends: NDArray[np.int64]
+) -> tuple[dict[int, Scored], list[BackendError]]:
+    """Results by index of job, walking shared prefixes once; and errors of lanes that failed.
+
+    Each context is a lane (see `lanes`). What a lane was at when llama.cpp failed has no result;
+    the others answer the rest.
+    """
     wanted = shared_prefixes(job.path for job in jobs)
     same: dict[tuple[Path, tuple[Tokens, ...]], list[ScoreJob]] = {}
     for job in jobs:
         same.setdefault((job.path, job.options), []).append(job)
     distinct = [equal[0] for equal in same.values()]
-    context.counts.add(
+    contexts[0].counts.add(
         tree_nodes=block_nodes((job.path, job.options) for job in distinct), waves=len(distinct)
     )
-    for at in depth_first([job.path for job in distinct]):
-        found = score_one(context, distinct[at], ends, wanted)
-        for job in same[distinct[at].path, distinct[at].options]:
-            yield job.index, found
+    order = [distinct[at] for at in depth_first([job.path for job in distinct])]
+    work = Portions([len(job.path[-1]) + job.n_options for job in order], len(contexts))
+    results: dict[int, Scored] = {}
+
+    def lane(number: int) -> None:
+        while (at := work.take(number)) is not None:
+            found = score_one(contexts[number], order[at], ends, wanted)
+            for job in same[order[at].path, order[at].options]:
+                results[job.index] = found
+
+    if len(contexts) > 1:
+        _begin(contexts[0], order, wanted)
+    return results, side_by_side(lane, len(contexts), work.drop)
+
+
+def _begin(context: PathContext, order: Sequence[ScoreJob], wanted: set[Path]) -> None:
+    """Evaluate what all prompts share in one lane, where others can take a copy of it."""
+    first, last = order[0].path[:-1], order[-1].path[:-1]
+    path = first[: common_blocks(first, last)]
+    if context.store is not None and common_blocks(context.path, path) < len(path):
+        context.go_to(path, 1, wanted)
 
 
 def shared_prefixes(paths: Iterable[Path]) -> set[Path]:

@@ -1,0 +1,294 @@
+"""Lanes, contexts that share a batch: they change no bit of `strict`, and fail by themselves."""
+
+from __future__ import annotations
+
+import random
+import threading
+
+import numpy as np
+import pytest
+
+from abm.errors import BackendError
+from abm.llm import LlamaCpp
+from abm.llm.llamacpp import backend as backend_module
+from abm.llm.llamacpp.lanes import Portions, by_prompt, side_by_side
+from abm.llm.llamacpp.layout import Layout
+from abm.llm.llamacpp.prefixes import PrefixStore
+from abm.llm.llamacpp.scoring import ScoreJob
+from abm.questions import Prompt, Status, TextConstraint
+
+WORDS = ["you", "are", "the", "friends", "read", "your", "post", "and", "park", "age", "topic"]
+MENU = [*"1234567"]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_every_piece_of_work_is_taken_once_by_lanes_of_any_speed(n):
+    """Lane 0 sleeps at its first piece until all others are taken: nobody waits for it."""
+    costs = random.Random(3).choices(range(1, 50), k=40)
+    work, taken, last = Portions(costs, n), [], threading.Event()
+
+    def lane(number: int) -> None:
+        while (at := work.take(number)) is not None:
+            taken.append(at)
+            if len(taken) == 40:
+                last.set()
+            if number == 0 and n > 1:
+                last.wait(10)
+
+    assert side_by_side(lane, n, work.drop) == []
+    assert sorted(taken) == list(range(40))
+    assert work.take(0) is None
+
+
+def test_a_lane_keeps_to_its_own_portion_of_equal_cost():
+    """When its own is done it takes from the end of the other."""
+    costs = [90, 10, *[10] * 8, 10]
+    work = Portions(costs, 2)
+    assert [work.take(0), work.take(1), work.take(1)] == [0, 2, 3]
+    assert [work.take(0) for _ in range(3)] == [1, 10, 9]
+    work.drop()
+    assert work.take(1) is None
+
+
+def test_other_errors_than_those_of_a_lane_are_raised_when_all_have_ended():
+    ended = []
+
+    def lane(number: int) -> None:
+        if number == 1:
+            raise ZeroDivisionError
+        if number == 2:
+            raise BackendError("lane 2")
+        ended.append(number)
+
+    with pytest.raises(ZeroDivisionError):
+        side_by_side(lane, 4, lambda: ended.append("dropped"))
+    assert sorted(map(str, ended)) == ["0", "3", "dropped"]
+
+
+def test_equal_prompts_and_neighbours_stay_together():
+    draw = random.Random(1)
+    paths = [((1, 2), tuple(draw.choices(range(3), k=3))) for _ in range(60)]
+    jobs = [ScoreJob(k, path, ((7,),), []) for k, path in enumerate(paths)]
+    parts = by_prompt(jobs, 3)
+    assert sorted(job.index for part in parts for job in part) == list(range(60))
+    found = [[job.path for job in part] for part in parts]
+    assert [path for part in found for path in part] == sorted(paths)
+    assert max(map(len, found)) < 40
+    assert not set(found[0]) & set(found[1]) | set(found[1]) & set(found[2])
+    assert len(by_prompt(jobs[:1] * 4, 3)) == 1
+
+
+def test_a_copy_that_two_lanes_keep_is_counted_once():
+    store = PrefixStore(10)
+    store.add(((1,),), b"abcd")
+    store.add(((1,),), b"abcd")
+    assert (store.used, len(store)) == (4, 1)
+
+
+def questions(n: int, seed: int = 5) -> list[Prompt]:
+    draw = random.Random(seed)
+    firsts = [" ".join(draw.choices(WORDS, k=40)) + "\n" for _ in range(3)]
+    return [
+        Prompt.plain(
+            firsts[0], draw.choice(firsts), " ".join(draw.choices(WORDS, k=draw.randint(1, 40)))
+        )
+        for _ in range(n)
+    ]
+
+
+@pytest.fixture(scope="module", params=["F16", "Q8_0", "embedded"])
+def one_lane(request):
+    """A file, 24 prompts with their scores, and 12 texts, from one lane without residents."""
+    if request.param == "embedded":
+        pytest.importorskip("llama_cpp", reason="needs the extra `llama`")
+        from abm.llm.embedded import model_path
+
+        file = model_path()
+    else:
+        file = request.getfixturevalue("gguf_files")[request.param]
+    prompts = questions(24)
+    with LlamaCpp(file, n_threads=1, resident_bytes=0) as model:
+        assert model.info["lanes"] == 1
+        scores = model.score(prompts, [MENU] * 24)
+        return file, prompts, scores, texts(model, prompts)
+
+
+def texts(model: LlamaCpp, prompts: list[Prompt], n: int = 12):
+    """A third of them of one prompt; of 1 to 12 tokens."""
+    few = [prompts[max(0, k - n // 3)] for k in range(n)]
+    return model.generate(few, [TextConstraint(1 + k) for k in range(n)], range(n))
+
+
+@pytest.mark.llama
+@pytest.mark.parametrize(("n_lanes", "resident_bytes"), [(2, 0), (2, 1 << 28), (4, 200_000)])
+def test_lanes_leave_every_bit_of_strict(one_lane, n_lanes, resident_bytes):
+    file, prompts, scores, written = one_lane
+    with LlamaCpp(file, n_threads=n_lanes, resident_bytes=resident_bytes) as model:
+        assert model.info["lanes"] == n_lanes
+        assert model.score(prompts, [MENU] * 24) == scores
+        assert model.score(prompts[::-1], [MENU] * 24) == scores[::-1]  # from what is resident
+        assert texts(model, prompts) == written
+        assert texts(model, prompts) == written
+        assert {"strict 1", "text 1"} <= model._contexts.keys()
+        assert model.memory()["resident"] <= resident_bytes
+        counted = model.statistics()
+    assert counted.tokens_evaluated <= n_lanes * counted.tree_nodes
+    assert counted.requests == 2 * 24 + 2 * 12
+
+
+@pytest.mark.llama
+def test_lanes_are_not_in_the_fingerprint(gguf_files):
+    found = set()
+    for n_threads in (1, 2, 3):
+        with LlamaCpp(gguf_files["F16"], n_threads=n_threads) as model:
+            found.add(model.fingerprint)
+    assert len(found) == 1
+
+
+@pytest.mark.llama
+def test_what_all_prompts_share_is_evaluated_in_one_lane(gguf_files):
+    prompts = questions(24)
+    counts = []
+    for n_threads in (1, 2):
+        with LlamaCpp(gguf_files["F16"], n_threads=n_threads) as model:
+            model.score(prompts, [MENU] * 24)
+            counts.append(model.statistics())
+    one, two = counts
+    assert two.tokens_evaluated <= one.tokens_evaluated + 2 * 45  # at most both second blocks again
+    assert two.tree_nodes == one.tree_nodes
+
+
+@pytest.mark.llama
+def test_fast_in_two_lanes_differs_from_strict_by_rounding_only(gguf_files):
+    prompts = questions(40)
+    with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
+        exact = model.score(prompts, [MENU] * 40)
+        written = texts(model, prompts, 24)
+    with LlamaCpp(gguf_files["F16"], n_threads=2, mode="fast") as model:
+        model._layout = Layout(False, 128, 4, "given")
+        found = model.score(prompts, [MENU] * 40)
+        free = texts(model, prompts, 24)
+        assert {"fast 1", "text 1"} <= model._contexts.keys()
+        assert found == model.score(prompts, [MENU] * 40)
+    for a, b in zip(exact, found, strict=True):
+        p, q = np.exp(a.scores), np.exp(b.scores)
+        assert np.abs(p / p.sum() - q / q.sum()).sum() / 2 < 2e-3
+    assert sum(a.text == b.text for a, b in zip(written, free, strict=True)) >= 21
+
+
+FAILURE = BackendError("llama.cpp stopped with code -3")
+
+
+def failing(context, error: BaseException = FAILURE, after: int = 1) -> threading.Event:
+    """Let a call of a context fail, once; the event tells when it has."""
+    run, calls, failed = context.run, [], threading.Event()
+
+    def broken(*args, **options):
+        calls.append(1)
+        if len(calls) == after:
+            context.clear()
+            failed.set()
+            raise error
+        run(*args, **options)
+
+    context.run = broken
+    return failed
+
+
+def waiting(context, event: threading.Event) -> None:
+    """Let the calls of a context wait for an event."""
+    run = context.run
+
+    def patient(*args, **options):
+        event.wait(10)
+        run(*args, **options)
+
+    context.run = patient
+
+
+@pytest.mark.llama
+def test_a_lane_that_fails_loses_what_it_was_at_and_no_other_answer(one_lane):
+    file, prompts, scores, written = one_lane
+    with LlamaCpp(file, n_threads=2) as model:
+        model.score(prompts, [MENU] * 24)
+        texts(model, prompts)
+        for kind in ("strict", "text"):
+            waiting(model._contexts[kind], failing(model._contexts[f"{kind} 1"], after=3))
+        found, made = model.score(prompts, [MENU] * 24), texts(model, prompts)
+        assert model.score(prompts, [MENU] * 24) == scores
+        assert texts(model, prompts) == written
+    for answers, expected, most in ((found, scores, 2), (made, written, 2)):
+        lost = [answer for answer in answers if answer.status is Status.BACKEND_ERROR]
+        assert 1 <= len(lost) <= most
+        assert all("code -3" in answer.detail and answer.status.transient for answer in lost)
+        for answer, right in zip(answers, expected, strict=True):
+            assert answer in lost or answer == right
+
+
+@pytest.mark.llama
+def test_a_failure_of_every_lane_is_an_error(gguf_files):
+    prompts = questions(6)
+    with LlamaCpp(gguf_files["F16"], n_threads=2) as model:
+        expected = model.score(prompts, [MENU] * 6)
+        for name in ("strict", "strict 1"):
+            failing(model._contexts[name])
+        with pytest.raises(BackendError, match="code -3"):
+            model.score(prompts, [MENU] * 6)
+        assert model.score(prompts, [MENU] * 6) == expected
+
+
+@pytest.mark.llama
+def test_an_interrupt_ends_all_lanes_and_leaves_nothing_behind(gguf_files):
+    prompts = questions(24)
+    with LlamaCpp(gguf_files["F16"], n_threads=2) as model:
+        expected = model.score(prompts, [MENU] * 24)
+        waiting(
+            model._contexts["strict 1"], failing(model._contexts["strict"], KeyboardInterrupt())
+        )
+        n_threads = threading.active_count()
+        with pytest.raises(KeyboardInterrupt):
+            model.score(prompts, [MENU] * 24)
+        assert threading.active_count() == n_threads
+        assert model.score(prompts, [MENU] * 24) == expected
+
+
+@pytest.mark.llama
+def test_without_memory_for_another_lane_there_are_fewer(gguf_files, monkeypatch):
+    prompts = questions(6)
+    with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
+        expected = model.score(prompts, [MENU] * 6)
+    made = []
+
+    class Scarce(backend_module.PathContext):
+        def __init__(self, *args, **options):
+            if made:
+                raise BackendError("out of memory")
+            made.append(self)
+            super().__init__(*args, **options)
+
+    monkeypatch.setattr(backend_module, "PathContext", Scarce)
+    with LlamaCpp(gguf_files["F16"], n_threads=4) as model:
+        assert model.score(prompts, [MENU] * 6) == expected
+        assert model.info["lanes"] == 1
+
+
+@pytest.mark.llama
+def test_the_memory_for_texts_bounds_the_lanes_together(gguf_files):
+    with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
+        expected = texts(model, questions(24))
+        cell = model._model.cell_bytes
+    with LlamaCpp(gguf_files["F16"], n_threads=4, text_bytes=5 * 1024 * cell) as model:
+        assert "rows=2" in model.fingerprint
+        assert texts(model, questions(24)) == expected
+        assert sum(name.startswith("text") for name in model._contexts) == 2
+        assert model.memory()["cells"] <= 5 * 1024 * cell
+
+
+@pytest.mark.llama
+def test_one_request_alone_takes_no_second_lane(gguf_files):
+    with LlamaCpp(gguf_files["F16"], n_threads=2) as model:
+        model.score(questions(1), [MENU])
+        assert model._contexts.keys() == {"strict"}
+        assert model._contexts["strict"].n_threads == 2
+        model.score(questions(2), [MENU] * 2)
+        assert model._contexts["strict"].n_threads == 1
