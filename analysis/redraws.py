@@ -27,7 +27,7 @@ from abm.analysis.paired import Effect
 from abm.analysis.sampled import with_answer_error
 from abm.errors import AnalysisError, require
 
-__all__ = ["ERROR", "with_redraws"]
+__all__ = ["ERROR", "scope_of", "with_redraws"]
 
 ERROR = "answer_error"
 Make = Callable[[pl.DataFrame], pl.DataFrame]
@@ -93,6 +93,26 @@ def with_redraws(
     return pl.DataFrame(rows, schema=joined.schema)
 
 
+def scope_of(table: pl.DataFrame) -> tuple[str, str]:
+    """What varied and what was held fixed, in words, over the rows of a table of estimates.
+
+    Rows may differ in whether their intervals hold the error of sampled answers.
+
+    Examples
+    --------
+    >>> scope_of(pl.DataFrame({"varied": ["chance", "chance, sampled answers"],
+    ...                        "fixed": ["model, shared answers", "model"]}))
+    ('chance, sampled answers where there are any', 'model')
+    """
+    answers, every = ", sampled answers", table["varied"].unique(maintain_order=True).to_list()
+    plain = list(dict.fromkeys(text.removesuffix(answers) for text in every))
+    if plain == every:
+        return "; ".join(every), "; ".join(table["fixed"].unique(maintain_order=True))
+    inside = table.filter(pl.col("varied").str.ends_with(answers))
+    where = answers + (" where there are any" if inside.height < table.height else "")
+    return "; ".join(plain) + where, "; ".join(inside["fixed"].unique(maintain_order=True))
+
+
 def _widened(row: dict[str, Any], degrees: int) -> dict[str, Any]:
     """One row with the error of its answers; unchanged where none is left or nothing is defined."""
     error = row[ERROR]
@@ -100,14 +120,10 @@ def _widened(row: dict[str, Any], degrees: int) -> dict[str, Any]:
     if error is None or not error > 0 or own != own:
         return row
     wider = with_answer_error(_effect(row), error, degrees=degrees)
-    changed = {
-        "low": wider.low,
-        "high": wider.high,
-        "p_value": wider.p_value,
-        "varied": ", ".join(wider.varied),
-        "fixed": ", ".join(wider.fixed),
-    }
-    return row | {name: value for name, value in changed.items() if name in row}
+    changed = {"varied": ", ".join(wider.varied), "fixed": ", ".join(wider.fixed)}
+    changed = {name: value for name, value in changed.items() if name in row}
+    p_value = {"p_value": wider.p_value} if "p_value" in row else {}
+    return row | {"low": wider.low, "high": wider.high} | changed | p_value
 
 
 def _effect(row: dict[str, Any]) -> Effect:

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
+from abm.analysis.redraws import scope_of
+
 __all__ = [
     "bottom_label",
     "few_ticks",
@@ -101,11 +103,10 @@ def name_uncertainty(
     levels = " and ".join(f"{100 * level:g} %" for level in table["level"].unique().sort())
     few, many = int(counts.min()), int(counts.max())
     count = f"{few}" if few == many else f"{few} to {many}"
-    scope = [
-        f"{title}: {'; '.join(table[name].unique(maintain_order=True))}"
-        for name, title in (("varied", "varied"), ("fixed", "held fixed"))
-        if name in table.columns
-    ]
+    scope = []
+    if {"varied", "fixed"} <= set(table.columns):
+        varied, fixed = scope_of(table)
+        scope = [f"varied: {varied}", f"held fixed: {fixed}"]
     head = f"{mark}: {levels} interval over {count} {unit}"
     stamp_note(figure, "; ".join([head, *([more] if more else []), *scope]))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,21 +21,24 @@ from abm.analysis.figures import (
     trajectories,
 )
 from abm.analysis.numbers import percent_text
+from abm.analysis.redraws import with_redraws
 from abm.analysis.report import results
-from abm.analysis.report.material import KEYS, Material
+from abm.analysis.report.material import Material
 from abm.analysis.report.parts import Drawing
+from abm.analysis.report.series import long_series, redrawn_series
 from abm.analysis.snapshots import Snapshot, snapshot
 
 __all__ = ["figure_facts", "figure_notes", "figure_set", "save_drawing"]
 
-MOST_SERIES, MOST_PANELS, MOST_ROWS, MOST_TIMES = 8, 3, 4, 101
+MOST_SERIES, MOST_PANELS, MOST_ROWS = 8, 3, 4
 MOST_OUTCOMES = 6
 OPINION = "opinion"
 
 
 def figure_set(material: Material, *, level: float = 0.95) -> list[Drawing]:
     """The figures that suit these runs, the model's own first."""
-    made = list(material.parts.figures)
+    lacking = " Without the error of sampled answers, unless said." * bool(material.with_sampled)
+    made = [replace(own, caption=own.caption + lacking) for own in material.parts.figures]
     taken = {drawing.name for drawing in made}
     for draw in (_shares, _effects, _doses, _added, _trajectories, _networks):
         made += [d for d in draw(material, level) if d.name not in taken]
@@ -216,39 +220,62 @@ def _trajectories(material: Material, level: float) -> list[Drawing]:
     frame = long_series(material)
     if not frame.height or len(material.arms) > MOST_SERIES:
         return []
-    made = []
+    again, made = redrawn_series(material), []
     for group in frame["group"].unique(maintain_order=True):
         part = frame.filter(pl.col("group") == group)
         variables = _varying(part)
         wanted = [o.rpartition(".")[2] for o in material.main_outcomes]
         variables = sorted(variables, key=lambda v: v not in wanted)
-        shares = _shares_among(part, material)
+        cut = _left_out(len(variables), MOST_ROWS, "variables", "the series")
         for number, names in enumerate(_chunks(variables[:MOST_ROWS], MOST_ROWS)):
-            mine = part.filter(pl.col("variable").is_in(names))
-            table = means_table(
-                mine,
-                outcomes="value",
-                by=("answerer", "arm", "time", "variable"),
-                **results.scope(material, level),
-            ).drop("outcome")
-            figure = trajectories(
-                table,
-                panel=_series(material),
-                row="variable",
-                xlabel="time",
-                order=_order(material) | {"variable": names},
-                names=_names(material) | {v: v.replace("_", " ") for v in names},
-                within={v: (0.0, 1.0) for v in names if v in shares} or None,
+            mine, redrawn = (
+                f.filter((pl.col("group") == group) & pl.col("variable").is_in(names))
+                for f in (frame, again)
             )
-            caption = (
-                f"Means over {material.replications} replications with {100 * level:g} % intervals"
-                + (f"; group {group}." if group else ".")
-                + _left_out(len(variables), MOST_ROWS, "variables", "the series")
-                + (" Without the error of sampled answers." if material.with_sampled else "")
-            )
-            name = "_".join(filter(None, ["trajectories", group]))
-            made.append(Drawing(_numbered(name, number), figure, table, caption))
+            name = _numbered("_".join(filter(None, ["trajectories", group])), number)
+            made.append(_trajectory(material, mine, redrawn, names, level, name, cut))
     return made
+
+
+def _trajectory(
+    material: Material,
+    frame: pl.DataFrame,
+    again: pl.DataFrame,
+    names: Sequence[str],
+    level: float,
+    name: str,
+    cut: str,
+) -> Drawing:
+    """Some variables of one group; `again` are the series under redrawn answers, if any."""
+
+    def make(values: pl.DataFrame) -> pl.DataFrame:
+        return means_table(
+            values,
+            outcomes="value",
+            by=("answerer", "arm", "time", "variable"),
+            **results.scope(material, level),
+        ).drop("outcome")
+
+    table = with_redraws(make, frame, again, heads=("answerer", "arm", "time", "variable"))
+    shares = _shares_among(frame, material)
+    figure = trajectories(
+        table,
+        panel=_series(material),
+        row="variable",
+        xlabel="time",
+        order=_order(material) | {"variable": names},
+        names=_names(material) | {v: v.replace("_", " ") for v in names},
+        within={v: (0.0, 1.0) for v in names if v in shares} or None,
+    )
+    group = frame["group"][0]
+    lacking = bool(material.with_sampled) and not again.height
+    caption = (
+        f"Means over {material.replications} replications with {100 * level:g} % intervals"
+        + (f"; group {group}." if group else ".")
+        + cut
+        + " Without the error of sampled answers." * lacking
+    )
+    return Drawing(name, figure, table, caption)
 
 
 def _networks(material: Material, level: float) -> list[Drawing]:
@@ -311,58 +338,6 @@ def _placed(run: Any) -> Snapshot:
     opinions = run.frame("agents")[OPINION].to_numpy()
     edges = run.frame("edges").to_numpy()
     return snapshot(edges, opinions, rng=np.random.default_rng(0), most=150)
-
-
-def long_series(material: Material) -> pl.DataFrame:
-    """The series of all runs as arm, answerer, replication, time, group, variable, value.
-
-    Series may be wide (a column per variable) or long (`variable`, `value`, perhaps `group`). Runs
-    that observed at different times are read at common ones: the last value before each.
-    """
-    frame = results.keyed(material, "series")
-    if "time" not in frame.columns:
-        return pl.DataFrame()
-    if not {"variable", "value"} <= set(frame.columns):
-        numbers = [
-            name
-            for name, kind in frame.schema.items()
-            if kind.is_numeric() and name not in (*KEYS, "time")
-        ]
-        if not numbers:
-            return pl.DataFrame()
-        frame = frame.unpivot(numbers, index=[*KEYS, "time"])
-    if "group" not in frame.columns:
-        frame = frame.with_columns(pl.lit("").alias("group"))
-    kept = frame.select(
-        *KEYS,
-        pl.col("time").cast(pl.Float64),
-        "group",
-        "variable",
-        pl.col("value").cast(pl.Float64),
-    )
-    kept = kept.drop_nulls("value")
-    cell = [*KEYS, "group", "variable"]
-    last = kept.group_by([*cell, "time"], maintain_order=True).agg(pl.col("value").last())
-    times = last["time"].unique().sort()
-    alike = last.group_by(cell).len()["len"].n_unique() == 1
-    if alike and times.len() * last.select(pl.struct(cell).n_unique()).item() == last.height:
-        return _thinned(last, times)
-    return _at_common_times(last, cell, times)
-
-
-def _thinned(frame: pl.DataFrame, times: pl.Series) -> pl.DataFrame:
-    if times.len() <= MOST_TIMES:
-        return frame
-    places = np.unique(np.linspace(0, times.len() - 1, MOST_TIMES).round().astype(int))
-    return frame.filter(pl.col("time").is_in(times.gather(places).implode()))
-
-
-def _at_common_times(frame: pl.DataFrame, cell: list[str], times: pl.Series) -> pl.DataFrame:
-    low, high = float(times[0]), float(times[-1])
-    grid = pl.DataFrame({"time": np.linspace(low, high, min(MOST_TIMES, times.len()))})
-    wanted = frame.select(cell).unique(maintain_order=True).join(grid, how="cross")
-    joined = wanted.sort("time").join_asof(frame.sort("time"), on="time", by=cell)
-    return joined.drop_nulls("value")
 
 
 def _shares_among(frame: pl.DataFrame, material: Material) -> set[str]:

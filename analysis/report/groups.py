@@ -14,15 +14,24 @@ import polars as pl
 
 from abm.analysis.comparisons import adjusted, effects_table
 from abm.analysis.heterogeneity import difference_in_effects
+from abm.analysis.redraws import with_redraws
 from abm.analysis.report import results
 from abm.analysis.report.material import KEYS, Material
 from abm.errors import AnalysisError, require
 
-__all__ = ["by_group", "group_differences", "group_effects", "keeps_agents"]
+__all__ = [
+    "by_group",
+    "every_group",
+    "group_differences",
+    "group_effects",
+    "keeps_agents",
+    "redrawn_groups",
+]
 
 MOST_VALUES, MOST_FACTORS, MOST_MEASURES = 12, 3, 3
 EVERYBODY = ("all", "everybody", "total", "")
 CELL = ("factor", "group", "measure")
+ONE = ("answerer", "factor", "measure")
 SCHEMA: dict[str, pl.DataType] = {
     **dict.fromkeys(("arm", "answerer"), pl.String()),
     "replication": pl.Int64(),
@@ -59,40 +68,92 @@ def keeps_agents(material: Material) -> bool:
     )
 
 
+def every_group(
+    agents: pl.DataFrame | None, told: pl.DataFrame, declared: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Everything that `by_group` may ask of one run: columns `factor, group, measure, value`.
+
+    Parameters
+    ----------
+    agents
+        The table of agents at the end, if it was kept.
+    told
+        The series as `time, group, variable, value`.
+    declared
+        Columns that the model declares as groups.
+    """
+    frames = [_last_values(told.filter(~pl.col("group").is_in(EVERYBODY)), [])]
+    if agents is not None:
+        numbers = [name for name, kind in agents.schema.items() if kind.is_numeric()]
+        factors = [n for n in agents.columns if n in declared or _names_groups(agents[n])]
+        frames += [_means(agents, factor, numbers) for factor in factors]
+    kept = [frame.select(*CELL, "value") for frame in frames if frame.height]
+    return (
+        pl.concat(kept) if kept else pl.DataFrame(schema={n: SCHEMA[n] for n in (*CELL, "value")})
+    )
+
+
+def redrawn_groups(material: Material, means: pl.DataFrame) -> pl.DataFrame:
+    """`means`, from `by_group`, once per redraw of the sampled answers; empty where there are none.
+
+    Runs without sampled answers stay as recorded.
+    """
+    stored = material.redrawn("groups")
+    if not stored.height:
+        return pl.DataFrame()
+    columns = ["redraw", *SCHEMA]
+    repeated = stored.join(means.select(*KEYS, *CELL), on=[*KEYS, *CELL], how="semi")
+    every = stored.select("redraw").unique(maintain_order=True)
+    rest = means.join(material.sampled_runs, on=list(KEYS), how="anti").join(every, how="cross")
+    return pl.concat([rest.select(columns), repeated.select(columns)])
+
+
 def group_effects(
     material: Material, means: pl.DataFrame, level: float, control: str | None = None
 ) -> pl.DataFrame:
     """Effect of every arm within each group, with p corrected by Holm over the table."""
-    table = effects_table(
-        means,
-        outcomes="value",
-        control=control or material.control,
-        by=("answerer", *CELL),
-        **results.scope(material, level),
-    )
-    return adjusted(table)
+
+    def make(frame: pl.DataFrame) -> pl.DataFrame:
+        return effects_table(
+            frame,
+            outcomes="value",
+            control=control or material.control,
+            by=("answerer", *CELL),
+            **results.scope(material, level),
+        )
+
+    heads = ("answerer", *CELL, "arm", "control")
+    return adjusted(with_redraws(make, means, redrawn_groups(material, means), heads=heads))
 
 
 def group_differences(
     material: Material, means: pl.DataFrame, level: float, control: str | None = None
 ) -> pl.DataFrame:
     """Effect of every arm in each group minus that in the first group of its factor."""
-    tables = []
-    for (answerer, factor, measure), part in means.partition_by(
-        ["answerer", "factor", "measure"], as_dict=True, maintain_order=True
-    ).items():
-        table = difference_in_effects(
-            part,
-            outcome="value",
-            control=control or material.control,
-            group="group",
-            reference=part["group"][0],
-            **results.scope(material, level),
-        )
-        named = {"answerer": answerer, "factor": factor, "measure": measure}
-        tables.append(table.with_columns(pl.lit(v).alias(k) for k, v in named.items()))
-    made = pl.concat(tables, how="diagonal_relaxed") if tables else pl.DataFrame()
+    first = {key: part["group"][0] for key, part in _cells(means).items()}
+
+    def make(frame: pl.DataFrame) -> pl.DataFrame:
+        tables = []
+        for key, part in _cells(frame).items():
+            table = difference_in_effects(
+                part,
+                outcome="value",
+                control=control or material.control,
+                group="group",
+                reference=first[key],
+                **results.scope(material, level),
+            )
+            named = zip(ONE, key, strict=True)
+            tables.append(table.with_columns(pl.lit(v).alias(k) for k, v in named))
+        return pl.concat(tables, how="diagonal_relaxed") if tables else pl.DataFrame()
+
+    heads = (*ONE, "group", "reference", "arm")
+    made = with_redraws(make, means, redrawn_groups(material, means), heads=heads)
     return adjusted(made) if made.height else made
+
+
+def _cells(means: pl.DataFrame) -> dict[tuple[Any, ...], pl.DataFrame]:
+    return means.partition_by(ONE, as_dict=True, maintain_order=True)
 
 
 def _of_agents(material: Material) -> pl.DataFrame:
@@ -181,19 +242,17 @@ def _of_series(material: Material) -> pl.DataFrame:
     if mine["group"].n_unique() < 2:
         return pl.DataFrame(schema=SCHEMA)
     names = [n for n in dict.fromkeys(wanted) if n in set(mine["variable"])][:MOST_MEASURES]
+    last = _last_values(mine.filter(pl.col("variable").is_in(names)), list(KEYS))
+    return last.select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+
+
+def _last_values(told: pl.DataFrame, keys: list[str]) -> pl.DataFrame:
+    """Last value of each variable in each group of a series."""
     last = (
-        mine.filter(pl.col("variable").is_in(names))
-        .sort("time", maintain_order=True)
-        .group_by([*KEYS, "group", "variable"], maintain_order=True)
+        told.sort("time", maintain_order=True)
+        .group_by([*keys, "group", "variable"], maintain_order=True)
         .agg(pl.col("value").last().cast(pl.Float64))
         .sort("group", maintain_order=True)
     )
-    return last.select(
-        "arm",
-        "answerer",
-        pl.col("replication").cast(pl.Int64),
-        pl.lit("group").alias("factor"),
-        "group",
-        pl.col("variable").alias("measure"),
-        "value",
-    )
+    named = pl.col("variable").alias("measure")
+    return last.select(*keys, pl.lit("group").alias("factor"), "group", named, "value")

@@ -20,6 +20,11 @@ __all__ = ["KEYS", "Material", "read_material"]
 
 KEYS = ("arm", "answerer", "replication")
 SEEDS = ("chance", "population", "network")
+_TYPES: dict[str, pl.DataType] = {
+    "arm": pl.String(),
+    "answerer": pl.String(),
+    "replication": pl.Int64(),
+}
 _SAMPLED = "SELECT 1 FROM answers WHERE kind = 'sampled' LIMIT 1"
 
 
@@ -102,7 +107,7 @@ class Material:
         for run in self.runs:
             m = run.manifest
             if m["status"] == "finished" and (run.folder / f"{name}.parquet").exists():
-                marks = [pl.lit(m[key]).alias(key) for key in KEYS]
+                marks = [pl.lit(m[key], dtype=kind).alias(key) for key, kind in _TYPES.items()]
                 frame = run.frame(name)
                 frames.append(frame.select(*marks, pl.all().exclude(*KEYS)))
         return pl.concat(frames, how="diagonal_relaxed") if frames else pl.DataFrame()
@@ -131,10 +136,34 @@ class Material:
         return found
 
     @property
-    def redraws_file(self) -> Path:
-        """Where outcomes of the runs lie that were repeated with redrawn answers."""
+    def sampled_runs(self) -> pl.DataFrame:
+        """Digest, arm, answerer and replication of the runs that used sampled answers."""
+        rows = [(m["digest"], *(m[key] for key in KEYS)) for m in self.with_sampled]
+        return pl.DataFrame(rows, schema={"digest": pl.String(), **_TYPES}, orient="row")
+
+    @property
+    def redraws_folder(self) -> Path:
+        """Where tables of the runs lie that were repeated with redrawn answers."""
         folder = self.folder / "audits" if self.is_study else home_of(self.folder, "audits")
-        return folder / "redraws.parquet"
+        return folder / "redraws"
+
+    def redrawn(self, table: str) -> pl.DataFrame:
+        """A table of the repeated runs: `outcomes`, `series` or `groups`.
+
+        Columns `redraw, arm, answerer, replication` and those of the table, for the redraws of
+        which all runs with sampled answers are there. Empty where no run was repeated.
+        """
+        path = self.redraws_folder / f"{table}.parquet"
+        if not self.with_sampled or not path.exists():
+            return pl.DataFrame()
+        stored = pl.read_parquet(path).join(self.sampled_runs, on="digest", how="inner")
+        done = pl.read_parquet(self.redraws_folder / "outcomes.parquet").join(
+            self.sampled_runs, on="digest", how="semi"
+        )
+        runs = pl.col("digest").n_unique() == len(self.with_sampled)
+        whole = done.group_by("redraw").agg(runs.alias("all")).filter("all")["redraw"]
+        kept = stored.filter(pl.col("redraw").is_in(whole.implode()))
+        return kept.select("redraw", *KEYS, pl.all().exclude("redraw", "digest", *KEYS))
 
     @property
     def redraws(self) -> pl.DataFrame:
@@ -143,22 +172,18 @@ class Material:
         Redraws of which all runs with sampled answers are there; the other runs stay as they are.
         Empty where no answer was sampled or no run was repeated.
         """
-        if not self.with_sampled or not self.redraws_file.exists():
+        stored = self.redrawn("outcomes")
+        if not stored.height:
             return pl.DataFrame()
-        keys = [(m["digest"], *(m[key] for key in KEYS)) for m in self.with_sampled]
-        named = pl.DataFrame(keys, schema=["digest", *KEYS], orient="row")
-        stored = pl.read_parquet(self.redraws_file).join(named, on="digest", how="semi")
-        runs = pl.col("digest").n_unique() == named["digest"].n_unique()
-        whole = stored.group_by("redraw").agg(runs.alias("all")).filter("all")["redraw"].sort()
-        return _under_redraws(self.outcomes, stored, named, whole.to_list())
+        return _under_redraws(self.outcomes, stored, self.sampled_runs)
 
     @property
     def unrecorded(self) -> float:
         """Share of requests of repeated runs that no recorded run had raised; nan without any."""
-        if not self.redraws.height:
+        stored = self.redrawn("outcomes")
+        if not stored.height:
             return float("nan")
-        stored = pl.read_parquet(self.redraws_file).unique(["digest", "redraw"])
-        mine = stored.filter(pl.col("digest").is_in([m["digest"] for m in self.with_sampled]))
+        mine = stored.unique(["redraw", *KEYS])
         return int(mine["unrecorded"].sum()) / max(int(mine["requests"].sum()), 1)
 
     @cached_property
@@ -233,19 +258,15 @@ class Material:
 
 
 def _under_redraws(
-    outcomes: pl.DataFrame, stored: pl.DataFrame, named: pl.DataFrame, numbers: Sequence[int]
+    outcomes: pl.DataFrame, stored: pl.DataFrame, sampled: pl.DataFrame
 ) -> pl.DataFrame:
     """The table of outcomes once per redraw, with the repeated runs in place of the recorded."""
-    if not numbers:
-        return pl.DataFrame()
-    wide = stored.pivot(on="outcome", index=["digest", "redraw"], values="value")
-    repeated = wide.join(named, on="digest", how="inner").drop("digest")
-    every = pl.DataFrame({"redraw": numbers}, schema={"redraw": pl.Int64()})
-    rest = outcomes.join(named, on=list(KEYS), how="anti").join(every, how="cross")
+    repeated = stored.pivot(on="outcome", index=["redraw", *KEYS], values="value")
+    every = stored.select("redraw").unique()
+    rest = outcomes.join(sampled, on=list(KEYS), how="anti").join(every, how="cross")
     order = outcomes.select(KEYS).with_row_index("\x00row")
     together = pl.concat([rest, repeated], how="diagonal_relaxed").join(order, on=list(KEYS))
-    kept = together.filter(pl.col("redraw").is_in(numbers)).sort("redraw", "\x00row")
-    return kept.select("redraw", *outcomes.columns)
+    return together.sort("redraw", "\x00row").select("redraw", *outcomes.columns)
 
 
 def read_material(where: str | Path) -> Material:

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 import abm
+from abm.analysis.report import groups, series
 from abm.analysis.report.material import Material
 from abm.analysis.sampled import draws_in, redrawn
 from abm.errors import AbmError, AnalysisError, ReplayMiss, require
@@ -27,7 +28,7 @@ from abm.questions import Answer, Kind, Request
 from abm.studies.folder import make_folder, write_frame
 from abm.studies.registry import code_digest
 from abm.studies.replaying import recorded_policies, run_from
-from abm.studies.run import Run, perform
+from abm.studies.run import Result, Run, perform
 
 __all__ = ["AUTOMATIC", "MOST_DECISIONS", "redraw_cost", "redraws_made", "repeat_with_redraws"]
 
@@ -36,16 +37,22 @@ AUTOMATIC = 20
 MOST_DECISIONS = 2_000_000
 """Decisions up to which it makes them unasked: a count from the manifests, no clock decides."""
 SEED = 0
-SCHEMA = {
-    "digest": pl.String(),
-    "redraw": pl.Int64(),
-    "outcome": pl.String(),
-    "value": pl.Float64(),
-    "requests": pl.Int64(),
-    "unrecorded": pl.Int64(),
+MARKS = {"digest": pl.String(), "redraw": pl.Int64()}
+SCHEMAS: dict[str, dict[str, pl.DataType]] = {
+    "outcomes": {
+        **MARKS,
+        "outcome": pl.String(),
+        "value": pl.Float64(),
+        "requests": pl.Int64(),
+        "unrecorded": pl.Int64(),
+    },
+    "series": {**MARKS, **series.SCHEMA},
+    "groups": {**MARKS, **dict.fromkeys(groups.CELL, pl.String()), "value": pl.Float64()},
 }
+"""Tables that are kept of the repeated runs."""
 
 Fields = Mapping[str, Any]
+Tables = dict[str, pl.DataFrame]
 
 
 def redraw_cost(material: Material, n: int) -> int:
@@ -65,7 +72,8 @@ def repeat_with_redraws(material: Material, n: int = AUTOMATIC) -> Path | None:
 
     Returns
     -------
-    The table that was written, where reports find it; `None` where no answer was sampled.
+    The folder of tables that were written, where reports find it; `None` where no answer was
+    sampled.
 
     Raises
     ------
@@ -78,22 +86,27 @@ def repeat_with_redraws(material: Material, n: int = AUTOMATIC) -> Path | None:
     runs = [run for run in material.runs if run.manifest in material.with_sampled]
     if not runs:
         return None
-    path = material.redraws_file
-    known = _read(path)
-    done = set(known.select("digest", "redraw").unique().rows())
+    folder = material.redraws_folder
+    known = {name: _read(folder / f"{name}.parquet", name) for name in SCHEMAS}
+    done = set(known["outcomes"].select("digest", "redraw").unique().rows())
     pool = _Pool.of(run.folder / "ledger.sqlite" for run in runs)
-    rows = []
+    declared = material.parts.groups
+    made: list[Tables] = []
     for run in runs:
         missing = [j for j in range(n) if (run.manifest["digest"], j) not in done]
-        rows += _repeat(run, missing, pool) if missing else []
-    if rows:
-        make_folder(path.parent)
-        write_frame(path, pl.concat([known, pl.DataFrame(rows, schema=SCHEMA, orient="row")]))
-    return path
+        made += _repeat(run, missing, pool, declared) if missing else []
+    if made:
+        make_folder(folder)
+        for name in ("series", "groups", "outcomes"):  # the last says that the others are there
+            frames = [known[name], *(tables[name] for tables in made)]
+            write_frame(folder / f"{name}.parquet", pl.concat(frames))
+    return folder
 
 
-def _repeat(folder: Any, numbers: Sequence[int], pool: _Pool) -> list[tuple[Any, ...]]:
-    """Outcomes of one run for each redraw."""
+def _repeat(
+    folder: Any, numbers: Sequence[int], pool: _Pool, declared: Sequence[str]
+) -> list[Tables]:
+    """Tables of one run for each redraw."""
     run, manifest = run_from(folder), folder.manifest
     require(
         code_digest(run.model) == manifest["model"]["code"],
@@ -101,7 +114,7 @@ def _repeat(folder: Any, numbers: Sequence[int], pool: _Pool) -> list[tuple[Any,
         f"{folder.folder} cannot be repeated with redrawn answers: the code of its model has "
         "changed since. Run the study again",
     )
-    rows = []
+    made = []
     for number in numbers:
         with Ledger(folder.folder / "ledger.sqlite", read_only=True) as ledger:
             recorded = recorded_policies(run, manifest["answers"], ledger)
@@ -109,16 +122,35 @@ def _repeat(folder: Any, numbers: Sequence[int], pool: _Pool) -> list[tuple[Any,
                 role: _Redrawn(policy, number, pool) if isinstance(policy, Replayed) else policy
                 for role, policy in recorded.items()
             }
-            outcomes = _outcomes(run, policies, folder.folder)
+            result = _performed(run, policies, folder.folder)
         mine = [p for p in policies.values() if isinstance(p, _Redrawn)]
         counts = (sum(p.requests for p in mine), sum(p.unrecorded for p in mine))
-        rows += [(manifest["digest"], number, name, v, *counts) for name, v in outcomes.items()]
-    return rows
+        made.append(_tables(result, (manifest["digest"], number), counts, declared))
+    return made
 
 
-def _outcomes(run: Run, policies: Mapping[str, Policy], folder: Path) -> dict[str, float]:
+def _tables(
+    result: Result, marks: tuple[str, int], counts: tuple[int, int], declared: Sequence[str]
+) -> Tables:
+    """What is kept of a repeated run, by the names of `SCHEMAS`."""
+    rows = [(*marks, name, value, *counts) for name, value in result.outcomes.items()]
+    outcomes = pl.DataFrame(rows, schema=SCHEMAS["outcomes"], orient="row")
+    told = series.lengthened(result.series)
+    grouped = groups.every_group(result.agents, told, declared)
+    named = [
+        pl.lit(mark, dtype=kind).alias(k)
+        for mark, (k, kind) in zip(marks, MARKS.items(), strict=True)
+    ]
+    tables = {"series": told, "groups": grouped}
+    return {"outcomes": outcomes} | {
+        name: frame.with_columns(named).select(list(SCHEMAS[name]))
+        for name, frame in tables.items()
+    }
+
+
+def _performed(run: Run, policies: Mapping[str, Policy], folder: Path) -> Result:
     try:
-        return perform(run, policies).outcomes
+        return perform(run, policies)
     except AbmError:
         raise
     except Exception as error:  # the model's own code, in a state that no recorded run had
@@ -236,9 +268,9 @@ def _decisions(manifest: Mapping[str, Any]) -> int:
     return int(manifest["decisions"].get("decisions", 0))
 
 
-def _read(path: Path) -> pl.DataFrame:
+def _read(path: Path, name: str) -> pl.DataFrame:
     if not path.exists():
-        return pl.DataFrame(schema=SCHEMA)
+        return pl.DataFrame(schema=SCHEMAS[name])
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -42,7 +42,10 @@ def write_report(
     level: float = 0.95,
     control: str | None = None,
 ) -> Written:
-    """Write `report.html`, `report.md`, `report.tex`, `outcomes.csv` and `figures/` into a folder.
+    """Write `report.html`, `report.md`, `report.tex`, and what lies beside them, into a folder.
+
+    `outcomes.csv` holds all outcomes, `versions.txt` the packages that made the runs, `figures/`
+    the figures with their tables.
 
     Parameters
     ----------
@@ -93,6 +96,8 @@ def _study(
     material: Material, folder: Path, prefix: str, level: float, control: str | None
 ) -> tuple[Section, ...]:
     material.outcomes.write_csv(folder / f"{prefix}outcomes.csv")
+    versions = f"{prefix}versions.txt"
+    (folder / versions).write_text(sections.versions_file(material), encoding="utf-8")
     return (
         sections.question(material),
         sections.limits(material),
@@ -102,7 +107,7 @@ def _study(
         sections.failures(material),
         sections.audits(material),
         sections.cost(material),
-        sections.repeat(material),
+        sections.repeat(material, versions),
     )
 
 

@@ -7,11 +7,13 @@ import re
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 from typer.testing import CliRunner
 
 import abm
 from abm.analysis.report import (
     compare,
+    figure_set,
     missing_evidence,
     read_material,
     redraws_made,
@@ -20,6 +22,12 @@ from abm.analysis.report import (
     sections,
 )
 from abm.analysis.report.document import Document
+from abm.analysis.report.groups import (
+    by_group,
+    group_differences,
+    group_effects,
+    redrawn_groups,
+)
 from abm.analysis.report.markdown import document_to_markdown
 from abm.analysis.sampled import answer_error
 from abm.cli.app import app
@@ -77,15 +85,65 @@ def test_a_report_repeats_the_runs_and_says_so(folder):
 
 def test_redraws_are_shared_by_arms_and_made_once(folder):
     material = read_material(folder)
-    path = repeat_with_redraws(material, 20)
-    written = path.stat().st_mtime_ns
-    assert repeat_with_redraws(read_material(folder), 5) == path
-    assert path.stat().st_mtime_ns == written
+    place = repeat_with_redraws(material, 20)
+    written = {path.name: path.stat().st_mtime_ns for path in place.iterdir()}
+    assert set(written) == {"outcomes.parquet", "series.parquet", "groups.parquet"}
+    assert repeat_with_redraws(read_material(folder), 5) == place
+    assert {path.name: path.stat().st_mtime_ns for path in place.iterdir()} == written
     arms = [read_material(f"{folder}:{arm}") for arm in ("low", "high")]
     table = compare(*arms).table.filter(answerer="model", outcome="vote.yes").row(0, named=True)
     effects = results.effects(material, 0.95).filter(answerer="model", outcome="vote.yes")
     assert table["low"] == pytest.approx(effects["low"][0])
     assert "sampled answers" in table["varied"]
+
+
+def test_a_trajectory_ends_with_the_interval_of_the_outcome(folder):
+    # The last value of the series is the outcome, so its error must be the same, redraw by redraw.
+    material = read_material(folder)
+    repeat_with_redraws(material, 20)
+    (drawing,) = [d for d in figure_set(material) if d.name == "trajectories"]
+    last = drawing.table.filter(variable="yes", time=drawing.table["time"].max(), answerer="model")
+    means = results.means(material, 0.95).filter(outcome="vote.yes", answerer="model")
+    assert last["arm"].to_list() == means["arm"].to_list()
+    assert last["answer_error"].to_list() == pytest.approx(means["answer_error"].to_list())
+    assert last["estimate"].to_list() == pytest.approx(means["estimate"].to_list())
+    assert last["high"].to_list() == pytest.approx(means["high"].to_list())
+    assert set(drawing.table.filter(answerer="rule")["answer_error"]) == {0.0}
+    feet = " ".join(text.get_text() for text in drawing.figure.texts).replace("\n", " ")
+    assert "sampled answers where there are any; held fixed: parameters, model," in feet
+    assert "Without the error" not in drawing.caption
+
+
+def test_effects_by_group_hold_the_error_of_the_answers(make, village):
+    folder = make(
+        "banks", model=village.Supported, arms=ARMS, answerers={"model": SERVER, "rule": {}},
+        replications=3, agents=True,
+    )  # fmt: skip
+    material = read_material(folder)
+    means = by_group(material)
+    before = group_effects(material, means, 0.95)
+    gaps_before = group_differences(material, means, 0.95)
+    repeat_with_redraws(material, 20)
+    again = redrawn_groups(material, means)
+    assert again.height == 20 * means.height
+    for old, new in (
+        (before, group_effects(material, means, 0.95)),
+        (gaps_before, group_differences(material, means, 0.95)),
+    ):
+        mine, was = (table.filter(answerer="model") for table in (new, old))
+        half, own = ((t["high"] - t["low"]).to_numpy() / 2 for t in (mine, was))
+        error = mine["answer_error"].to_numpy()
+        assert (error > 0).all()
+        assert half == pytest.approx(np.hypot(own, stats.t.ppf(0.975, 19) * error))
+        assert mine["estimate"].to_list() == was["estimate"].to_list()
+        assert set(mine["varied"]) == {"chance, population, network, sampled answers"}
+        assert set(new.filter(answerer="rule")["answer_error"]) == {0.0}
+    # By hand for the north: the mean of all redraws of its runs, arm against arm.
+    north = again.filter(answerer="model", group="north")
+    wide = north.pivot(on="arm", index=["redraw", "replication"], values="value")
+    gap = wide.group_by("redraw").agg((pl.col("high") - pl.col("low")).mean())["high"]
+    row = group_effects(material, means, 0.95).filter(answerer="model", group="north")
+    assert row["answer_error"][0] == pytest.approx(gap.std())
 
 
 def test_a_request_that_was_never_recorded_is_answered_as_the_most_similar_one(folder):
