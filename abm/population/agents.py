@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from abm.population.population import Population
     from abm.questions import Question
 
-__all__ = ["Row", "RowAgent", "handle", "view_of_row"]
+__all__ = ["Row", "RowAgent", "handle", "leave", "view_of_row"]
 
 _OWN = frozenset({"_population", "_id", "_row", "_version"})
 
@@ -154,10 +154,15 @@ class RowAgent(Agent):
 
     def remove(self) -> None:
         """Leave the model and the population."""
-        if self._id in self.population._agents:
-            self.population.remove([self.row])
-        else:
-            super().remove()
+        agents = self.population._agents
+        if agents.get(self._id) is self:
+            del agents[self._id]  # else the population would call what is running already
+            try:
+                self.population.remove([_present_row(self)])
+            except BaseException:
+                agents[self._id] = self
+                raise
+        super().remove()
 
     def _next_child_key(self) -> int:
         from abm.rng import child_key
@@ -192,6 +197,28 @@ def handle(
         f"{getattr(cls, '__name__', cls)}; a row has one handle",
     )
     return found
+
+
+def leave(agents: list[Any]) -> None:
+    """Let handles leave whose rows are gone; all of them, whatever one does on its way.
+
+    Raises
+    ------
+    Exception
+        The first that a handle's `remove` raised, once all have left.
+    """
+    failures = []
+    for agent in agents:
+        try:
+            agent.remove()
+        except Exception as failure:  # the handle's own code, or its process: raised below
+            Agent.remove(agent)
+            failures.append(failure)
+    if failures:
+        failures[0].add_note(
+            f"raised by a handle while it left; all {len(agents)} that were removed are gone"
+        )
+        raise failures[0]
 
 
 def view_of_row(population: Population, row: int) -> Any:

@@ -15,8 +15,9 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import PopulationError, RuleError, require
-from abm.population.columns import Columns, as_column, is_one
+from abm.population.columns import Columns, fitted, is_one
 from abm.population.table import Selection, Table
+from abm.population.undoing import as_before_if_it_fails
 from abm.rng import agent_key, child_key
 
 if TYPE_CHECKING:
@@ -151,6 +152,8 @@ class Population(Table):
     ) -> NDArray[np.int64]:
         """Add agents at the end; returns their rows.
 
+        All or nothing: if it fails, the population, its cohorts and their ties are as they were.
+
         Parameters
         ----------
         n
@@ -161,6 +164,12 @@ class Population(Table):
             parent's key and birth number, and others a hash of their id.
         **columns
             A value for every column of the population.
+
+        Raises
+        ------
+        PopulationError
+            A column that is missing, unknown, of another length or with values that its type would
+            change; keys that are there already; a cohort that cannot follow.
 
         Examples
         --------
@@ -176,40 +185,63 @@ class Population(Table):
             "newcomers need a value in every column",
         )
         self._cohorts_follow("add")
-        self._name_rows()
         elders = None if parents is None else self.rows(parents)
         size = _length(n, keys if elders is None else elders, columns, otherwise=1)
-        words = self._newborn(elders, size) if keys is None else _words(keys, size)
-        _check_distinct(np.concatenate([self.keys, words]))
-        values = {name: as_column(name, columns[name], size) for name in self.columns}
-        for name, column in values.items():
-            require(
-                np.can_cast(column.dtype, self._columns[name].dtype, "same_kind"),
-                PopulationError,
-                f"column {name!r} holds {self._columns[name].dtype}, newcomers bring "
-                f"{column.dtype}",
-            )
-        first = self.n
+        values = {name: fitted(name, columns[name], self._columns[name], size) for name in columns}
+        state = self._named_rows()
+        words = self._newborn(state, elders, size) if keys is None else _words(keys, size)
+        _check_new(words, state["keys"])
         ids = np.arange(self._next_id, self._next_id + size)
-        hidden: dict[str, Any] = {name: np.zeros(size, dtype=np.int64) for name in self._state}
-        self._columns.append(size, values)
-        self._state.append(size, hidden | {"ids": ids, "keys": words})
-        object.__setattr__(self, "_next_id", self._next_id + size)
-        object.__setattr__(self, "_version", self._version + 1)
-        self._move_cohorts(np.arange(first))
+        hidden = {name: np.zeros(size, dtype=np.int64) for name in state}
+        first = self.n
+        self._exchange(
+            self._columns.grown(size, values),
+            state.grown(size, {**hidden, "ids": ids, "keys": words}),
+            self._next_id + size,
+            np.arange(first),
+        )
         return np.arange(first, first + size)
 
-    def _name_rows(self) -> None:
-        """Write ids and keys down, before rows come, go or move."""
-        self._hidden("ids")
-        self._hidden("keys")
+    def _named_rows(self) -> Columns:
+        """What belongs to rows, with ids and keys written down, before rows come, go or move."""
+        state = self._state.copy()
+        for name in ("ids", "keys"):
+            if name not in state:
+                state.put(name, self._row_numbers(name))
+        return state
 
-    def _newborn(self, parents: NDArray[np.int64] | None, size: int) -> NDArray[np.uint64]:
+    def _newborn(
+        self, state: Columns, parents: NDArray[np.int64] | None, size: int
+    ) -> NDArray[np.uint64]:
+        """Keys of the newborn; the births of their parents are counted in `state`."""
         if parents is None:
             names = range(self._next_id, self._next_id + size)
             return np.array([agent_key(f"added {i}") for i in names], dtype=np.uint64)
-        words = [child_key(int(self.keys[row]), self.next_birth(row)) for row in parents.tolist()]
+        births = state["births"].copy() if "births" in state else np.zeros(self.n, dtype=np.int64)
+        words = []
+        for row in parents.tolist():
+            births[row] += 1
+            words.append(child_key(int(state["keys"][row]), int(births[row])))
+        state.put("births", births)
         return np.array(words, dtype=np.uint64)
+
+    def _exchange(
+        self, columns: Columns, state: Columns, next_id: int, kept: NDArray[np.int64]
+    ) -> None:
+        """Take other rows, and have the cohorts follow; if one cannot, nothing has changed."""
+        before = (self._columns, self._state, self._next_id, self._version)
+        own = [self._columns[name] for name in self._columns]
+        try:
+            with as_before_if_it_fails(self._cohorts, own):
+                self._take((columns, state, next_id, self._version + 1))
+                self._move_cohorts(kept)
+        except BaseException:
+            self._take(before)
+            raise
+
+    def _take(self, rows: tuple[Columns, Columns, int, int]) -> None:
+        for name, value in zip(("_columns", "_state", "_next_id", "_version"), rows, strict=True):
+            object.__setattr__(self, name, value)
 
     def next_birth(self, row: int) -> int:
         """Count a birth of the agent in this row; returns its number, from 1."""
@@ -223,6 +255,10 @@ class Population(Table):
         With them a network follows: `network = network.subgraph(kept)`. Handles of removed agents
         end their process and raise from then on; other handles follow their id.
 
+        All or nothing: if it fails, the population, its cohorts and their ties are as they were.
+        Only an error in a handle's own `remove`, or in a process that ends, comes too late for
+        that: it is raised when all have left.
+
         Examples
         --------
         >>> people = Population(age=[30, 40, 50])
@@ -230,18 +266,18 @@ class Population(Table):
         ([0, 2], [0, 2])
         """
         self._cohorts_follow("remove")
-        self._name_rows()
         rows = self.rows(selection)
-        gone = set(self.ids[rows].tolist())
+        state = self._named_rows()
+        gone = set(state["ids"][rows].tolist())
         stays = np.ones(self.n, dtype=bool)
         stays[rows] = False
         kept = np.flatnonzero(stays)
-        self._columns.keep(kept)
-        self._state.keep(kept)
-        object.__setattr__(self, "_version", self._version + 1)
-        self._move_cohorts(kept)
-        for agent in [self._agents.pop(i) for i in sorted(gone & self._agents.keys())]:
-            agent.remove()
+        self._exchange(self._columns.kept(kept), state.kept(kept), self._next_id, kept)
+        leaving = [self._agents.pop(i) for i in sorted(gone & self._agents.keys())]
+        if leaving:
+            from abm.population.agents import leave
+
+            leave(leaving)
         return kept
 
     # ------------------------------------------------------------------ agents and questions
@@ -487,6 +523,13 @@ def _words(keys: ArrayLike | Iterable[Any], n: int) -> NDArray[np.uint64]:
         array = np.array([agent_key(name) for name in names], dtype=np.uint64)
     require(array.shape == (n,), PopulationError, f"keys has shape {array.shape}, expected ({n},)")
     return array.astype(np.uint64)
+
+
+def _check_new(words: NDArray[np.uint64], there: NDArray[np.uint64]) -> None:
+    """Refuse keys that are there already, or twice among the newcomers."""
+    _check_distinct(words)
+    if np.isin(there, words).any():
+        _check_distinct(np.concatenate([there, words]))
 
 
 def _check_distinct(words: NDArray[np.uint64]) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import PopulationError, require
-from abm.population.columns import Columns, as_column, to_series
+from abm.population.columns import Columns, as_column, fitted, in_type, to_series
 
 __all__ = ["Selection", "Table", "is_free_name"]
 
@@ -111,11 +111,14 @@ class Table:
     def _hidden(self, name: str) -> NDArray[Any]:
         """What belongs to rows and is no column of the user; made when first needed."""
         if name not in self._state:
-            made: NDArray[Any] = np.zeros(self.n, dtype=np.int64)
-            if name in ("ids", "keys"):
-                made = np.arange(self.n, dtype=np.int64 if name == "ids" else np.uint64)
+            named = name in ("ids", "keys")
+            made = self._row_numbers(name) if named else np.zeros(self.n, dtype=np.int64)
             self._state.put(name, made)
         return self._state[name]
+
+    def _row_numbers(self, name: str) -> NDArray[Any]:
+        """The ids or keys of a population in which nobody came or left yet."""
+        return np.arange(self.n, dtype=np.int64 if name == "ids" else np.uint64)
 
     def _ids_at(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Ids of some rows; while these are the row numbers, no column of them is made."""
@@ -134,57 +137,34 @@ class Table:
     def _fill(self, name: str, values: Any) -> None:
         self.catch_up()
         column = self._columns[name]
-        given = as_column(name, values, self.n)
-        try:
-            np.copyto(column, given, casting="same_kind")
-        except (TypeError, ValueError) as error:
-            raise PopulationError(
-                f"column {name!r} holds {column.dtype} of shape {column.shape} and cannot take "
-                f"these values: {error}",
-                column=name,
-            ) from error
+        column[...] = fitted(name, values, column, self.n)
 
     def write_rows(self, rows: NDArray[np.int64], name: str, values: Any) -> None:
         """Write a column in some rows; values of a type that the column cannot hold are refused."""
         column = self[name]
-        given = np.asarray(values, dtype=object if column.dtype == object else None)
-        try:
-            column[rows] = given.astype(column.dtype, casting="same_kind")
-        except (TypeError, ValueError) as error:
-            raise PopulationError(
-                f"column {name!r} holds {column.dtype} and cannot take these values: {error}",
-                column=name,
-            ) from error
+        column[rows] = fitted(name, values, column, rows.size)
 
     def cell(self, row: int, name: str) -> Any:
         """Read one cell; cheaper than `table[name][row]` under a cohort of many agents."""
-        require(
-            name in self._columns,
-            PopulationError,
-            f"no column {name!r}; the population has {list(self.columns)}",
-            column=name,
-        )
         self.catch_up(-1)
-        return self._columns[name][row]
+        return self._column_at(row, name)[row]
+
+    def _column_at(self, row: int, name: str) -> NDArray[Any]:
+        """A column, if it is there and has this row."""
+        if name not in self._columns or not 0 <= row < self._columns.n:
+            raise PopulationError(
+                f"no cell of row {row!r} and column {name!r}; the population has rows "
+                f"0..{self.n - 1} and columns {list(self.columns)}",
+                column=name,
+            )
+        return self._columns[name]
 
     def write(self, row: int, name: str, value: Any) -> None:
         """Write one cell; a value that the column's type would change is refused."""
         self.catch_up(row)
-        column = self._columns[name]
-        before = column[row].copy() if column.ndim > 1 else column[row]
-        try:
-            column[row] = value
-        except (TypeError, ValueError) as error:
-            raise PopulationError(
-                f"column {name!r} holds {column.dtype} and cannot take {value!r}", column=name
-            ) from error
-        if column.dtype.kind in "iub" and not np.array_equal(column[row], value):
-            column[row] = before
-            raise PopulationError(
-                f"column {name!r} holds {column.dtype} and would turn {value!r} into something "
-                "else; make the column float when the population is made",
-                column=name,
-            )
+        column = self._column_at(row, name)
+        as_it_is = type(value) is float and column.dtype == np.float64  # the most frequent
+        column[row] = value if as_it_is else _cell_of(name, value, column)
 
     def frame(self, *names: str, with_keys: bool = False) -> pl.DataFrame:
         """The columns as a Polars frame; all, or those named. `with_keys` puts id and key first.
@@ -261,6 +241,31 @@ class Table:
             ids=wanted[~found][:5].tolist(),
         )
         return place.astype(np.int64)
+
+
+def _cell_of(name: str, value: Any, column: NDArray[Any]) -> Any:
+    """A value in the type of a column; whole floats and 0 and 1 may stand for whole and truth."""
+    holds = column.dtype
+    if holds.kind in "OV":
+        return value
+    given = np.asarray(value)
+    if holds.kind in "iub" and given.dtype.kind in "iuf":
+        with np.errstate(all="ignore"):
+            made = given.astype(holds)
+        require(
+            bool(np.all(made == given)),
+            PopulationError,
+            f"column {name!r} holds {holds} and would turn {value!r} into something else; make the "
+            "column of another type when the population is made",
+            column=name,
+        )
+        return made
+    try:
+        return in_type(name, given, holds)
+    except PopulationError as error:
+        raise PopulationError(
+            f"column {name!r} holds {holds} and cannot take {value!r}", column=name
+        ) from error
 
 
 def is_free_name(table: Table, name: str) -> bool:

@@ -150,7 +150,7 @@ def test_many_births_and_deaths_keep_every_column_together():
         (lambda: three().rows(pl.col("age") + 1), "truth value per row"),
         (lambda: three().rows(pl.col("wealth") > 1), "wealth"),
         (lambda: three().add(age=[1]), r"missing columns \['name', 'opinion'\]"),
-        (lambda: three().add(age=[0.5], opinion=0.5, name="x"), "newcomers bring float64"),
+        (lambda: three().add(age=[0.5], opinion=0.5, name="x"), "cannot take 0.5|of type float64"),
         (lambda: three().add(age=[5], opinion=0.5, name="x", keys=[2]), "not unique"),
         (lambda: three().select([0]).__setitem__("age", [0.5]), "cannot take"),
         (lambda: three().agent(0), "needs a model"),
