@@ -61,6 +61,7 @@ def compare(
     from abm.analysis.report import compare as compared
     from abm.analysis.report import missing_evidence, read_material, redraws_made
 
+    _check_table(out)
     one, other = read_material(first), read_material(second)
     console = Console(highlight=False)
     _print_warnings(console, redraws_made([one, other], redraws))
@@ -157,6 +158,17 @@ def _margins(given: list[str]) -> dict[str, float]:
     return found
 
 
+def _check_table(out: Path | None) -> None:
+    """Refuse a file that cannot be written, before anything is computed."""
+    from abm.errors import AnalysisError, require
+
+    require(
+        out is None or out.suffix in (".csv", ".md", ".tex"),
+        AnalysisError,
+        f"--out {out}: expected a file that ends in .csv, .md or .tex",
+    )
+
+
 def _print_comparison(console: Console, made: Comparison, material: Material) -> None:
     from rich.box import SIMPLE
     from rich.text import Text
@@ -209,14 +221,8 @@ def _print_warnings(console: Console, warnings: list[str]) -> None:
 def _write_table(made: Comparison, material: Material, out: Path) -> None:
     from abm.analysis.report.sections import comparison_table
     from abm.analysis.tables import to_csv, to_latex, to_markdown
-    from abm.errors import AnalysisError, require
 
     writers = {".md": to_markdown, ".tex": to_latex}
-    require(
-        out.suffix in (".csv", *writers),
-        AnalysisError,
-        f"--out {out}: expected a file that ends in .csv, .md or .tex",
-    )
     out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix == ".csv":
         text = to_csv(made.table)

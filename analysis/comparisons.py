@@ -175,6 +175,7 @@ def adjusted(table: pl.DataFrame, *, method: str = "holm", family: Names = ()) -
         Has a column `p_value`; undefined p values stay nan and are not counted.
     method
         A method of `statsmodels.stats.multitest.multipletests`, such as `holm` or `fdr_bh`.
+        Any other raises AnalysisError.
     family
         Columns that separate families; none makes the whole table one family.
 
@@ -184,6 +185,7 @@ def adjusted(table: pl.DataFrame, *, method: str = "holm", family: Names = ()) -
     [0.02, 0.04]
     """
     _check_columns(table, ["p_value", *_names(family)])
+    _check_method(method)
     p = table["p_value"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     result = np.full(p.shape, np.nan)
     rows = table.with_row_index("\x00row")
@@ -193,6 +195,17 @@ def adjusted(table: pl.DataFrame, *, method: str = "holm", family: Names = ()) -
         if index.size:
             result[index] = multipletests(p[index], method=method)[1]
     return table.with_columns(pl.Series("p_adjusted", result))
+
+
+def _check_method(method: str) -> None:
+    try:
+        multipletests([0.5], method=method)
+    except ValueError:
+        raise AnalysisError(
+            f"correction = {method!r}, expected holm, fdr_bh, bonferroni or another method of "
+            "statsmodels' multipletests",
+            method=method,
+        ) from None
 
 
 def _effect(

@@ -76,8 +76,13 @@ class Calibration:
         try:
             text = path.read_text(encoding="utf-8")
             raw = tomllib.loads(text)
+        except FileNotFoundError:
+            raise CalibrationError(
+                f"there is no calibration file {path}; `abm models NAME` lists those of a family, "
+                "which are named FAMILY/NAME"
+            ) from None
         except (OSError, UnicodeDecodeError) as error:
-            raise CalibrationError(f"{path}: cannot be read: {error}") from error
+            raise CalibrationError(f"{path}: cannot be read as text: {error}") from error
         except tomllib.TOMLDecodeError as error:
             raise CalibrationError(f"{path}: this is not TOML: {error}") from error
         try:
@@ -93,6 +98,12 @@ class Calibration:
 
 
 def _read(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    require(
+        "study" not in raw,
+        CalibrationError,
+        "this file is a study and no calibration; run it with `abm study`",
+        place=("study",),
+    )
     for name in raw:
         _known(name, _TABLES, (name,))
     head = _table(raw, "calibration")

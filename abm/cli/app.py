@@ -381,6 +381,10 @@ def bench_llm(
     """
     from abm.llm.bench.command import bench_llm
 
+    if model is not None:
+        from abm.llm.llamacpp.header import read_header
+
+        read_header(model)  # or each side of a comparison tells in its own words what is wrong
     bench_llm(model, threads, size, repeats, only or [], as_json)
 
 

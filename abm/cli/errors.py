@@ -7,6 +7,7 @@ import traceback
 
 from abm.errors import (
     AbmError,
+    AnalysisError,
     CalibrationError,
     LedgerError,
     MissingExtra,
@@ -22,12 +23,20 @@ __all__ = ["FAILED", "REFUSED", "SPENT", "BudgetReached", "RunsFailed", "guarded
 FAILED, REFUSED, SPENT, STOPPED = 1, 2, 3, 130
 _INPUT = (
     ScenarioError,
+    AnalysisError,
     CalibrationError,
     MissingExtra,
     ModelFileError,
     NetworkError,
     PopulationError,
     QuestionError,
+)
+_PATHS = (
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
 )
 
 
@@ -72,13 +81,23 @@ def _told(error: Exception, debug: bool) -> int:
         return REFUSED
     elif isinstance(error, AbmError):
         _say(f"{type(error).__name__}: {error}")
+    elif _is_path(error):
+        _say(
+            f"{error.filename}: {error.strerror}; give another file or folder "  # type: ignore[attr-defined]
+            "(`--debug` shows what wanted it)"
+        )
     else:
         _say(
             f"{type(error).__name__}: {error}\n(this was not expected; `--debug` shows where it "
             "happened)"
         )
     refused = isinstance(error, _INPUT) and not isinstance(error, LedgerError)
-    return REFUSED if refused else FAILED
+    return REFUSED if refused or _is_path(error) else FAILED
+
+
+def _is_path(error: Exception) -> bool:
+    """Whether a file or folder cannot be what the command line made of it."""
+    return isinstance(error, _PATHS) and bool(error.filename)
 
 
 def _is_usage(error: Exception) -> bool:

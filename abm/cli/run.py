@@ -48,14 +48,17 @@ def chosen_run(
     model: Path | None = None,
 ) -> tuple[Study, Run]:
     """The study and the run that a command line names."""
-    study = read(what, model) if _is_study(what) else _study_of_model(what, changes, answerer)
+    own = not _is_study(what)
+    if own and answerer is None and model is not None:
+        answerer, model = str(model), None
+    study = _study_of_model(what, changes, answerer) if own else read(what, model)
     if seed is not None:
         study = replace(study, seed=seed)
     arm = arm or next(iter(study.arms))
     if answerer is not None and answerer not in study.answerers:
         study = replace(study, answerers={**study.answerers, _safe(answerer): answerer})
         answerer = _safe(answerer)
-    if model is not None and not _is_study(what):
+    if model is not None and own:
         study = study.with_model(model)
         answerer = list(study.answerers)[-1]
     study = _changed(study, arm, changes)

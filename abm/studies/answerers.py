@@ -75,6 +75,11 @@ class Spec:
         return self.kind == "backend"
 
     @property
+    def asks_a_model(self) -> bool:
+        """Whether it is a language model, or a mixture with one."""
+        return self.is_language_model or any(m.asks_a_model for m in self.members.values())
+
+    @property
     def recorded(self) -> bool:
         """Whether its answers go to the ledger."""
         if self.policy is not None:

@@ -26,7 +26,7 @@ from typing import Any
 
 import polars as pl
 
-from abm.errors import LedgerError, ScenarioError
+from abm.errors import LedgerError, ScenarioError, require
 from abm.studies.manifest import from_json, to_json
 from abm.studies.run import Result, Run
 
@@ -44,6 +44,11 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+_NEEDED = {
+    "run": ("status", "study", "arm", "answerer", "replication", "model", "definition"),
+    "study": ("status", "study", "arms", "answerers", "replications", "model"),
+}
+"""What every manifest says, whichever version of the package wrote it."""
 _LEFT = ".partial"
 
 
@@ -239,6 +244,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             "OUT/<study>/runs/<arm>/<answerer>/r000",
             path=str(folder),
         ) from None
+    except NotADirectoryError:
+        raise ScenarioError(
+            f"{folder} is a file, expected a run or study folder, such as OUT/<study>",
+            path=str(folder),
+        ) from None
     except (ValueError, OSError) as error:
         raise ScenarioError(
             f"{path} is damaged: {error}. Remove that folder and give the study's command again: "
@@ -247,6 +257,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(found, dict) or found.get("kind") not in ("run", "study"):
         raise ScenarioError(f"{path} is no manifest of a run or study", path=str(path))
+    missing = [key for key in _NEEDED[found["kind"]] if key not in found]
+    require(
+        not missing,
+        ScenarioError,
+        f"{path} is damaged: it does not say {', '.join(missing)}. Remove that folder and give the "
+        "study's command again",
+        path=str(path),
+    )
     return found
 
 

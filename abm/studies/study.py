@@ -287,9 +287,22 @@ class Study:
 
         The name of the file becomes part of the study's name, and the name of an answerer that was
         called `embedded`, so that results of two models are never mixed up.
+
+        Raises
+        ------
+        ScenarioError
+            There is no such file, or no answerer is a language model.
         """
         file = Path(path).expanduser().resolve()
         parse_spec(str(file), self.folder)
+        if not any(spec.asks_a_model for roles in self.specs.values() for spec in roles.values()):
+            raise ScenarioError(
+                f"model = {str(path)!r}, but {self.name} asks no language model that it could "
+                f"replace; its answerers are {list(self.specs)}. Make the file an answerer: "
+                f'[answerers] some_name = "{path}", or `abm run --answerer {path}`',
+                argument="model",
+                value=str(path),
+            )
         stem = re.sub(r"[^A-Za-z0-9._+-]", "-", file.stem)
         answerers = {}
         for name, roles in self.specs.items():

@@ -148,13 +148,56 @@ def test_failed_runs_give_exit_code_one_and_their_causes(here, capsys):
         (["studdy"], "No such command"),
         (["study"], "Missing argument"),
         (["study", "town.toml", "--workers", "0"], "--workers"),
+        (["study", "town.toml", "--model", "fake.gguf"], "asks no language model that it could"),
+        (["run", "town.toml", "--model", "fake.gguf"], "asks no language model that it could"),
+        (["run", "opinion_network", "--model", "fake.gguf"], "fake.gguf is not a GGUF file"),
+        (["study", "town.toml", "--out", "fake.gguf"], "fake.gguf"),
+        (["calibrate", "twon.toml"], "there is no calibration file twon.toml"),
+        (["calibrate", "town.toml"], "town.toml:2: this file is a study and no calibration"),
+        (["bench", "llm", "--model", "twon.gguf"], "model file twon.gguf does not exist"),
+        (["report", "nowhere"], "no run or study folder"),
+        (["report", "town.toml"], "town.toml is a file, expected a run or study folder"),
     ],
 )
 def test_bad_input_is_one_message_with_exit_code_two(here, capsys, arguments, message):
+    (here / "fake.gguf").write_bytes(b"no model at all, " * 9)
+    _refused(arguments, message, capsys)
+
+
+def _refused(arguments, message, capsys):
     assert guarded(arguments) == 2
     shown = capsys.readouterr()
     assert message in " ".join(shown.err.split())
     assert "Traceback" not in shown.err
+    assert "not expected" not in shown.err
+
+
+def test_what_cannot_be_made_of_results_is_refused_by_name(here, capsys):
+    guarded(["study", "town.toml"])
+    shutil.copytree("runs/town/runs/base/rule/r000", "half")
+    Path("half/manifest.json").write_text('{"kind": "run"}')
+    shutil.copytree("runs/town/runs/base/rule/r000", "cut")
+    for path in Path("cut").glob("*.parquet"):
+        path.write_bytes(path.read_bytes()[:99])
+    pair = ["compare", "runs/town:base", "runs/town:open"]
+    capsys.readouterr()
+    for arguments, message in [
+        (["replay", "half"], "half/manifest.json is damaged: it does not say status, study, arm"),
+        (["fork", "half", "--at", "1", "--set", "tone=shrill"], "manifest.json is damaged"),
+        (["report", "half"], "manifest.json is damaged"),
+        (["audit", "half", "--twin"], "manifest.json is damaged"),
+        (["replay", "cut"], "series.parquet is damaged"),
+        (["report", "cut"], ".parquet is damaged"),
+        (["report", "runs/town:opne"], "its arms are ['base', 'open']"),
+        (["report", "runs/town", "--level", "2"], "expected 0 < level < 1"),
+        (["report", "runs/town", "--control", "opne"], "expected one of the arms"),
+        (["figures", "runs/town", "--out", "town.toml"], "town.toml: File exists; give another"),
+        (["compare", "runs/town", "runs/town"], "have runs in common"),
+        ([*pair, "--out", "differences.pdf"], "ends in .csv, .md or .tex"),
+        ([*pair, "--correction", "homl"], "correction = 'homl', expected holm"),
+        ([*pair, "--margin", "small"], "--margin 'small', expected a number"),
+    ]:
+        _refused(arguments, message, capsys)
 
 
 def test_debug_shows_where_an_error_came_from(here, capsys):
