@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import abm
+import abm.cli
 from abm.cli.app import app
 from abm.cli.errors import guarded
 
@@ -318,3 +319,14 @@ def test_the_installed_command_works_in_any_folder_and_stops_on_ctrl_c(here):
     assert running.returncode == 130
     assert "the same command again to go on" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize(("given", "used"), [(None, "1"), ("3", "3")])
+def test_commands_do_linear_algebra_with_one_thread_unless_told(monkeypatch, given, used):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")  # so that it is put back afterwards
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    if given is not None:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    with pytest.raises(SystemExit):
+        abm.cli.main(["--version"])
+    assert os.environ["OPENBLAS_NUM_THREADS"] == used
