@@ -14,7 +14,7 @@ rm -rf build
 cp models/opinion_network/studies/preset_small.toml "$work/"
 cd "$work"
 empty/bin/abm models
-empty/bin/abm study preset_small.toml --out runs
+empty/bin/abm study preset_small.toml --out runs --replications 1
 run=$(find runs -path '*/r000/manifest.json' | head -n 1)
 empty/bin/abm replay "$(dirname "$run")"
 echo "The wheel works from an empty environment."
