@@ -1,9 +1,14 @@
 """States that change with the states of neighbours, round by round: epidemics, adoption, voting.
 
 `rule(state, counts, params) -> state'`, where states are numbers 0, 1, 2, ... and `counts[s]` tells
-how many of those that the agent sees are in state s. Last argument `u` or `rng` as always; a rule
-that draws from `rng` only where it needs to is quicker than one that takes `u`. Counts are kept up
-to date as states change, so that a round costs as much as there are agents and changes, not ties.
+how many of those that the agent sees are in state s. Last argument `u` or `rng` as always. Counts
+are kept up to date as states change, so that a round costs as much as there are agents and changes,
+not ties.
+
+A rule that left somebody's state as it was and drew nothing would do the same again. Compiled
+drivers ask it again only when that state or those counts have changed; interpreted ones always ask.
+The results are the same to the bit. So a rule that draws from `rng` only where it needs to is far
+quicker than one that takes `u`: in an epidemic most agents are immune, or see nobody infectious.
 """
 
 from __future__ import annotations
@@ -20,6 +25,7 @@ from abm.kernels.driver import first_of
 from abm.kernels.faults import no_fault, raise_fault, spot_of
 from abm.kernels.notes import note
 from abm.kernels.pairwise import columns_of
+from abm.kernels.purity import is_pure
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
 from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
 from abm.kernels.ties import Ties, TiesLayout, checked_ties, layout
@@ -28,6 +34,8 @@ from abm.kernels.tools import Chance, Tools, start
 __all__ = ["TransitionRun", "checked_states", "run_transitions", "seen_by", "tally"]
 
 _NEARLY = 0.9
+_NOBODY = np.empty(0, dtype=np.int32)
+_ALL = 0x0101010101010101  # who is to be asked is marked by a byte, eight of them in a word
 
 
 class TransitionRun(NamedTuple):
@@ -111,9 +119,12 @@ def run_transitions(
     fault = no_fault()
     extra = size if schedule == "synchronous" else 0
     room = (np.empty(extra, dtype=np.int32), np.empty(extra, dtype=np.uint8))
+    whole = schedule == "synchronous" and rows is None
+    marks = np.full(n // 8 + 1, _ALL, dtype=np.uint64)
     arguments = (
-        states, size, counts, seen, order_of(turn, rows, n),
+        states, size, counts, seen, _NOBODY if whole else order_of(turn, rows, n),
         checked_params(params), totals, room, start(rng), Chance(start(rng)), fault,
+        (marks, marks.view(np.uint8)),
     )  # fmt: skip
     made, why = launch(
         _assemble, what, (turn, schedule == "synchronous"), arguments,
@@ -201,59 +212,76 @@ def _assemble(pieces: Tools, rule: Taken, turn: str, at_once: bool) -> Callable[
     call, draw, load = calling(pieces, rule), pieces.draw, pieces.load
     first = pieces.jit(first_of(pieces, turn))
     become = pieces.inlined(_become)
+    skips = pieces.compiled and rule.chance != "u" and is_pure(rule.plain)
 
     def one_by_one(states: Any, size: Any, counts: Any, ties: Any, order: Any, params: Any,
-                   totals: Any, _room: Any, words: Any, rng: Any, fault: Any) -> Any:  # fmt: skip
+                   totals: Any, _room: Any, words: Any, rng: Any, fault: Any,
+                   marks: Any) -> Any:  # fmt: skip
         n, n_states = len(states), totals.shape[1]
+        asked, held = marks[1], rng.held
         s0, s1 = load(words)
-        made = 0
         for r in range(len(totals) - 1):
             totals[r + 1] = totals[r]
             for place in range(size):
                 word, s0, s1 = draw(s0, s1)
                 i, _ = first(order, place, n, word)
+                if skips and asked[i] == 0:
+                    continue
                 old = int(states[i])
                 fault[1] = i
+                before, behind = held[0], held[1]
                 new = call(rng, old, counts[i], params)
                 if not (0 <= new < n_states and new == int(new)):
                     fault[0], fault[3], fault[4] = 1.0, r, new
-                    return made
+                    return r * size + place
                 if new != old:
-                    become(i, old, int(new), states, counts, ties, totals[r + 1])
-                made += 1
-        return made
+                    become(i, old, int(new), states, counts, ties, totals[r + 1], asked)
+                elif before == held[0] and behind == held[1]:
+                    asked[i] = 0
+        return (len(totals) - 1) * size
 
     def together(states: Any, size: Any, counts: Any, ties: Any, order: Any, params: Any,
-                 totals: Any, room: Any, _words: Any, rng: Any, fault: Any) -> Any:  # fmt: skip
+                 totals: Any, room: Any, _words: Any, rng: Any, fault: Any,
+                 marks: Any) -> Any:  # fmt: skip
         n_states = totals.shape[1]
+        (eight, asked), held = marks, rng.held
         changed, fresh = room
-        made = 0
+        whole = len(order) == 0
         for r in range(len(totals) - 1):
             totals[r + 1] = totals[r]
             n_changed = 0
-            for place in range(size):
-                i = int(order[place])
-                old = int(states[i])
-                fault[1] = i
-                new = call(rng, old, counts[i], params)
-                if not (0 <= new < n_states and new == int(new)):
-                    fault[0], fault[3], fault[4] = 1.0, r, new
-                    return made
-                if new != old:
-                    changed[n_changed] = i
-                    fresh[n_changed] = int(new)
-                    n_changed += 1
-                made += 1
+            for begin in range(0, size, 8):
+                if skips and whole and eight[begin >> 3] == 0:
+                    continue
+                for place in range(begin, min(begin + 8, size)):
+                    i = place if whole else int(order[place])
+                    if skips and asked[i] == 0:
+                        continue
+                    old = int(states[i])
+                    fault[1] = i
+                    before, behind = held[0], held[1]
+                    new = call(rng, old, counts[i], params)
+                    if not (0 <= new < n_states and new == int(new)):
+                        fault[0], fault[3], fault[4] = 1.0, r, new
+                        return r * size + place
+                    if new != old:
+                        changed[n_changed] = i
+                        fresh[n_changed] = int(new)
+                        n_changed += 1
+                    elif before == held[0] and behind == held[1]:
+                        asked[i] = 0
             for k in range(n_changed):
                 i = int(changed[k])
-                become(i, int(states[i]), int(fresh[k]), states, counts, ties, totals[r + 1])
-        return made
+                old = int(states[i])
+                become(i, old, int(fresh[k]), states, counts, ties, totals[r + 1], asked)
+        return (len(totals) - 1) * size
 
     return together if at_once else one_by_one
 
 
-def _become(i: Any, old: Any, new: Any, states: Any, counts: Any, ties: Any, totals: Any) -> None:
-    """i changes its state, and those who see i count it anew."""
+def _become(i: Any, old: Any, new: Any, states: Any, counts: Any, ties: Any, totals: Any,
+            asked: Any) -> None:  # fmt: skip
+    """i changes its state, and those who see i count it anew: all of them are to be asked."""
     states[i] = new
     totals[old] -= 1
     totals[new] += 1
@@ -261,3 +289,4 @@ def _become(i: Any, old: Any, new: Any, states: Any, counts: Any, ties: Any, tot
         j = ties[2][slot]
         counts[j, old] -= 1
         counts[j, new] += 1
+        asked[j] = 1

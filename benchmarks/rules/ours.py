@@ -156,9 +156,10 @@ def sir_discrete(n):
             if not (states == 1).any():
                 start()
             rounds = min(40, max(1, (count - done) // n))
-            run_transitions(epidemic, states, network, (0.05, 0.1), n_states=3, rounds=rounds,
-                            schedule="synchronous", rng=rng, compiled=True)  # fmt: skip
-            done += rounds * n
+            made = run_transitions(epidemic, states, network, (0.05, 0.1), n_states=3,
+                                   rounds=rounds, schedule="synchronous", rng=rng,
+                                   compiled=True)  # fmt: skip
+            done += int((made.totals[:-1, 1] > 0).sum()) * n  # the rest are idle: not counted
         return done
 
     return step, "node-steps", FACTS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from abm.kernels import (
     run_transitions,
     run_within,
 )
+from abm.kernels.purity import is_pure
 from abm.kernels.ties import layout
 from abm.kernels.transitions import seen_by, tally
 from abm.networks import Network, watts_strogatz
@@ -208,6 +210,65 @@ def test_counts_follow_the_states_through_changes():
             schedule=schedule, rng=seeded(9), compiled=False,
         )  # fmt: skip
         assert run.totals[-1].tolist() == np.bincount(states, minlength=3).tolist()
+
+
+@compiled
+@pytest.mark.parametrize("schedule", SCHEDULES[:3])
+@pytest.mark.parametrize("members", [None, seeded(4).permutation(60)[:45]], ids=["all", "some"])
+def test_who_need_not_be_asked_again_changes_nothing(schedule, members):
+    """Interpreted rules are always asked; 40 rounds, in which most have come to rest and some are
+    woken again, by themselves (state 2) and by neighbours."""
+
+    def wavering(state, counts, p, rng):
+        if state == 0:
+            return 1 if counts[1] > 0 and rng.random() < p[0] * counts[1] else 0
+        if state == 1:
+            return 2 if rng.random() < p[1] else 1
+        return 0 if counts[2] > 2 and rng.random() < 0.3 else 2
+
+    made = []
+    for form in (True, False):
+        states = (np.arange(60) < 3).astype(np.int8)
+        run = run_transitions(wavering, states, NETWORKS["directed"] if members is None else RING,
+                              (0.3, 0.2), n_states=3, rounds=40, schedule=schedule, rng=seeded(3),
+                              members=members, compiled=form)  # fmt: skip
+        made.append((states.tolist(), run.totals.tolist(), run.run.n_updates))
+    assert made[0] == made[1]
+    assert made[0][2] == 40 * (60 if members is None else 45)
+
+
+@compiled
+def test_a_rule_with_chance_of_its_own_is_asked_again():
+    """Numba's generator is not seen by the driver: a rule at rest may yet act. 60 agents whom a
+    rule lets go with probability 1/5: all have gone after 100 rounds but for one time in 10^8."""
+
+    def leave(state, counts, p):
+        return 1 if np.random.random() < 0.2 else state  # noqa: NPY002
+
+    states = np.zeros(60, dtype=np.int8)
+    run_transitions(leave, states, RING, n_states=2, rounds=100, schedule="synchronous",
+                    rng=seeded(1), compiled=True)  # fmt: skip
+    assert states.all()
+
+
+def test_what_a_rule_refers_to_tells_whether_it_is_pure():
+    import random
+
+    table, draw = np.arange(3), np.random.random
+    clock = iter(range(3))
+
+    def helper(x):
+        return math.exp(x)
+
+    def recursive(x):
+        return recursive(x - 1) if x > 0 else x
+
+    pure = [sir, helper, recursive, lambda x: helper(x) + table[x], lambda x, rng: rng.random(),
+            lambda x: np.floor(x) + max(x, 1)]  # fmt: skip
+    impure = [lambda x: np.random.random(), lambda x: draw(), lambda x: random.random(),  # noqa: NPY002
+              lambda x: next(clock), lambda x: (lambda: draw())(), lambda x: np]  # fmt: skip
+    assert [is_pure(rule) for rule in pure] == [True] * len(pure)
+    assert [is_pure(rule) for rule in impure] == [False] * len(impure)
 
 
 # ---------------------------------------------------------------------- those who think alike
