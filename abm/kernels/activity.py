@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, RuleError, require
-from abm.kernels.events import EventCohort, driving
+from abm.kernels.events import EventCohort, driving, fetching_of
 from abm.kernels.guard import Ranges, sound_of
 from abm.kernels.rates import profile_of
 from abm.kernels.rule import Taken, calling, name_of, taken
@@ -219,6 +219,28 @@ def _sound_inside(pieces: Tools, places: tuple[int, ...]) -> Callable[..., Any]:
     return pieces.jit(look)  # type: ignore[no-any-return]
 
 
+def _fetching_inside(
+    pieces: Tools, parts: tuple[tuple[int, tuple[int, ...]], ...]
+) -> Callable[..., Any]:
+    """Fetches rows of columns of several parts of the driver's state: (part, places in it)."""
+
+    def nothing_more(_state: Any, _row: Any) -> None:
+        return
+
+    made = pieces.jit(nothing_more)
+    for part, near in parts:
+        made = pieces.jit(_of_part(fetching_of(pieces, near), part, made))
+    return made  # type: ignore[no-any-return]
+
+
+def _of_part(fetch: Callable[..., Any], part: int, rest: Callable[..., Any]) -> Callable[..., Any]:
+    def ask(state: Any, row: Any) -> None:
+        fetch(state[part], row)
+        rest(state, row)
+
+    return ask
+
+
 def _doing(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
     """What an agent does, and its code."""
     call = calling(pieces, rule)
@@ -234,7 +256,7 @@ def _doing(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
 
 
 def _assemble_poisson(
-    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...]
+    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...], near: tuple[int, ...]
 ) -> Callable[..., Any]:
     do, uniform, real = _doing(pieces, rule, surfaces), _uniform_in(pieces), pieces.real
     infinite, wrong = math.inf, math.nan
@@ -251,7 +273,8 @@ def _assemble_poisson(
             return wrong, code
         return -math.log1p(-u) / rate, code
 
-    return driving(pieces, pieces.jit(act), _sound_inside(pieces, places))
+    fetch = _fetching_inside(pieces, ((0, (1, 2)), (1, near)))
+    return driving(pieces, pieces.jit(act), _sound_inside(pieces, places), fetch)
 
 
 class HawkesCohort(PoissonCohort):
@@ -368,7 +391,7 @@ class HawkesCohort(PoissonCohort):
 
 
 def _assemble_hawkes(
-    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...]
+    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...], near: tuple[int, ...]
 ) -> Callable[..., Any]:
     do, uniform, real = _doing(pieces, rule, surfaces), _uniform_in(pieces), pieces.real
     infinite, wrong = math.inf, math.nan
@@ -400,7 +423,8 @@ def _assemble_hawkes(
         draws[i] = k + 1
         return gap, code
 
-    return driving(pieces, pieces.jit(act), _sound_inside(pieces, places))
+    fetch = _fetching_inside(pieces, ((0, (1, 2)), (1, near), (2, (0, 1, 2))))
+    return driving(pieces, pieces.jit(act), _sound_inside(pieces, places), fetch)
 
 
 def _level_at(time: Any, levels: Any, period: Any) -> Any:

@@ -5,12 +5,17 @@ not agree with it are stale and skipped, so that setting and cancelling cost nex
 is by time, then by row.
 
 The ladder covers an epoch that starts at the earliest event and is as long as twice the mean time
-to go, so that at least half of what is pending lies in it (Markov's inequality). Buckets are opened
-in order and hold about 8 events, which a small heap in the cache sorts; what lies beyond the epoch
-is found in `due` when the next epoch begins. When gaps differ so much that one bucket holds nearly
-everything, the small heap is a large one: slower by a logarithm, and still exact. When few events
-are left among many agents, the ladder is given up for the heap, until that has to grow. A queue
-whose ladder has no buckets is the plain heap.
+to go, so that at least half of what is pending lies in it (Markov's inequality). Its buckets hold
+some hundred to some thousand events each, as they come. They are opened in order: what a bucket
+holds is put in order all at once and becomes the run; what is set later and falls due before the
+end of the run goes to the heap. The next event is the earlier of the first of both. So all but what
+belongs to the agents themselves stays in the cache, and the memory of those whose turn comes soon
+is fetched ahead. What lies beyond the epoch is found in `due` when the next epoch begins.
+
+When gaps differ so much that a bucket holds far more than its share, or much at nearly one time, it
+goes to the heap: slower by a logarithm, and still exact. When few events are left among many
+agents, the ladder is given up for the heap, until that has to grow. A queue whose ladder has no
+buckets is the plain heap.
 """
 
 from __future__ import annotations
@@ -26,8 +31,11 @@ from abm.kernels.tools import has_numba
 
 __all__ = ["Agenda", "Queue", "make_queue"]
 
-_CHUNK = 8
-_PER_BUCKET = 4
+_CHUNK = 32
+_SHIFT = 5
+_SHARES = 7  # a bucket's share is the number pending divided by 2**7, within the following limits
+_LEAST, _MOST = 4, 2048
+_CROWD = 64  # with so many nearly at one time, a heap is quicker than a run
 _FEW = 16  # with fewer pending than one in so many, a look at all per epoch would cost too much
 
 
@@ -47,11 +55,15 @@ inlined = partial(lean, inlined=True)
 
 
 # places in `meta`
-_SIZE, _OPEN, _BUCKETS, _FREE, _REBUILD, _LADDER, _WRONG = 0, 1, 2, 3, 4, 5, 6
+_SIZE, _OPEN, _BUCKETS, _FREE, _REBUILD, _LADDER, _WRONG, _RUN, _END = range(9)
 # places in `scale`
-_START, _INVERSE, _NOW, _WHO, _WANTED = 0, 1, 2, 3, 4
+_START, _INVERSE, _NOW, _WHO, _WANTED = range(5)
 PAST, NOBODY = 2, 4
 """What may be wrong with a call of a rule: a time that is past or nan, an agent that is none."""
+NO_ROOM = -2
+"""In place of a row: the heap is too small."""
+AHEAD = 12
+"""So many events before its turn an agent's memory is fetched."""
 
 
 class Queue(NamedTuple):
@@ -62,26 +74,32 @@ class Queue(NamedTuple):
     due
         Next event of each agent, shape (n,).
     times, rows
-        The heap of what is open.
+        The heap: of everything, or of what falls due before the open bucket ends.
+    run_times, run_rows
+        What the open bucket held, in order.
+    parts
+        Work space for putting it in order.
     chunk_times, chunk_rows, chunk_next
-        Pool of chunks of 8 entries; `chunk_next` chains those of a bucket, and the free ones.
-    heads, fills
-        Last chunk of each bucket, and how full it is.
+        Pool of chunks of 32 entries; `chunk_next` chains those of a bucket, and the free ones.
+    tails
+        Where the last entry of each bucket is; -1 if it is empty.
     meta, scale
         Size of the heap, bucket opened last, number of buckets, first free chunk, whether to
-        rebuild, whether there is a ladder, what was wrong with a call of a rule; start of the
-        epoch, buckets per unit of time, time of the event that is applied, whom and when the call
-        named that was wrong.
+        rebuild, whether there is a ladder, what was wrong with a call of a rule, where the run is
+        and ends; start of the epoch, buckets per unit of time, time of the event that is applied,
+        whom and when the call named that was wrong.
     """
 
     due: NDArray[np.float64]
     times: NDArray[np.float64]
     rows: NDArray[np.int32]
+    run_times: NDArray[np.float64]
+    run_rows: NDArray[np.int32]
+    parts: NDArray[np.int32]
     chunk_times: NDArray[np.float64]
     chunk_rows: NDArray[np.int32]
     chunk_next: NDArray[np.int32]
-    heads: NDArray[np.int32]
-    fills: NDArray[np.int32]
+    tails: NDArray[np.int32]
     meta: NDArray[np.int64]
     scale: NDArray[np.float64]
 
@@ -100,23 +118,32 @@ def make_queue(due: NDArray[np.float64], *, ladder: bool, room: int = 64) -> Que
     """
     n = len(due)
     heap = max(room, 256) if ladder else max(room, 2 * n + 64)
-    buckets = n // _PER_BUCKET + 1 if ladder else 0
+    buckets = max(n >> 11, 160) + 2 if ladder else 0
+    run = 8 * int(share(n)) if ladder else 0
     chunks = (n + n // 2) // _CHUNK + buckets + 64 if ladder else 0
-    meta, scale = np.zeros(7, dtype=np.int64), np.zeros(5)
+    meta, scale = np.zeros(9, dtype=np.int64), np.zeros(5)
     scale[_NOW] = -np.inf
     meta[_REBUILD], meta[_LADDER] = 1, ladder
     return Queue(
         due,
         np.empty(heap),
         np.empty(heap, dtype=np.int32),
+        np.empty(run),
+        np.empty(run, dtype=np.int32),
+        np.empty(run // 2 + 2, dtype=np.int32),
         np.empty(chunks * _CHUNK),
         np.empty(chunks * _CHUNK, dtype=np.int32),
         np.empty(chunks, dtype=np.int32),
         np.empty(buckets, dtype=np.int32),
-        np.empty(buckets, dtype=np.int32),
         meta,
         scale,
     )
+
+
+@lean
+def share(n: Any) -> Any:
+    """How many of n pending events a bucket shall hold on average when an epoch begins."""
+    return min(max(n >> _SHARES, _LEAST), _MOST)
 
 
 @inlined
@@ -168,19 +195,18 @@ def enter(queue: Any, row: Any, time: Any) -> None:
 @inlined
 def into_bucket(queue: Any, bucket: Any, row: Any, time: Any) -> None:
     """Append to the last chunk of a bucket, or to a new one."""
-    meta, chunk, fill = queue.meta, queue.heads[bucket], queue.fills[bucket]
-    if fill == _CHUNK or chunk < 0:
-        fresh = meta[_FREE]
+    last = queue.tails[bucket]
+    if last < 0 or last % _CHUNK == _CHUNK - 1:
+        fresh = queue.meta[_FREE]
         if fresh < 0:
-            meta[_REBUILD] = 1
+            queue.meta[_REBUILD] = 1
             return
-        meta[_FREE] = queue.chunk_next[fresh]
-        queue.chunk_next[fresh] = chunk
-        queue.heads[bucket] = fresh
-        chunk, fill = fresh, 0
-    queue.chunk_times[chunk * _CHUNK + fill] = time
-    queue.chunk_rows[chunk * _CHUNK + fill] = row
-    queue.fills[bucket] = fill + 1
+        queue.meta[_FREE] = queue.chunk_next[fresh]
+        queue.chunk_next[fresh] = last >> _SHIFT  # -1 if there is none
+        last = fresh * _CHUNK - 1
+    queue.chunk_times[last + 1] = time
+    queue.chunk_rows[last + 1] = row
+    queue.tails[bucket] = last + 1
 
 
 @inlined
@@ -229,54 +255,160 @@ def drop(queue: Any) -> None:
 
 
 @inlined
-def advance_to_first(queue: Any) -> bool:
-    """Bring the next event to the top of the heap.
+def first(queue: Any) -> Any:
+    """The next event: its time, its row, and whether it is the first of the heap, or of the run.
 
-    Returns `True` if it is there or nothing is left (the heap is then empty), `False` if the heap
-    is too small: `meta[4]` is then 2, and the queue must be made anew with more room.
+    Where there is none the time is infinite. If the heap is too small the row is `NO_ROOM`, and the
+    queue must be made anew with more room.
     """
     meta = queue.meta
     while True:
         if meta[_REBUILD] != 0 and not rebuild(queue):
-            return False
-        while meta[_SIZE] > 0:
-            if queue.due[queue.rows[0]] == queue.times[0]:
-                return True
+            return np.inf, NO_ROOM, True
+        at = meta[_RUN]
+        while at < meta[_END] and queue.due[queue.run_rows[at]] != queue.run_times[at]:
+            at += 1
+        meta[_RUN] = at
+        while meta[_SIZE] > 0 and queue.due[queue.rows[0]] != queue.times[0]:
             drop(queue)
+        if at < meta[_END]:
+            time, row = queue.run_times[at], int(queue.run_rows[at])
+            if meta[_SIZE] == 0 or not before(queue.times[0], queue.rows[0], time, row):
+                return time, row, False
+        if meta[_SIZE] > 0:
+            return queue.times[0], int(queue.rows[0]), True
         if meta[_LADDER] == 0:
-            return True
+            return np.inf, -1, True
         if meta[_OPEN] + 1 < meta[_BUCKETS]:
             open_next(queue)
         else:
             meta[_REBUILD] = 1
             if not rebuild(queue):
-                return False
+                return np.inf, NO_ROOM, True
             if meta[_SIZE] == 0 and meta[_BUCKETS] == 0:
-                return True
+                return np.inf, -1, True
+
+
+@inlined
+def before(time: Any, row: Any, other_time: Any, other_row: Any) -> bool:
+    """The order of events: by time, then by row."""
+    return time < other_time or (time == other_time and row < other_row)
+
+
+@inlined
+def take(queue: Any, of_heap: Any) -> Any:
+    """Take off the first event of the heap or of the run; returns who comes later, or -1."""
+    if of_heap:
+        drop(queue)
+        return -1
+    queue.meta[_RUN] += 1
+    later = queue.meta[_RUN] + AHEAD
+    return int(queue.run_rows[later]) if later < queue.meta[_END] else -1
 
 
 @lean
 def open_next(queue: Any) -> None:
-    """Move the entries of the next bucket into the heap; its chunks are free again."""
+    """Make the entries of the next bucket the run, or put them into the heap if they are odd."""
     meta = queue.meta
     bucket = meta[_OPEN] + 1
-    meta[_OPEN] = bucket
-    chunk, fill = queue.heads[bucket], queue.fills[bucket]
-    size = 0
+    meta[_OPEN], meta[_RUN], meta[_END] = bucket, 0, 0
+    size = size_of(queue, bucket)
+    if size > len(queue.run_times) or crowd(queue, bucket, size) > _CROWD:
+        into_heap(queue, bucket)
+        return
+    into_run(queue, bucket, size)
+    meta[_END] = size
+
+
+@lean
+def size_of(queue: Any, bucket: Any) -> Any:
+    """How many entries a bucket has."""
+    last = queue.tails[bucket]
+    if last < 0:
+        return 0
+    size, chunk = last % _CHUNK + 1, queue.chunk_next[last >> _SHIFT]
     while chunk >= 0:
-        for k in range(chunk * _CHUNK, chunk * _CHUNK + fill):
+        size += _CHUNK
+        chunk = queue.chunk_next[chunk]
+    return size
+
+
+@inlined
+def part_of(queue: Any, bucket: Any, time: Any, n_parts: Any) -> Any:
+    """Which of equal parts of a bucket a time lies in; never falls as time goes on."""
+    within = (time - queue.scale[_START]) * queue.scale[_INVERSE] - bucket
+    return min(int(within * n_parts), n_parts - 1)
+
+
+@lean
+def crowd(queue: Any, bucket: Any, size: Any) -> Any:
+    """Find where each part of a bucket begins in the run; returns the size of the largest."""
+    n_parts = size // 2 + 1
+    parts, largest = queue.parts, 0
+    parts[: n_parts + 1] = 0
+    last = queue.tails[bucket]
+    while last >= 0:
+        chunk = last >> _SHIFT
+        for k in range(chunk << _SHIFT, last + 1):
+            parts[part_of(queue, bucket, queue.chunk_times[k], n_parts)] += 1
+        last = (queue.chunk_next[chunk] << _SHIFT) + _CHUNK - 1
+    total = 0
+    for part in range(n_parts):
+        count = parts[part]
+        parts[part] = total
+        total += count
+        largest = max(largest, count)
+    return largest
+
+
+@lean
+def into_run(queue: Any, bucket: Any, size: Any) -> None:
+    """Put the entries of a bucket in order, part by part and then within parts."""
+    parts, times, rows = queue.parts, queue.run_times, queue.run_rows
+    last = queue.tails[bucket]
+    while last >= 0:
+        chunk = last >> _SHIFT
+        for k in range(chunk << _SHIFT, last + 1):
+            time = queue.chunk_times[k]
+            part = part_of(queue, bucket, time, size // 2 + 1)
+            times[parts[part]] = time
+            rows[parts[part]] = queue.chunk_rows[k]
+            parts[part] += 1
+        last = free(queue, chunk)
+    for k in range(1, size):
+        time, row, place = times[k], rows[k], k
+        while place > 0 and before(time, row, times[place - 1], rows[place - 1]):
+            times[place] = times[place - 1]
+            rows[place] = rows[place - 1]
+            place -= 1
+        times[place] = time
+        rows[place] = row
+
+
+@lean
+def into_heap(queue: Any, bucket: Any) -> None:
+    """Add the entries of a bucket to the heap; asks for more room where there is none."""
+    meta, last = queue.meta, queue.tails[bucket]
+    while last >= 0:
+        chunk = last >> _SHIFT
+        for k in range(chunk << _SHIFT, last + 1):
             row, time = queue.chunk_rows[k], queue.chunk_times[k]
             if queue.due[row] == time:
-                if size == len(queue.times):
+                if meta[_SIZE] == len(queue.times):
                     meta[_REBUILD] = 2
                     return
-                rise(queue.times, queue.rows, size, time, row)
-                size += 1
-        following = queue.chunk_next[chunk]
-        queue.chunk_next[chunk] = meta[_FREE]
-        meta[_FREE] = chunk
-        chunk, fill = following, _CHUNK
-    meta[_SIZE] = size
+                rise(queue.times, queue.rows, meta[_SIZE], time, row)
+                meta[_SIZE] += 1
+        last = free(queue, chunk)
+
+
+@inlined
+def free(queue: Any, chunk: Any) -> Any:
+    """Give a chunk back to the pool; returns where the entries of the one before it end."""
+    following = queue.chunk_next[chunk]
+    queue.chunk_next[chunk] = queue.meta[_FREE]
+    queue.meta[_FREE] = chunk
+    return (following << _SHIFT) + _CHUNK - 1
 
 
 @lean
@@ -286,11 +418,12 @@ def rebuild(queue: Any) -> Any:
     if meta[_REBUILD] == 2:
         return False
     meta[_REBUILD], meta[_SIZE], meta[_BUCKETS], meta[_OPEN] = 0, 0, 0, -1
-    first, n, total = np.inf, 0, 0.0
+    meta[_RUN], meta[_END] = 0, 0
+    earliest, n, total = np.inf, 0, 0.0
     for row in range(len(due)):
         if due[row] < np.inf:
             n += 1
-            first = min(first, due[row])
+            earliest = min(earliest, due[row])
     if n == 0:
         return True
     if n < len(due) // _FEW:
@@ -298,8 +431,8 @@ def rebuild(queue: Any) -> Any:
     if meta[_LADDER] != 0:
         for row in range(len(due)):
             if due[row] < np.inf:
-                total += due[row] - first
-        start_epoch(queue, first, n, total / n)
+                total += due[row] - earliest
+        start_epoch(queue, earliest, n, total / n)
     for row in range(len(due)):
         if due[row] < np.inf:
             enter(queue, row, due[row])
@@ -307,19 +440,18 @@ def rebuild(queue: Any) -> Any:
 
 
 @lean
-def start_epoch(queue: Any, first: Any, n: Any, mean: Any) -> None:
+def start_epoch(queue: Any, earliest: Any, n: Any, mean: Any) -> None:
     """Empty buckets from the first event on, as wide as the mean time to go tells."""
     meta = queue.meta
-    n_buckets = n // _PER_BUCKET + 1
+    n_buckets = n // share(n) + 1
     if not 0.0 < n_buckets / (2.0 * mean if mean > 0.0 else np.inf) < np.inf:
         n_buckets = 1  # all at one time, or times beyond measure: one bucket is the plain heap
         queue.scale[_INVERSE] = 0.0
     else:
         queue.scale[_INVERSE] = n_buckets / (2.0 * mean)
-    queue.scale[_START] = first
+    queue.scale[_START] = earliest
     meta[_BUCKETS] = n_buckets
-    queue.heads[:] = -1
-    queue.fills[:] = 0
+    queue.tails[:] = -1
     for chunk in range(len(queue.chunk_next)):
         queue.chunk_next[chunk] = chunk + 1
     queue.chunk_next[len(queue.chunk_next) - 1] = -1

@@ -30,9 +30,10 @@ from abm.kernels.surfacing import CohortEvent
 from abm.kernels.tools import Chance, Tools
 from abm.kernels.tools import start as begin
 
-__all__ = ["EventCohort", "driving"]
+__all__ = ["EventCohort", "driving", "fetching_of"]
 
 _LADDER_FROM = 10_000
+_FETCHED = 6  # columns whose rows are fetched ahead, at most
 _DONE, _SURFACED, _MORE_ROOM = 0, 1, 2
 _GAP, _PAST, _UNSOUND, _NOBODY = 1, 2, 3, 4
 
@@ -267,7 +268,7 @@ class EventCohort:
         made, self._why = launch(
             self._assembled,
             self._taken,
-            (self.surfaces, self._guard.places),
+            (self.surfaces, self._guard.places, near_of(self.state, self.n)),
             lambda compiled: (
                 self._agenda(compiled), *self._inner(), until, self._clock, self._rng, told,
                 self._guard.ranges,
@@ -362,21 +363,56 @@ class _PlainAgenda:
 
 
 def assemble(
-    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...]
+    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...], near: tuple[int, ...]
 ) -> Callable[..., Any]:
-    """The driver of a rule that tells when its agent acts next; `places` are under guard."""
-    return driving(pieces, _act(pieces, rule, surfaces), sound_of(pieces, places))
+    """The driver of a rule that tells when its agent acts next.
+
+    Columns at `places` are under guard, rows of those `near` are fetched ahead.
+    """
+    act, sound = _act(pieces, rule, surfaces), sound_of(pieces, places)
+    return driving(pieces, act, sound, fetching_of(pieces, near))
+
+
+def near_of(state: tuple[NDArray[Any], ...], n: int) -> tuple[int, ...]:
+    """Places of the columns of n agents, the first few: what they will need is known."""
+    return tuple(k for k, array in enumerate(state) if array.shape[:1] == (n,))[:_FETCHED]
+
+
+def fetching_of(pieces: Tools, near: tuple[int, ...]) -> Callable[..., Any]:
+    """`fetch(state, row)`: ask for the memory of a row of some columns."""
+
+    def nothing_more(_state: Any, _row: Any) -> None:
+        return
+
+    made = pieces.jit(nothing_more)
+    for place in reversed(near) if pieces.compiled else ():
+        made = pieces.jit(_fetch(made, place))
+    return made  # type: ignore[no-any-return]
+
+
+def _fetch(rest: Callable[..., Any], place: int) -> Callable[..., Any]:
+    from abm.kernels.fetching import fetch
+
+    def ask(state: Any, row: Any) -> None:
+        fetch(state[place], row)
+        rest(state, row)
+
+    return ask
 
 
 def driving(
-    pieces: Tools, act: Callable[..., Any], sound: Callable[..., Any]
+    pieces: Tools,
+    act: Callable[..., Any],
+    sound: Callable[..., Any],
+    fetch_state: Callable[..., Any],
 ) -> Callable[..., Any]:
     """The driver around `act(agenda, rng, i, now, state, params) -> (gap, code)`."""
     if not pieces.compiled:
         return _plain_drive(act, sound)
     from abm.kernels import agenda as queues
+    from abm.kernels.fetching import fetch
 
-    advance, drop, push = queues.advance_to_first, queues.drop, queues.push
+    first, take, push, no_room = queues.first, queues.take, queues.push, queues.NO_ROOM
     infinite = math.inf
 
     def drive(agenda: Any, state: Any, params: Any, until: Any, clock: Any, rng: Any,
@@ -384,17 +420,19 @@ def driving(
         queue = agenda.held
         made = 0
         while True:
-            if not advance(queue):
+            time, row, of_heap = first(queue)
+            if row == no_room:
                 return made, 2
-            time = infinite if queue.meta[0] == 0 else queue.times[0]
             clock[1] = time
             if time > until:
                 return made, 0
-            row = int(queue.rows[0])
             clock[0] = time
             queue.scale[2] = time
             told[1], told[2] = time, row
-            drop(queue)
+            later = take(queue, of_heap)
+            if later >= 0:
+                fetch(queue.due, later)
+                fetch_state(state, later)
             queue.due[row] = infinite
             gap, code = act(agenda, rng, row, time, state, params)
             place = sound(state, ranges, row)

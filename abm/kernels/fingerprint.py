@@ -73,6 +73,9 @@ class _Reader:
             self._once(thing, self._read_function)
         elif hasattr(thing, "py_func") and hasattr(thing, "targetoptions"):
             self._once(thing, self._read_compiled)
+        elif getattr(getattr(thing, "_defn", None), "__module__", "").startswith("abm."):
+            self._write("machine code of", thing._defn.__module__, thing._defn.__qualname__)
+            self.read(thing._defn.__code__)
         else:
             self._write("known", _known_name(thing))
 

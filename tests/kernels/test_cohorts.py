@@ -100,6 +100,16 @@ def test_a_ladder_keeps_the_order_when_gaps_are_pathological(spread):
     assert made[0][1] == 6 * 4998
 
 
+@compiled
+def test_a_ladder_has_a_bucket_for_every_share():
+    from abm.kernels.agenda import make_queue, share
+
+    for n in (0, 1, 5, 639, 640, 1279, 20_000, 300_000, 3_000_000):
+        queue = make_queue(np.broadcast_to(0.0, n), ladder=True)
+        assert n // share(n) + 1 <= len(queue.tails)
+        assert len(queue.run_times) // 2 + 2 <= len(queue.parts)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("gap", [-0.5, math.nan])
 def test_a_negative_gap_names_agent_and_time(gap, form):
