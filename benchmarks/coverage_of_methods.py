@@ -38,14 +38,14 @@ Method = Callable[[Simulations], Posterior]
 
 
 def methods(tolerance: float) -> dict[str, partial[Posterior]]:
-    """The three, at about the same price."""
+    """The three; multi-fidelity draws have weights, so that it needs more of them."""
     return {
         "rejection": partial(rejection, n_simulations=1500, tolerance=tolerance),
         "smc": partial(smc, n_particles=100, tolerances=[4 * tolerance, 2 * tolerance, tolerance]),
         "multifidelity": partial(
             multifidelity,
             n_pilot=150,
-            n_proposals=1500,
+            n_proposals=4000,
             tolerances={"cheap": tolerance, "model": tolerance},
             least=0.05,
         ),

@@ -28,7 +28,7 @@ from abm.calibration.continuation import (
 )
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
-from abm.calibration.reach import failures, out_of_reach, piloted
+from abm.calibration.reach import failures, few_draws, out_of_reach, piloted
 from abm.calibration.records import Notice, Record, statistics_of
 from abm.calibration.rejection import prior_draws
 from abm.calibration.simulations import Simulations
@@ -289,6 +289,6 @@ def _posterior(
         simulations.used.n_runs,
         np.array([last[i].statistics for i in kept]),
         np.array([last[i].held_out for i in kept]),
-        [*pilot.notices, *failures(simulations.used)],
+        [*pilot.notices, *failures(simulations.used), *few_draws(ess)],
         details,
     )

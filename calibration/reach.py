@@ -1,4 +1,4 @@
-"""Whether the data lie within what the prior can produce, and by how much they do not."""
+"""What a reader of a posterior must know: data out of reach, simulations that failed, few draws."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from abm.calibration.problem import Problem
 from abm.calibration.records import FAILED, NOT_FINITE, UNDEFINED, Notice, Tally
 from abm.errors import CalibrationError
 
-__all__ = ["failures", "out_of_reach", "piloted"]
+__all__ = ["ENOUGH", "failures", "few_draws", "out_of_reach", "piloted"]
 
 Floats = NDArray[np.float64]
+ENOUGH = 19
+"""Fewest draws whose range holds a further draw with a probability of 90 %."""
 
 
 def out_of_reach(problem: Problem, statistics: Floats) -> list[Notice]:
@@ -74,6 +76,27 @@ def failures(tally: Tally) -> list[Notice]:
             )
             found.append(Notice(outcome, message, amount=float(n)))
     return found
+
+
+def few_draws(ess: float) -> list[Notice]:
+    """A notice on a posterior with too few effective draws for a 90 % interval.
+
+    The range of n equal draws holds a further one with probability (n - 1) / (n + 1), which reaches
+    0.9 at 19; weights of unequal size or sign make it less than their effective number suggests.
+
+    Examples
+    --------
+    >>> few_draws(19.0), few_draws(9.0)[0].outcome
+    ([], 'few_effective_draws')
+    """
+    if ess >= ENOUGH - 1e-9:
+        return []
+    share = max(0.0, (ess - 1) / (ess + 1))
+    message = (
+        f"effective sample size {ess:.1f}, fewer than {ENOUGH}: 90 % intervals hold the truth in "
+        f"{100 * share:.0f} % of cases or fewer. Simulate more, or raise the tolerance"
+    )
+    return [Notice("few_effective_draws", message, amount=float(ess))]
 
 
 def piloted(problem: Problem, statistics: Floats, tally: Tally) -> Problem:

@@ -7,7 +7,7 @@ import numpy as np
 from abm.calibration.adjustment import regression_adjustment
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
-from abm.calibration.reach import failures, out_of_reach, piloted
+from abm.calibration.reach import failures, few_draws, out_of_reach, piloted
 from abm.calibration.records import Notice, statistics_of
 from abm.calibration.simulations import Simulations
 from abm.errors import CalibrationError, require
@@ -90,6 +90,7 @@ def rejection(
     notices = [*out_of_reach(problem, statistics), *failures(simulations.used)]
     if kept.size == 0:
         _nothing(tolerance, distances, notices)
+    notices += few_draws(float(kept.size))
     post = Posterior(
         problem.names,
         draws[kept],

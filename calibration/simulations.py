@@ -24,7 +24,7 @@ from abm.errors import CalibrationError, LedgerError, require
 __all__ = ["Progress", "Simulations"]
 
 _COMMIT_SECONDS = 0.1
-"""What a kill may cost: records that are younger are not in the ledger yet."""
+"""At most so much finished work is not in the ledger yet when a process is killed."""
 _TELL_SECONDS = 0.2
 
 

@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem, Task
-from abm.calibration.reach import failures, out_of_reach, piloted
+from abm.calibration.reach import failures, few_draws, out_of_reach, piloted
 from abm.calibration.records import Notice, Record, statistics_of
 from abm.calibration.rejection import prior_draws
 from abm.calibration.simulations import Simulations
@@ -379,6 +379,6 @@ def _posterior(
         simulations.used.n_runs,
         statistics_of(last.records),
         np.array([record.held_out for record in last.records]),
-        notices,
+        [*notices, *few_draws(effective_sample_size(last.weights))],
         details,
     )

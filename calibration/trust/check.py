@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from abm.calibration.distances import ScaledEuclidean
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
+from abm.calibration.reach import ENOUGH
 from abm.calibration.records import Record, statistics_of
 from abm.calibration.simulations import Progress, Simulations
 from abm.calibration.trust.coverage import coverage, coverage_words
@@ -45,7 +46,6 @@ __all__ = ["TrustReport", "check_method", "check_table", "predictive_check", "tr
 Floats = NDArray[np.float64]
 Method = Callable[[Simulations], Posterior]
 N_DRAWS = 99
-N_FEW = 19
 _LOST = 0.05
 """Share of planted data sets without any posterior from which a calibration cannot pass."""
 
@@ -347,9 +347,12 @@ def _judged(
             f"{sum(signed)} posteriors have weights of both signs: ranks and intervals use them as "
             "they are, parameter by parameter; TARP sets negative ones to 0"
         )
-    told = [notice for post in posts for notice in post.notices if notice.outcome == "few_draws"]
-    if told:
-        remarks.append(f"in {len(told)} of {len(posts)} planted fits: {told[0].message}")
+    for outcome in ("few_draws", "not_linear"):
+        told = [[n for n in post.notices if n.outcome == outcome] for post in posts]
+        first = next((found[0] for found in told if found), None)
+        if first is not None:
+            many = sum(bool(found) for found in told)
+            remarks.append(f"in {many} of {len(posts)} planted fits: {first.message}")
     return replace(report, remarks=remarks)
 
 
@@ -391,10 +394,10 @@ def trust_report(
     references = problem.prior.sample(n, rng=rng)
     bins = next((b for b in (20, 10, 5, 4) if n >= 5 * b), 4)
     remarks = []
-    few = int((lengths(draws) < N_FEW).sum())
+    few = int((lengths(draws) < ENOUGH).sum())
     if few:
         remarks.append(
-            f"{few} of {n} posteriors have fewer than {N_FEW} draws: too few for a 90 % interval, "
+            f"{few} of {n} posteriors have fewer than {ENOUGH} draws: too few for a 90 % interval, "
             "which is then too narrow; more simulations or a larger tolerance would give more"
         )
     if bins < 20:
