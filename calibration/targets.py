@@ -11,7 +11,7 @@ them out as one vector of *statistics*, in the order of the targets.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
@@ -89,10 +89,6 @@ class Target:
     def standard_error(self) -> Floats:
         """Standard error of each number, flattened, shape (size,)."""
         return np.sqrt(np.diag(self.covariance))
-
-    def keep_back(self) -> Target:
-        """The same target, held out."""
-        return replace(self, held_out=True)
 
 
 def scalar(

@@ -19,8 +19,6 @@ from abm.errors import AnalysisError, require
 
 __all__ = ["Comparison", "compare"]
 
-FACTORS = ("arm", "answerer")
-
 
 @dataclass(frozen=True)
 class Comparison:

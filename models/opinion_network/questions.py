@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any
 
 from abm.llm.embedded import language
-from abm.questions import Question, Value
+from abm.questions import Value
 
 __all__ = ["OPINION", "POST", "canned_post", "statement_of"]
 
@@ -120,6 +120,3 @@ def _heard(feed: Sequence[Any]) -> dict[str, Value]:
     steps = [language.stance_of(message.stance, points=7) / 2.0 for message in feed]
     mean = sum(steps) / len(steps) if steps else 0.0
     return {"n_read": len(steps), "read_mean": round(mean, 3)}
-
-
-QUESTIONS: tuple[Question, ...] = (OPINION, POST)
