@@ -31,7 +31,7 @@ from abm.llm.llamacpp.model import Model
 from abm.llm.llamacpp.prefixes import PrefixStore
 from abm.llm.llamacpp.rows import Rows
 from abm.llm.llamacpp.scoring import ScoreJob
-from abm.llm.llamacpp.slots import Slots
+from abm.llm.llamacpp.slots import Slots, exact_sizes
 from abm.llm.llamacpp.strict import score_strict
 from abm.llm.llamacpp.tokens import Tokenizer, Tokens
 from abm.llm.llamacpp.tree import Round, rounds
@@ -150,6 +150,7 @@ class LlamaCpp:
         self._trees: dict[tuple[Tokens, ...], list[Round]] = {}
         self._layout: Layout | None = None
         self._variation: Variation | None = None
+        self._sizes: tuple[int, ...] | None = None
         self.fingerprint = self._fingerprint(template, options)
 
     def _fingerprint(self, template: str | None, options: Mapping[str, Any]) -> str:
@@ -425,10 +426,20 @@ class LlamaCpp:
             "counts": self._counts,
         }
         if self.mode == "strict":
-            return Slots(self._model, n_slots=self._n_rows(), n_batch=N_BATCH, **options)
+            slots = Slots(self._model, n_slots=self._n_rows(), n_batch=N_BATCH, **options)
+            slots.sizes = self._sizes_of_calls(slots)
+            return slots
         n_rows = self._most_texts()
         n_batch = min(N_BATCH, n_rows + max(64, self.layout.n_tokens))
         return Rows(self._model, n_rows=n_rows, n_batch=n_batch, **options)
+
+    def _sizes_of_calls(self, slots: Slots) -> tuple[int, ...]:
+        """Texts that a call of `strict` may hold: fewer than all where that gives the same bits."""
+        whole = not (self._model.is_quantised or self._model.on_gpu)
+        if self._sizes is None:
+            smaller = [n for n in ROWS[::-1] if 1 < n < slots.n_slots] if whole else []
+            self._sizes = exact_sizes(slots, smaller) if smaller else (slots.n_slots,)
+        return self._sizes
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, shape (n_texts, n_dimensions): the model's own pooling, or the mean.
