@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from abm.errors import AbmError, EngineError, RuleError
+from abm.kernels.doing import done_so_far
 from abm.kernels.rule import Taken, name_of
 from abm.kernels.tools import Tools, has_numba, tools
 
@@ -120,6 +121,7 @@ def launch(
     given = arguments if callable(arguments) else lambda _: arguments
     slow = slow or SlowWay()
     why = _why_not(assemble, rule, compiled, work, slow)
+    done_so_far(why=why)
     if not why:
         error = None
         for form in _forms.get((assemble, rule, kind), ("lean", "full")):
@@ -139,6 +141,7 @@ def launch(
         _refused[rule.plain] = why
     if slow.drive is not None:
         why += "; applied to arrays, in layers"
+    done_so_far(why=why)
     try:
         return (slow.drive or _driver(assemble, rule, kind, ""))(*given(False)), why
     except Exception as failure:

@@ -1,10 +1,10 @@
 """The driver of pairwise encounters, put together from parts: whom, with whom, what, when.
 
-Who meets whom does not depend on what they think. So the driver draws a block of encounters,
-touches the places in memory that they need (many at once: that is where the time goes), and then
-applies the rule to them strictly one after another. The order, and the chance of each encounter,
-are those of the plain loop: one word per encounter for the pair, one for the gap to the next
-encounter in continuous time. The rule's own chance is a generator of its own.
+Here are the parts, and the plain loop over them: draw an encounter, apply the rule to it. One word
+of the generator gives a pair (among very many agents two), one more the gap to the next encounter
+in continuous time; the rule's own chance is a generator of its own. Compiled, the same parts are
+put together block by block in `abm.kernels.blocks`, and without a compiler encounters can be
+applied in layers (`abm.kernels.layers`); both give the numbers of the plain loop.
 """
 
 from __future__ import annotations

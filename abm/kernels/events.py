@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from abm.errors import EngineError, PopulationError, RuleError, require
 from abm.kernels.building import RuleRun, launch
 from abm.kernels.guard import Ranges, guard_of, left_behind, sound_of
-from abm.kernels.notes import note_cohort
+from abm.kernels.notes import note_cohort, noted_if_it_fails
 from abm.kernels.pairwise import like
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
 from abm.kernels.surfacing import CohortEvent
@@ -217,13 +217,15 @@ class EventCohort:
         )
         while True:
             told = np.zeros(5)
-            made, status = self._drive(float(until), told)
-            self.n_updates += made
-            note_cohort(self, made, self._why)
+            with noted_if_it_fails(self._driver, self._taken.plain, "asynchronous"):
+                made, status = self._drive(float(until), told)
+                self.n_updates += made
+                note_cohort(self, made, self._why)
+                self._check(told)
+                self._look_at_others(made, float(told[1]))
             if status == _MORE_ROOM:
                 self._grow()
                 continue
-            self._check(told)
             if status == _SURFACED:
                 self.time = float(told[1])
                 return CohortEvent(self.time, int(told[2]), int(told[3]))
@@ -302,6 +304,12 @@ class EventCohort:
     def _grow(self) -> None:
         room = len(self._queue.held.times)
         self._agenda(True, min(2 * room, 2 * self.n + 64))
+
+    def _look_at_others(self, made: int, last: float) -> None:
+        """Look at the rows of those who did not act, where the rule may have written."""
+        if made:
+            when = f" between time {self.time:g} and {last:g}"
+            self._guard.look_at_all(self._taken.plain, 1, self.state, when, time=last)
 
     def _check(self, told: NDArray[np.float64]) -> None:
         """Raise what the driver found: told = (what, time, row, value, whom)."""

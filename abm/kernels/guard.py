@@ -3,7 +3,9 @@
 Floats must stay numbers: an array of floats without nan at the start may hold none later. `bounds`
 narrows that, or lifts it: `{"opinion": (0, 1), "last_seen": None}`. Where rules act for one agent
 at a time, the rows of those who acted are looked at after every act, so that agent and time can be
-told; other arrays, such as grids, are looked at between rounds.
+told. A rule that may write into the rows of others too (`abm.kernels.reach`), or into arrays that
+are no columns of numbers (places, grids), has all of them looked at whenever its driver is done,
+before anybody else sees what cannot stand.
 """
 
 from __future__ import annotations
@@ -16,16 +18,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abm.errors import EngineError, PopulationError, RuleError, require
+from abm.kernels.reach import writes_elsewhere
 from abm.kernels.rule import name_of
 from abm.kernels.tools import Tools
 
-__all__ = ["Guard", "Ranges", "array_name", "guard_of", "left_behind", "ranges_of", "sound_of"]
+__all__ = [
+    "Guard",
+    "Ranges",
+    "array_name",
+    "guard_of",
+    "left_behind",
+    "ranges_of",
+    "sound_of",
+]
 
 Ranges = Mapping[int | str, tuple[float, float] | None]
 
 
 class Guard(NamedTuple):
-    """Columns that are looked at after every act.
+    """Columns that are looked at after every act, and arrays that are looked at in the end.
 
     Attributes
     ----------
@@ -33,32 +44,49 @@ class Guard(NamedTuple):
         Which arrays of the state; compiled in.
     ranges
         Lowest and highest value of each, shape (n_places, 2).
+    others
+        Place of each other array -> its lowest and highest value.
     """
 
     places: tuple[int, ...]
     ranges: NDArray[np.float64]
+    others: dict[int, tuple[float, float]]
+
+    def look_at_all(
+        self, rule: Callable[..., Any], rows: int, state: Any, when: str, **values: Any
+    ) -> None:
+        """Look at all that a rule may have written and that was not looked at after its acts.
+
+        Parameters
+        ----------
+        rows
+            How many of the rule's first arguments are rows.
+        when, values
+            As in `left_behind`.
+
+        Raises
+        ------
+        RuleError
+            A value that cannot stand; names array and row.
+        """
+        ranges = dict(self.others)
+        if writes_elsewhere(rule, rows, 2):
+            ranges.update(zip(self.places, map(tuple, self.ranges.tolist()), strict=True))
+        for place, (low, high) in ranges.items():
+            found = state[place]  # nan is in no range
+            if found.size == 0 or (found.min() >= low and found.max() <= high):
+                continue
+            row = tuple(np.argwhere(~((found >= low) & (found <= high)))[0].tolist())
+            who = " applied to another agent" if place in self.places else ""
+            raise left_behind(rule, state, ranges, place, row, who, when, **values)
 
 
 def guard_of(state: tuple[NDArray[Any], ...], n: int, bounds: Ranges | None) -> Guard:
-    """The columns of n agents among the arrays of a state, and what they may hold.
-
-    Raises
-    ------
-    EngineError
-        Bounds of an array that is no column.
-    """
+    """What the arrays of a state of n agents may hold; see `ranges_of`."""
     found = ranges_of(state, bounds)
     columns = {k: v for k, v in found.items() if state[k].shape == (n,)}
-    for key in bounds or {}:
-        place = _place(state, key)
-        require(
-            state[place].shape == (n,),
-            EngineError,
-            f"bounds for array {key!r} of shape {state[place].shape}, expected a column of shape "
-            f"({n},); check other arrays in the rule",
-            argument="bounds",
-        )
-    return Guard(tuple(columns), np.array(list(columns.values())).reshape(-1, 2))
+    others = {k: v for k, v in found.items() if k not in columns}
+    return Guard(tuple(columns), np.array(list(columns.values())).reshape(-1, 2), others)
 
 
 def ranges_of(

@@ -237,16 +237,14 @@ class _Encounters:
         try:
             if self._in_layers(i, j, u):
                 return -1
-        except EngineError:
+        except BaseException:
             self._x[:] = before
             raise
-        except Exception:
-            pass  # raised by the rule, and again below, in its turn
         self._x[:] = before
         return self._one_by_one(range(len(i)), i, j, u, fault)
 
     def _in_layers(self, i: _Rows, j: _Rows, u: NDArray[np.float64] | None) -> bool:
-        """Apply encounters in layers; `False` if a value cannot stand."""
+        """Apply encounters in layers; `False` if a value cannot stand, or the rule raised."""
         checked = _CHECKED
         while len(i) > _FEW:
             ready = self._first_at_both(i, j)
@@ -256,7 +254,10 @@ class _Encounters:
                 return False
             checked = 0
             i, j, u = i.take(later), j.take(later), None if u is None else u.take(later)
-        return self._one_by_one(range(len(i)), i, j, u, np.zeros(5)) < 0
+        try:
+            return self._one_by_one(range(len(i)), i, j, u, np.zeros(5)) < 0
+        except Exception:  # of any kind: nothing but the rule runs here, and it raises again,
+            return False  # in its turn, when the block is applied one by one
 
     def _first_at_both(self, i: _Rows, j: _Rows) -> NDArray[np.bool_]:
         """Which encounters have no earlier one at either end."""
@@ -271,14 +272,15 @@ class _Encounters:
         return found
 
     def _together(self, i: _Rows, j: _Rows, u: NDArray[np.float64] | None, checked: int) -> bool:
-        """Apply encounters that share nobody; `False` if a value cannot stand."""
+        """As `_in_layers`, for encounters that share nobody."""
         x, extra = self._x, () if u is None else (u,)
         own, other = self._widened(x.take(i)), self._widened(x.take(j))
         fresh = self._on_arrays(own, other, *extra)
         if not (self._stands(fresh[0]) and self._stands(fresh[1])):
             return False
         k = slice(0, checked)
-        self._compare(own[k], other[k], [v[k] for v in extra], [v[k] for v in fresh])
+        if not self._compare(own[k], other[k], [v[k] for v in extra], [v[k] for v in fresh]):
+            return False
         x[i] = fresh[0]
         if self._movable is not None:
             moved = self._movable[j]
@@ -342,13 +344,16 @@ class _Encounters:
         extra = [np.linspace(0, 1, len(own), endpoint=False)] if self._rule.chance else []
         self._compare(own, other, extra, self._on_arrays(own, other, *extra))
 
-    def _compare(self, own: Any, other: Any, extra: Any, made: Any) -> None:
+    def _compare(self, own: Any, other: Any, extra: Any, made: Any) -> bool:
+        """Compare what both forms give; `False` if the rule raised an exception."""
+        sound = True
         for k, given in enumerate(zip(own.tolist(), other.tolist(), strict=True)):
             chance = [float(values[k]) for values in extra]
             try:
                 wanted = self._rule.plain(*given, self._params, *chance)
-            except Exception:
-                continue  # it will be raised in its turn, if it comes to that
+            except Exception:  # of any kind: it is the rule's, and is raised in its turn
+                sound = False
+                continue
             found = (made[0][k].item(), made[1][k].item())
             same = all(a == b or (a != a and b != b) for a, b in zip(wanted, found, strict=True))
             require(
@@ -362,3 +367,4 @@ class _Encounters:
                 "for `if`",
                 argument="vectorised",
             )
+        return sound

@@ -21,7 +21,7 @@ from abm.errors import EngineError, require
 from abm.kernels.building import RuleRun, launch
 from abm.kernels.driver import first_of
 from abm.kernels.faults import no_fault, raise_fault, spot_of
-from abm.kernels.notes import note
+from abm.kernels.notes import note, notes_failures
 from abm.kernels.pairwise import columns_of
 from abm.kernels.rule import (
     Bounds,
@@ -40,6 +40,7 @@ from abm.kernels.tools import Chance, Tools, start
 __all__ = ["run_neighbours"]
 
 
+@notes_failures("neighbours")
 def run_neighbours(
     rule: Callable[..., Any],
     x: NDArray[Any],

@@ -10,7 +10,8 @@ A rule is one of two things.
 
 * For one column, `rule(own, other, params) -> (own', other')`.
 * For several columns, `rule(i, j, state, params)`, which writes into the arrays of `state` (a tuple
-  or named tuple) and returns nothing; i starts the encounter, j is the partner.
+  or named tuple) and returns nothing; i starts the encounter, j is the partner. A rule that may
+  write into the rows of others too has all rows looked at when the driver is done.
 
 Either may take a last argument `u`, a uniform random number in [0, 1), or `rng`, a generator.
 Parameters are a tuple (or named tuple) of numbers; they are compiled in, arrays would be slower and
@@ -29,11 +30,12 @@ from numpy.typing import ArrayLike, NDArray
 from abm.errors import EngineError, PopulationError, require
 from abm.kernels.blocks import room_of
 from abm.kernels.building import RuleRun, SlowWay, launch
+from abm.kernels.doing import done_so_far
 from abm.kernels.driver import WIDE, assemble
 from abm.kernels.faults import no_fault, raise_fault, spot_of
 from abm.kernels.guard import Ranges, guard_of, left_behind
 from abm.kernels.layers import no_layers, slow_way, twin_of
-from abm.kernels.notes import note, note_cohort
+from abm.kernels.notes import note, note_cohort, noted_if_it_fails, notes_failures
 from abm.kernels.pair_rounds import assemble_matching, assemble_synchronous
 from abm.kernels.rule import Bounds, Taken, bounds_of, checked_params, name_of, taken
 from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
@@ -46,6 +48,7 @@ __all__ = ["PairwiseCohort", "columns_of", "followed", "like", "run_pairwise"]
 _ENDLESS = int(np.iinfo(np.int64).max)
 
 
+@notes_failures("pairwise")
 def run_pairwise(
     rule: Callable[..., Any],
     x: NDArray[Any] | Sequence[NDArray[Any]],
@@ -201,7 +204,7 @@ class PairwiseCohort:
         self._members = member_rows(members, self.n)
         self._movable = _movable(self._members, self.n)
         self._words, self._rng = begin(rng), Chance(begin(rng))
-        self._clock = np.array([math.inf])
+        self._clock, self._until = np.array([math.inf]), math.inf
         self._why, self._changes = "", 0
         self.params, self.network, self.rate = params, network, 0.0
         self.change(rate=rate, network=network, params=params)
@@ -248,7 +251,8 @@ class PairwiseCohort:
         made = 0
         if until >= self.next_time:
             turn = turn_of("asynchronous", self._members)
-            made, self._why = self._drive(_ENDLESS, float(until), turn=turn, timed=True)
+            with noted_if_it_fails("pairwise", self._taken.plain, "asynchronous"):
+                made, self._why = self._drive(_ENDLESS, float(until), turn=turn, timed=True)
             note_cohort(self, made, self._why)
         self.time = float(until)
         return made
@@ -360,6 +364,7 @@ class PairwiseCohort:
             timed,
             self.n >= WIDE,
         )
+        self._until = until
         rate = self.rate * self.n_members
         work = min(most, rate * (until - self.time)) if timed else most
         room = room_of(self.arrays[0].dtype if self._single else None)
@@ -414,16 +419,27 @@ class PairwiseCohort:
             at=lambda: self._spot(fault, tail[0]),
         )
         self.n_updates += int(made)
+        done_so_far(updates=int(made))
         if np.isinf(fault[3]):
             fault[3] = np.nan  # there is no clock
-        if not self._single:
-            self._raise_left(fault)
-        else:
+        if self._single:
             raise_fault(fault, self._taken.plain, *allowed)
+        else:
+            self._raise_left(fault)
+            self._look_at_bystanders(made)
         return int(made), why
 
+    def _look_at_bystanders(self, made: Any) -> None:
+        """Look at the rows of those who did not meet, where the rule may have written."""
+        if not made:
+            return
+        timed = self._until < math.inf
+        when = f" between time {self.time:g} and {self._until:g}" if timed else ""
+        spot = {"time": self._until} if timed else {}
+        self._guard.look_at_all(self._taken.plain, 2, self._state, when, **spot)
+
     def _raise_left(self, fault: NDArray[np.float64]) -> None:
-        """Raise what a rule on rows has left that cannot stand, if it has."""
+        """Raise what a rule on rows has left for those who met, if it cannot stand."""
         found, agent, partner, time, place = fault.tolist()
         if found:
             ranges = dict(zip(self._guard.places, self._guard.ranges.tolist(), strict=True))
@@ -445,7 +461,7 @@ class PairwiseCohort:
             if min(i, j) >= 0 and self._single and not self._taken.chance:
                 try:
                     self._taken.plain(self._state[i].item(), self._state[j].item(), self.params)
-                except Exception:
+                except Exception:  # of any kind: what the rule raises is what is looked for
                     raising.append({"agent": i, "partner": j, "time": time})
         spot = raising[0] if len({pair["agent"] for pair in raising}) == 1 else {}
         return {key: value for key, value in spot.items() if np.isfinite(value)}

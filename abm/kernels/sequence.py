@@ -17,9 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, PopulationError, require
 from abm.kernels.building import RuleRun, launch
+from abm.kernels.doing import done_so_far
 from abm.kernels.driver import first_of
 from abm.kernels.guard import Ranges, left_behind, ranges_of
-from abm.kernels.notes import note
+from abm.kernels.notes import note, notes_failures
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
 from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
 from abm.kernels.tools import Chance, Tools, start
@@ -29,6 +30,7 @@ __all__ = ["run_population", "run_rows"]
 _BETWEEN = 20_000  # updates between two looks at the arrays, at least
 
 
+@notes_failures("rows")
 def run_rows(
     rule: Callable[..., Any],
     state: tuple[NDArray[Any], ...],
@@ -103,10 +105,12 @@ def run_rows(
             at=lambda: {"agent": int(acting[0])},
         )  # fmt: skip
         made += int(done)
+        done_so_far(updates=int(done))
         _check_ranges(rule, state, ranges, first, first + count - 1)
     return note(RuleRun("rows", name_of(rule), schedule, rounds, made, not why, why))
 
 
+@notes_failures("population", "synchronous")
 def run_population(
     rule: Callable[..., Any],
     state: tuple[NDArray[Any], ...],

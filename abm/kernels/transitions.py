@@ -23,7 +23,7 @@ from abm.errors import EngineError, NetworkError, PopulationError, require
 from abm.kernels.building import RuleRun, launch
 from abm.kernels.driver import first_of
 from abm.kernels.faults import no_fault, raise_fault, spot_of
-from abm.kernels.notes import note
+from abm.kernels.notes import note, notes_failures
 from abm.kernels.pairwise import columns_of
 from abm.kernels.purity import is_pure
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
@@ -54,6 +54,7 @@ class TransitionRun(NamedTuple):
     totals: NDArray[np.int64]
 
 
+@notes_failures("transitions")
 def run_transitions(
     rule: Callable[..., Any],
     states: NDArray[Any],

@@ -11,15 +11,16 @@ on how it was added up.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, PopulationError, require
 from abm.kernels.building import RuleRun, launch
+from abm.kernels.doing import done_so_far
 from abm.kernels.faults import no_fault, raise_fault
-from abm.kernels.notes import note
+from abm.kernels.notes import note, notes_failures
 from abm.kernels.pairwise import columns_of
 from abm.kernels.rule import Bounds, Taken, bounds_of, calling, checked_params, name_of, taken
 from abm.kernels.tools import Chance, Tools, start
@@ -27,6 +28,7 @@ from abm.kernels.tools import Chance, Tools, start
 __all__ = ["run_within"]
 
 
+@notes_failures("within", "synchronous")
 def run_within(
     rule: Callable[..., Any],
     x: NDArray[Any],
@@ -79,6 +81,82 @@ def run_within(
     >>> x.tolist(), run.rounds
     ([0.25, 0.25, 0.25, 1.0], 3)
     """
+    what = taken(rule, ("own", "n_near", "mean_near", "params"))
+    reach = _checked(x, distance, rounds)
+    given = _Given(bounds_of(x.dtype, bounds), checked_params(params), Chance(start(rng)), compiled)
+    everybody, why, done = _Sorted(x, reach), "", 0
+    while done < rounds and len(x):
+        state, why = _round(what, everybody, given, done)
+        done += 1
+        if stop_when_still and state == _STILL:
+            break
+    everybody.write_back()
+    run = RuleRun("within", name_of(rule), "synchronous", done, done * len(x), not why, why)
+    return note(run)
+
+
+_STILL, _SORTED, _UNSORTED = 0, 1, 2
+
+
+class _Given(NamedTuple):
+    """What is the same in every round."""
+
+    allowed: tuple[Any, Any]
+    params: tuple[Any, ...]
+    chance: Chance
+    compiled: bool | None
+
+
+class _Sorted:
+    """The column in ascending order, room for the next round, and who stands where."""
+
+    def __init__(self, x: NDArray[Any], reach: NDArray[np.float64]) -> None:
+        self._x, self._reach, self.own_reach = x, reach, bool(reach.ndim)
+        self.order = np.argsort(x, kind="stable")
+        self.now, self.fresh = x[self.order], np.empty_like(x)
+        self.sums = np.empty((2, len(x) + 1), dtype=np.int64)
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Values, room, distances, exponent of a power of two above all, and room for sums."""
+        reaches = self._reach[self.order] if self.own_reach else self._reach.reshape(1)
+        top = float(np.frexp(max(abs(self.now[0]), abs(self.now[-1])))[1])
+        return self.now, self.fresh, reaches, top, self.sums
+
+    def go_on(self, state: int) -> None:
+        """Take what the round gave, and sort it again if need be."""
+        self.now, self.fresh = self.fresh, self.now
+        if state == _UNSORTED:
+            again = np.argsort(self.now, kind="stable")
+            self.order, self.now = self.order[again], self.now[again]
+
+    def write_back(self) -> None:
+        """Bring the column to what holds now."""
+        self._x[self.order] = self.now
+
+
+def _round(rule: Taken, everybody: _Sorted, given: _Given, r: int) -> tuple[int, str]:
+    """One round; how it ended, and why it was interpreted if it was."""
+    fault = no_fault()
+    state, why = launch(
+        _assemble,
+        rule,
+        (everybody.own_reach,),
+        (*everybody.arguments(), given.params, given.allowed, given.chance, fault),
+        compiled=given.compiled,
+        work=len(everybody.now),
+        at=lambda: {"agent": int(everybody.order[int(fault[1])]), "time": r},
+    )
+    if fault[0]:
+        fault[1], fault[3] = everybody.order[int(fault[1])], r
+        everybody.write_back()
+        raise_fault(fault, rule.plain, *given.allowed)
+    everybody.go_on(state)
+    done_so_far(updates=len(everybody.now))
+    return state, why
+
+
+def _checked(x: NDArray[Any], distance: float | ArrayLike, rounds: int) -> NDArray[np.float64]:
+    """The distances, if all that was given fits."""
     columns_of(x)
     require(
         x.dtype.kind == "f" and bool(np.isfinite(x).all()),
@@ -93,38 +171,7 @@ def run_within(
         f"distance = {distance!r}, expected a number >= 0 or one per agent ({len(x)})",
         argument="distance",
     )
-    what = taken(rule, ("own", "n_near", "mean_near", "params"))
-    allowed, checked = bounds_of(x.dtype, bounds), checked_params(params)
-    chance, why, done = Chance(start(rng)), "", 0
-    order = np.argsort(x, kind="stable")
-    now, fresh = x[order], np.empty_like(x)
-    sums = np.empty((2, len(x) + 1), dtype=np.int64)
-    for r in range(rounds if len(x) else 0):
-        fault = no_fault()
-        reaches = reach[order] if reach.ndim else reach.reshape(1)
-        top = float(np.frexp(max(abs(now[0]), abs(now[-1])))[1])
-        arguments = (now, fresh, reaches, top, sums, checked, allowed, chance, fault)
-        state, why = launch(
-            _assemble, what, (bool(reach.ndim),), arguments, compiled=compiled, work=len(x),
-            at=lambda: {"agent": int(order[int(fault[1])]), "time": r},  # noqa: B023 - at once
-        )  # fmt: skip
-        if fault[0]:
-            fault[1], fault[3] = order[int(fault[1])], r
-            x[order] = now
-            raise_fault(fault, rule, *allowed)
-        now, fresh = fresh, now
-        done += 1
-        if state == _UNSORTED:
-            again = np.argsort(now, kind="stable")
-            order, now = order[again], now[again]
-        if state == _STILL and stop_when_still:
-            break
-    x[order] = now
-    run = RuleRun("within", name_of(rule), "synchronous", done, done * len(x), not why, why)
-    return note(run)
-
-
-_STILL, _SORTED, _UNSORTED = 0, 1, 2
+    return reach
 
 
 def _assemble(pieces: Tools, rule: Taken, own_reach: bool) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from abm.errors import LedgerError, ReplayMiss
+from abm.kernels.notes import RuleNotes
 from abm.ledger import BudgetSpent, Meter
 from abm.ledger.lock import LockFile
 from abm.studies.answering import Answering, RunAnswers
@@ -179,8 +180,9 @@ def execute_run(
     BudgetSpent
         The study's budget is spent; the run is left out, to be executed again from its beginning.
     """
+    notes = RuleNotes()
     try:
-        result = perform(run, answers.policies)
+        result = perform(run, answers.policies, notes)
     except Exception as error:
         # A model is anybody's code: whatever it raises is the cause of this run's failure and is
         # recorded. What no run could survive goes on upwards.
@@ -189,7 +191,7 @@ def execute_run(
         spent = _cause(error, BudgetSpent)
         if spent is not None:
             raise spent from error
-        manifest = failed_manifest(run, error, answers.used(), made_with)
+        manifest = failed_manifest(run, error, answers.used(), made_with, notes.table())
         return prepare_run(target, manifest), manifest
     manifest = run_manifest(run, result, answers.used(), made_with)
     export = answers.export if answers.exports else None

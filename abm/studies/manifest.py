@@ -8,7 +8,7 @@ import os
 import platform
 import subprocess
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -62,11 +62,22 @@ def run_manifest(
 
 
 def failed_manifest(
-    run: Run, error: BaseException, answers: Mapping[str, Any], made_with: Mapping[str, Any]
+    run: Run,
+    error: BaseException,
+    answers: Mapping[str, Any],
+    made_with: Mapping[str, Any],
+    rules: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Manifest of a run that failed: its cause, for people and for programs."""
+    """Manifest of a run that failed: its cause, for people and for programs.
+
+    Parameters
+    ----------
+    rules
+        Rules that were applied until then; `None` if nobody can tell, as the process died.
+    """
     return {
         **_head(run, "failed", made_with),
+        **({} if rules is None else {"rules": [dict(entry) for entry in rules]}),
         "answers": dict(answers),
         "flags": [],
         "error": described_error(error),

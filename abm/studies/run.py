@@ -15,6 +15,7 @@ from typing import Any
 import polars as pl
 
 from abm.errors import ScenarioError, require
+from abm.kernels.notes import RuleNotes, noting
 from abm.networks import Network
 from abm.policies.answering import FailureHandling
 from abm.policies.base import Policy
@@ -187,11 +188,15 @@ def _transforms(run: Run) -> dict[str, Any]:
     return {role: transform for role, transform in found.items() if transform is not None}
 
 
-def perform(run: Run, policies: Mapping[str, Policy]) -> Result:
-    """Build the model, run it to the end of its duration, and collect what it gives."""
-    from abm.kernels.notes import noting
+def perform(run: Run, policies: Mapping[str, Policy], notes: RuleNotes | None = None) -> Result:
+    """Build the model, run it to the end of its duration, and collect what it gives.
 
-    with noting() as notes:
+    Parameters
+    ----------
+    notes
+        Where rules are noted, for those who want to see them if the run fails.
+    """
+    with noting(notes) as told:
         begun = time.perf_counter()
         model = build_model(run, policies)
         built = time.perf_counter()
@@ -199,7 +204,7 @@ def perform(run: Run, policies: Mapping[str, Policy]) -> Result:
         ended = time.perf_counter()
         timings = {"build": built - begun, "run": ended - built, "waited": model.answerer.waited}
         result = collect(run, model, timings)
-    return replace(result, rules=notes.table())
+    return replace(result, rules=told.table())
 
 
 def collect(run: Run, model: Any, timings: dict[str, float]) -> Result:

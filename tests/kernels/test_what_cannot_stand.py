@@ -22,10 +22,12 @@ from abm.kernels import (
     run_transitions,
     run_within,
 )
+from abm.kernels.reach import writes_elsewhere
 from abm.networks import Network
 
 compiled = pytest.mark.skipif(not has_numba(), reason="Numba is not installed")
 FORMS = [False, pytest.param(True, marks=compiled)]
+FEW = Network.from_edges([(0, 1), (1, 2)], 6)
 RING = Network.from_edges([(i, (i + 1) % 6) for i in range(6)])
 
 
@@ -239,3 +241,115 @@ def test_a_rate_that_is_none_names_agent_and_time(rate, form):
                         **given)  # fmt: skip
     with pytest.raises(RuleError, match=r"for agent [01] at time 0\.\d+, expected 0 <= rate"):
         cohort.advance(9.0)
+
+
+# ---------------------------------------------------------------------- those who did not act
+
+
+def spoil_another(i, j, state, p):
+    state.y[(i + 3) % 6] = p[0] if state.x[i] > 2 else 0.5
+    state.x[i] += 1
+
+
+def spoil_a_place(i, j, state, p):
+    state.y[i, 1] = p[0] if state.x[i] > 2 else 0.5
+    state.x[i] += 1
+
+
+def spoil_another_later(i, now, state, p):
+    state.y[(i + 3) % 6] = p[0] if now > 2 else 0.5
+    return 1.0
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("value", [math.nan, 1.5])
+def test_what_a_rule_leaves_with_others_is_found_when_its_driver_is_done(form, value):
+    bounds = None if math.isnan(value) else {"y": (0, 1)}
+    state = State(np.zeros(6), np.zeros(6))
+    cohort = PairwiseCohort(spoil_another, state, rate=1.0, rng=seeded(1), params=(value,),
+                            network=FEW, bounds=bounds, compiled=form)  # fmt: skip
+    assert cohort.advance(1.5) > 0
+    with pytest.raises(
+        RuleError, match=r"another agent left .* between time 1\.5 and 40"
+    ) as caught:
+        cohort.advance(40.0)
+    first = int(np.flatnonzero(~(state.y <= 1))[0])
+    assert (caught.value.agent, caught.value.time) == (first, 40.0)
+    state = State(np.zeros(6), np.zeros(6))
+    with pytest.raises(RuleError, match=r"applied to another agent left .* in row \d of array 'y'"):
+        run_pairwise(spoil_another, state, FEW, 200, (value,), rng=seeded(1), bounds=bounds,
+                     compiled=form)  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_an_event_leaves_with_others_is_found_before_anybody_sees_it(form):
+    state = State(np.zeros(6), np.zeros(6))
+    cohort = EventCohort(spoil_another_later, state, [0.25, 0.5, *[math.inf] * 4], (math.nan,),
+                         rng=seeded(1), compiled=form)  # fmt: skip
+    assert cohort.advance(2.0) == 4
+    with pytest.raises(RuleError, match=r"left nan in row 3 .* between time 2 and 3\.5") as caught:
+        cohort.advance(4.0)
+    assert (caught.value.agent, caught.value.time) == (3, 3.5)
+
+
+def test_places_are_looked_at_when_the_driver_is_done():
+    state = State(np.zeros(6), np.zeros((6, 2)))
+    with pytest.raises(RuleError, match=r"left 1\.5 in row \d of array 'y', expected 0 <= value"):
+        run_pairwise(spoil_a_place, state, None, 200, (1.5,), rng=seeded(1),
+                     bounds={"y": (0, 1)}, compiled=False)  # fmt: skip
+
+
+def own_rows(i, j, state, p):
+    x, y = state.x, state[1]
+    gap = x[j] - x[i]
+    if abs(gap) < p[0]:
+        x[i] += p[1] * gap
+        x[j] = x[i]
+    y[i], y[j] = max(y[i], y[j]), min(y[i], 1.0)
+
+
+def through_a_helper(i, j, state, p):
+    spoil(i, j, state, p)
+
+
+def through_another_name(i, j, state, p):
+    x = state.x
+    z = x if p[0] > 0 else state.y
+    z += 1.0
+
+
+def through_a_moved_row(i, j, state, p):
+    i = j + 1
+    state.x[i] = 0.0
+
+
+def through_a_method(i, j, state, p):
+    state.x.sort()
+
+
+def through_a_slice(i, j, state, p):
+    state.x[i:] = 0.0
+
+
+def through_a_row_of_arrays(i, j, state, p):
+    which = state[i]
+    which[i] = 0.0
+    np.copyto(which, 1.0)
+
+
+def through_a_loop(i, j, state, p):
+    for k in range(len(state.x)):
+        state.x[k] = 0.0
+
+
+def test_which_rules_may_write_elsewhere_is_read_off_their_source():
+    assert not writes_elsewhere(own_rows, 2, 2)
+    assert not writes_elsewhere(spoil, 2, 2)
+    assert not writes_elsewhere(spoiled, 1, 2)
+    for rule in (
+        spoil_another, through_a_helper, through_another_name, through_a_moved_row,
+        through_a_method, through_a_slice, through_a_row_of_arrays, through_a_loop,
+    ):  # fmt: skip
+        assert writes_elsewhere(rule, 2, 2)
+    assert writes_elsewhere(lambda i, j, state, p: None, 2, 2)
+    assert writes_elsewhere(eval("lambda i, j, state, p: None"), 2, 2)

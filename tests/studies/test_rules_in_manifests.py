@@ -99,6 +99,44 @@ def test_manifests_tell_rule_schedule_and_how_it_was_run(tmp_path):
     assert total["compromise", "sweep"]["updates"] == 2 * first["updates"]
 
 
+def lost(own, other, p):
+    return (own if own < p[0] else float("nan")), other
+
+
+class LostModel(MeetingsModel):
+    """Its first encounters are as in `MeetingsModel`; those of a further cohort go wrong."""
+
+    def __init__(self, scenario, *, seeds: Seeds, policies=None):
+        super().__init__(scenario, seeds=seeds, policies=policies)
+        self.people["trust"] = np.linspace(0.0, 1.0, 20)
+        if scenario.schedule == "matching":
+            run_pairwise(lost, self.people.trust, None, rounds=9, schedule="matching",
+                         params=(0.9,), rng=self.chance("lost"), compiled=False)  # fmt: skip
+        self.people.attach(
+            PairwiseCohort(lost, self.people.trust, rate=2.0, params=(0.9,),
+                           rng=self.chance("lost"), compiled=False)
+        )  # fmt: skip
+
+
+def test_a_failed_run_tells_which_rules_ran_until_then(tmp_path):
+    study = Study("lost", LostModel, arms={"later": {}, "begin": {"schedule": "matching"}})
+    done = study.run(tmp_path)
+    assert set(done.manifest["failed"]) == {"later/rule/r000", "begin/rule/r000"}
+    for arm, schedule in (("later", "asynchronous"), ("begin", "matching")):
+        manifest = done.run(arm, "rule", 0).manifest
+        assert manifest["error"]["type"] == "RuleError"
+        told = {(e["rule"], e["schedule"]): e for e in manifest["rules"]}
+        ended = told["lost", schedule]
+        assert (ended["driver"], ended["failed"]) == ("pairwise", 1)
+        assert ended["interpreted"] == {"as asked": ended["updates"]}
+        assert ended["updates"] > 0
+        assert told["compromise", "sweep" if arm == "later" else "matching"]["updates"] > 50
+        assert "failed" not in told["drift", "asynchronous"]
+    total = {(e["rule"], e["schedule"]): e for e in done.manifest["rules"]}
+    assert total["lost", "matching"]["failed"] == 1
+    assert total["drift", "asynchronous"]["runs"] == 2
+
+
 def test_notes_are_of_their_own_block_alone():
     x = np.arange(6.0)
     given = {"params": (0.5,), "rng": np.random.default_rng(1), "compiled": False}
