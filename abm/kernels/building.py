@@ -8,6 +8,7 @@ source on the same generator: it gives the same bits, only slower.
 from __future__ import annotations
 
 import math
+import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,8 +25,14 @@ __all__ = ["SLOWER", "RuleRun", "RuleWarning", "SlowWay", "launch"]
 SLOWER = 100
 """How much slower an interpreted rule is, about: told in messages."""
 
-_SMALL = 20_000  # updates that are interpreted sooner than a rule is compiled (about 0.05 s)
+# Updates that are interpreted (some 5 microseconds each) sooner than a rule is compiled (seconds),
+# or its machine code of former processes is loaded from disk (half a second, with Numba).
+_SMALL = 500_000
+_SMALL_IF_KEPT = 100_000
+_OFTEN = 25  # how often each agent acts where nobody can tell beforehand
+_WARNED = 20_000  # from so many updates on, a rule that can only be interpreted says so
 _work: dict[Any, float] = {}
+_not_kept: set[Any] = set()
 _refused: dict[Any, str] = {}
 _forms: dict[Any, tuple[str, ...]] = {}  # lean code, or code that may make arrays
 
@@ -92,6 +99,7 @@ def launch(
     *,
     compiled: bool | None,
     work: float,
+    guessed: bool = False,
     slow: SlowWay | None = None,
     at: Callable[[], dict[str, Any]] | None = None,
 ) -> tuple[Any, str]:
@@ -104,9 +112,11 @@ def launch(
     arguments
         Of the driver; or a function that makes them for a compiled driver, or not.
     compiled
-        `True` or `False`; `None` lets the amount of work decide.
+        `True` or `False`; `None` lets the amount of work decide, and whether machine code is there.
     work
         About how often the rule will be applied.
+    guessed
+        Nobody can tell: `work` counts those who may act, each of them many times.
     slow
         What to do with a rule that is not compiled; interpret it if `None`.
     at
@@ -120,12 +130,14 @@ def launch(
     """
     given = arguments if callable(arguments) else lambda _: arguments
     slow = slow or SlowWay()
-    why = _why_not(assemble, rule, compiled, work, slow)
+    key = (assemble, rule, kind)
+    work *= _OFTEN if guessed else 1
+    why = _why_not(key, compiled, work, slow, lambda: given(True))
     done_so_far(why=why)
     if not why:
         error = None
-        for form in _forms.get((assemble, rule, kind), ("lean", "full")):
-            driver = _driver(assemble, rule, kind, form)
+        for form in _forms.get(key, ("lean", "full")):
+            driver = _driver(*key, form)
             try:
                 made = driver(*given(True))
             except Exception as failure:
@@ -134,7 +146,7 @@ def launch(
                 _note_refusal(driver, failure)
                 error = error or failure
             else:
-                _forms[assemble, rule, kind] = (form,)
+                _forms[key] = (form,)
                 return made, ""
         assert error is not None
         why = _explain(rule, error, slow, must=compiled is True)
@@ -179,8 +191,14 @@ def _driver(
 
 
 def _why_not(
-    assemble: Assemble, rule: Taken, compiled: bool | None, work: float, slow: SlowWay
+    key: tuple[Any, ...],
+    compiled: bool | None,
+    work: float,
+    slow: SlowWay,
+    arguments: Callable[[], tuple[Any, ...]],
 ) -> str:
+    """Why a rule is not compiled this time; empty if it is. `key`: assemble, rule and kind."""
+    rule: Taken = key[1]
     if compiled is False:
         return "as asked"
     if rule.plain in _refused and compiled is None:
@@ -193,23 +211,51 @@ def _why_not(
             )
         _warn(rule, "Numba is not installed (pip install numba)", work, slow)
         return "Numba is not installed"
-    if compiled is None:
-        key = (assemble, rule.plain)
-        _work[key] = _work.get(key, 0.0) + work
-        if _work[key] < _SMALL:
-            return "too little work to compile for"
-    return ""
+    return "" if compiled else _too_little(key, work * slow.factor / SLOWER, arguments)
+
+
+def _too_little(key: tuple[Any, ...], work: float, arguments: Callable[[], tuple[Any, ...]]) -> str:
+    """Whether what a rule has had to do in this process so far is too little to compile it for."""
+    if key in _forms:
+        return ""
+    place = (key[0], key[1].plain)
+    done = _work[place] = _work.get(place, 0.0) + work
+    if done >= _SMALL or (done >= _SMALL_IF_KEPT and _is_kept(key, arguments)):
+        return ""
+    kept = ", and it is not kept from before" if done >= _SMALL_IF_KEPT else ""
+    return f"too little work to compile for{kept}"
+
+
+def _is_kept(key: tuple[Any, ...], arguments: Callable[[], tuple[Any, ...]]) -> bool:
+    """Whether the machine code of a driver is on disk; looked up once in a process."""
+    if key in _not_kept:
+        return False
+    with suppress(ImportError):
+        from abm.kernels.kept import is_kept
+
+        if any(is_kept(_driver(*key, form), arguments()) for form in ("lean", "full")):
+            return True
+    _not_kept.add(key)
+    return False
 
 
 def _warn(rule: Taken, reason: str, work: float, slow: SlowWay) -> None:
-    if work >= _SMALL:
+    if work >= _WARNED:
         how = "is interpreted" if slow.drive is None else "is applied to arrays, in layers"
         warnings.warn(
             f"rule {name_of(rule.plain)!r} {how}, about {slow.factor} times slower than compiled, "
             f"with the same results: {reason}" + (f". {slow.hint}" if slow.hint else ""),
             RuleWarning,
-            stacklevel=5,
+            stacklevel=_level(),
         )
+
+
+def _level() -> int:
+    """How far up the first frame outside of the library is, counted from `_warn`."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and str(frame.f_globals.get("__name__")).startswith("abm."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _note_refusal(driver: Any, failure: Exception) -> None:
@@ -233,7 +279,7 @@ def _explain(rule: Taken, error: Exception, slow: SlowWay, *, must: bool) -> str
             f"rule {name_of(rule.plain)!r} cannot be compiled: {reason}; use plain arithmetic on "
             "numbers, or leave compiled out to have it interpreted",
         ) from error
-    _warn(rule, reason, _SMALL, slow)
+    _warn(rule, reason, _WARNED, slow)
     return reason
 
 

@@ -277,6 +277,7 @@ class EventCohort:
             ),
             compiled=self._compiled,
             work=work,
+            guessed=True,
             at=lambda: {"agent": int(told[2]), "time": float(told[1])},
         )  # fmt: skip
         return int(made[0]), int(made[1])

@@ -42,7 +42,7 @@ from abm.folders import cache_folder
 from abm.kernels.boxed import BoxedType, methods_of
 from abm.kernels.fingerprint import NoFingerprint, fingerprint
 
-__all__ = ["KnownRefusal", "keep", "keep_refusal"]
+__all__ = ["KnownRefusal", "is_kept", "keep", "keep_refusal"]
 
 _FORMAT = 1
 _MOST_FILES = 400
@@ -75,6 +75,17 @@ def keep_refusal(driver: Any, failure: Exception) -> None:
     known = isinstance(failure, KnownRefusal)
     if isinstance(kept, _Kept) and isinstance(failure, _REFUSALS) and not known:
         kept.refuse(str(failure))
+
+
+def is_kept(driver: Any, arguments: tuple[Any, ...]) -> bool:
+    """Whether the machine code of a driver for such arguments is on disk."""
+    if not isinstance(getattr(driver, "_cache", None), _Kept):
+        return False
+    with suppress(Exception):  # of any kind: what cannot be looked up is as good as not kept
+        kinds = tuple(driver.typeof_pyval(value) for value in arguments)
+        magic = driver.targetctx.codegen().magic_tuple()
+        return _read(_file_of(driver, kinds, magic))[0] == "code"
+    return False
 
 
 # What Numba's stubs leave open.

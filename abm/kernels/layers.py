@@ -29,8 +29,9 @@ from abm.kernels.words import Words, bounded_all, unit_all
 
 __all__ = ["Layered", "no_layers", "slow_way", "twin_of"]
 
-_SLOWER = 15
-"""How much slower than compiled, about: told in messages."""
+_SLOWER = 10
+"""How much slower than compiled, about: told in messages. In docs/rules_benchmarks.md it is 5 for
+pairs on ties (T14 beside T3) and 9 for pairs of all (T14 beside T1)."""
 
 _LEAST_WORK, _LEAST_AGENTS = 2_000, 200
 _MOST = 32_768  # encounters per block

@@ -11,6 +11,7 @@ import pytest
 from abm.errors import EngineError, NetworkError, PopulationError, RuleError
 from abm.kernels import (
     RuleWarning,
+    building,
     has_numba,
     run_neighbours,
     run_pairwise,
@@ -431,7 +432,9 @@ def test_what_cannot_work_is_refused_by_name(make, kind, message):
 
 
 @compiled
-def test_a_rule_that_cannot_be_compiled_runs_interpreted_and_says_so():
+def test_a_rule_that_cannot_be_compiled_runs_interpreted_and_says_so(monkeypatch):
+    monkeypatch.setattr(building, "_SMALL", 20_000)
+
     def texts(own, other, p):
         return float(str(own)), other
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from abm.kernels import building, has_numba
+from abm.kernels import building, has_numba, run_population
 from abm.kernels.fingerprint import NoFingerprint, fingerprint
 
 compiled = pytest.mark.skipif(not has_numba(), reason="Numba is not installed")
@@ -24,6 +24,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("AGORA_CACHE", str(tmp_path))
     monkeypatch.setattr(building, "_forms", {})
     monkeypatch.setattr(building, "_refused", {})
+    monkeypatch.setattr(building, "_work", {})
+    monkeypatch.setattr(building, "_not_kept", set())
     building._driver.cache_clear()
     return tmp_path / "kernels"
 
@@ -113,6 +115,39 @@ def times(k):
         return k * p[0] * x
 
     return rule
+
+
+def order(state, p):
+    for i in range(len(state[0])):
+        state[0][i] = p[0] * state[0][i] + i
+
+
+@compiled
+def test_whether_a_rule_is_compiled_follows_from_its_work_and_from_what_is_kept(
+    folder, monkeypatch
+):
+    """Limits of 1,000 updates, and 100 for what is kept; rounds on 10 agents; equal on all ways."""
+    monkeypatch.setattr(building, "_SMALL", 1000)
+    monkeypatch.setattr(building, "_SMALL_IF_KEPT", 100)
+    x = np.arange(10.0)
+
+    def go(rounds):
+        return run_population(order, (x,), (0.5,), rounds=rounds, rng=np.random.default_rng(1))
+
+    def forget():
+        building._driver.cache_clear()
+        for memory in (building._forms, building._work, building._not_kept):
+            memory.clear()
+
+    few, more = "too little work to compile for", "and it is not kept from before"
+    told = [go(9).why, go(2).why, go(88).why, go(1).why, go(1).why]
+    assert told == [few, f"{few}, {more}", f"{few}, {more}", "", ""]
+    forget()
+    assert [go(9).why, go(1).why, go(1).why] == [few, "", ""]
+    same = np.arange(10.0)
+    run_population(order, (same,), (0.5,), rounds=112, rng=np.random.default_rng(1),
+                   compiled=False)  # fmt: skip
+    assert x.tolist() == same.tolist()
 
 
 @compiled
