@@ -159,19 +159,30 @@ class RateCohort:
             A rate that is negative, nan or above 2**31, or a state that is none; names agent and
             time.
         """
+        self._begin(until)
         before = self.n_updates
-        while (event := self.drain(until)) is not None:
-            self.surfaced.append(event)
+        while (event := self._drain(until)) is not None:
+            self.surfaced.append(event)  # nobody else has been at the states in between
         return self.n_updates - before
 
     def drain(self, until: float) -> CohortEvent | None:
-        """Apply changes up to and including `until`, or the first that surfaces; returns that."""
+        """Apply changes up to and including `until`, or the first that surfaces; returns that.
+
+        What others have written is taken over first. An array does not tell what was written into
+        it, so that all states are compared at every call, unless `watched` is set.
+        """
+        self._begin(until)
+        return self._drain(until)
+
+    def _begin(self, until: float) -> None:
         require(
             self.time <= until < math.inf,
             EngineError,
             f"drain(until={until}), expected a time from {self.time}, already reached, on",
         )
         self._notice()
+
+    def _drain(self, until: float) -> CohortEvent | None:
         if until < self.next_time:
             self.time = float(until)
             return None
@@ -206,7 +217,7 @@ class RateCohort:
         checked_states(states, self.n_states)
         n = len(states)
         self.states, self.arrays = states, (states,)
-        self._shadow = states.astype(np.uint8)
+        self._shadow = states.copy()
         self.totals = np.bincount(states, minlength=self.n_states).astype(np.int64)
         self._changes = getattr(self.network, "changes", 0)
         self._seen = layout(seen_by(self.network, n))
@@ -218,7 +229,8 @@ class RateCohort:
             np.zeros(n, dtype=np.int32),
             np.empty(4 * n + 64 * _GROUPS, dtype=np.int32),
             np.zeros((_GROUPS, 3), dtype=np.int64),  # where a group begins, its size, its room
-            np.array([0, _GROUPS, -1]),  # used of the pool; lowest and highest group ever used
+            # used of the pool; lowest and highest group ever used; the last one that was joined
+            np.array([0, _GROUPS, -1, -_LEAST]),
             _POWERS,
         )
         self._run(0, self.time)
@@ -314,6 +326,7 @@ class RateCohort:
             arguments,
             compiled=self._compiled,
             work=max(self.n_updates, len(self.states)),
+            guessed=True,
             at=lambda: {"agent": int(told[2]), "time": float(told[1])},
         )
         self.n_updates += int(made)
@@ -361,7 +374,7 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
         old = groups[0][i]
         if old > 0 and 0.5 * groups[5][old] <= own < groups[5][old]:
             return True  # as most of the time
-        group = group_of(own)
+        group = group_of(own, old if old > 0 else groups[4][3], groups[5])
         if group != old:
             move(i, group, groups)
         return True
@@ -375,13 +388,15 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
         shadow[i] = fresh
         totals[old] -= 1
         totals[fresh] += 1
-        sound = settled(i, states, counts, groups, params, rng, told)
-        for slot in range(ties[0][i], ties[1][i]):
+        first, stop = ties[0][i], ties[1][i]
+        for slot in range(first, stop):  # all first: so their memory is read at the same time
             j = int(ties[2][slot])
             counts[j, old] -= 1
             counts[j, fresh] += 1
+        sound = settled(i, states, counts, groups, params, rng, told)
+        for slot in range(first, stop):
             if sound:
-                sound = settled(j, states, counts, groups, params, rng, told)
+                sound = settled(int(ties[2][slot]), states, counts, groups, params, rng, told)
         return sound
 
     turned = pieces.inlined(turn_to)
@@ -442,8 +457,8 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
                                   params, rng, told):  # fmt: skip
                         break
                     stop = tell[fresh]
+                    bound = bound_of(groups[3], groups[4], powers)
             now = time
-            bound = bound_of(groups[3], groups[4], powers)
             if bound > 0.0:
                 word, s0, s1 = draw(s0, s1)
                 time = time - math.log(1.0 - unit(word)) / (bound * peak)
@@ -460,11 +475,15 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
     return drive
 
 
-def _group_of(rate: Any) -> Any:
-    """The group of a rate: the least power of two above it; -1 for rate 0."""
+def _group_of(rate: Any, group: Any, powers: Any) -> Any:
+    """The group of a rate: the least power of two above it; -1 for rate 0. Mostly near `group`."""
     if rate == 0.0:
         return -1
-    return max(math.frexp(rate)[1] + 64, 0)
+    while rate >= powers[group]:
+        group += 1
+    while group > 0 and rate < 0.5 * powers[group]:
+        group -= 1
+    return group
 
 
 def _bound_of(table: Any, used: Any, powers: Any) -> Any:
@@ -500,7 +519,7 @@ def _move_with(pieces: Tools) -> Callable[..., Any]:
         where[i] = group
         if group < 0:
             return
-        used[1], used[2] = min(used[1], group), max(used[2], group)
+        used[1], used[2], used[3] = min(used[1], group), max(used[2], group), group
         size = table[group, 1]
         if size == table[group, 2]:
             room = 2 * size + 16

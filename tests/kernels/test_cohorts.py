@@ -306,6 +306,30 @@ def test_states_that_others_write_in_some_rows_are_taken_over(form):
         cohort.advance(9.0)
 
 
+def test_states_without_a_population_are_compared_once_per_advance_however_many_events_surface():
+    friends = barabasi_albert(300, 3, rng=seeded(1))
+    states = (np.arange(300) < 5).astype(np.int8)
+    cohort = RateCohort(pace, change, states, friends, (0.4, 1.0), n_states=3, tell=(1, 2),
+                        rng=seeded(2), compiled=False)  # fmt: skip
+    assert cohort.advance(1.0) == len(cohort.surfaced) > 10
+    assert cohort.n_compared == 300
+    states[7] = 1
+    cohort.advance(1.0)
+    assert (cohort.n_compared, cohort.totals.sum()) == (600, 300)
+    assert settled_anew(cohort, friends)
+
+
+def test_the_group_of_a_rate_is_the_least_power_of_two_above_it_wherever_one_begins_to_look():
+    from abm.kernels.rates import _POWERS, _group_of
+
+    edges = [2.0**k * step for k in range(-70, 31) for step in (1 - 2**-53, 1.0, 1.3)]
+    for rate in [*edges, 2.0**31 - 1, 5e-324, *seeded(1).exponential(size=20).tolist()]:
+        least = max(math.frexp(rate)[1] + 64, 0)
+        assert {_group_of(rate, group, _POWERS) for group in (0, 20, 64, 95)} == {least}
+        assert rate < _POWERS[least]
+    assert _group_of(0.0, 64, _POWERS) == -1
+
+
 def epidemic_town(n):
     """A population where every infection and recovery surfaces, and somebody acts on it."""
     model = abm.Model(seed=1)
