@@ -4,6 +4,8 @@ Everybody's choices are successive draws without replacement with probabilities 
 exp(-strength * distance). A draw proposes somebody uniformly and accepts with that weight; where
 that would take long, it is made from bounds on the weights of all, and accepted with the ratio of
 weight and bound. A bound that was too high is then replaced by the weight. Both are exact.
+Proposals are drawn in blocks, so that the memory of several people is read at a time; the generator
+goes on after the last one that was used, so that the choices are those of one draw after another.
 """
 
 from __future__ import annotations
@@ -15,11 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abm.kernels.boxes import pull
+from abm.kernels.fetching import fetch
 from abm.kernels.library import as_unit, bounded, draw, lean, load, rest, unit
 
 __all__ = ["Choices", "Circle", "Room", "choose_first", "choose_more", "room_for", "write_ties"]
 
 _BLOCK = 32  # masses that are summed together, so that a draw looks at few
+_PROPOSALS = 32  # drawn together
+_PEOPLE_AHEAD = 4  # so many people before their turn what they own is fetched
 _PATIENCE = 2  # from so many expected proposals per met person on, looking at all is quicker
 _FINER = 8.0  # bounds are replaced by weights, from the largest down, in steps of this factor
 _LEFT = 4.0  # until those that are left sum to no more than this many times the weights
@@ -52,17 +57,40 @@ class Choices(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Work space for a look at all: weights, or bounds on them, their sums in blocks, and which."""
+    """Work space.
+
+    Attributes
+    ----------
+    mass, sums, known
+        For a look at all: weights, or bounds on them, their sums in blocks, and which are weights.
+    people, chances, states, weights, likely
+        For a block of proposals: who, the number that decides, the generator after each, weights,
+        and which of them are above no bound.
+    """
 
     mass: NDArray[np.float64]
     sums: NDArray[np.float64]
     known: NDArray[np.bool_]
+    people: NDArray[np.int32]
+    chances: NDArray[np.float64]
+    states: NDArray[np.uint64]
+    weights: NDArray[np.float64]
+    likely: NDArray[np.int32]
 
 
 def room_for(met: int) -> Room:
     """Room for those whom a person meets."""
     n_blocks = -(-met // _BLOCK)
-    return Room(np.zeros(n_blocks * _BLOCK), np.zeros(n_blocks), np.zeros(met, dtype=np.bool_))
+    return Room(
+        np.zeros(n_blocks * _BLOCK),
+        np.zeros(n_blocks),
+        np.zeros(met, dtype=np.bool_),
+        np.zeros(_PROPOSALS, dtype=np.int32),
+        np.zeros(_PROPOSALS),
+        np.zeros((_PROPOSALS, 2), dtype=np.uint64),
+        np.zeros(_PROPOSALS),
+        np.zeros(_PROPOSALS, dtype=np.int32),
+    )
 
 
 @lean
@@ -87,28 +115,61 @@ def met_at(circle: Any, i: Any, place: Any) -> Any:
 
 @lean
 def propose(
-    i: Any, tries: Any, space: Any, strength: Any, likes: Any, circle: Any, choices: Any, words: Any
-) -> Any:
-    """Propose up to `tries` times; returns who was accepted, or -1, and the tries that are left.
+    i: Any, goal: Any, tries: Any, space: Any, strength: Any, likes: Any, circle: Any, choices: Any,
+    room: Any, words: Any,
+) -> Any:  # fmt: skip
+    """Propose up to `tries` times, until i has made `goal` choices; returns how many ties are new.
 
     One word gives a proposal and the number that decides on it, most often by the bound alone.
     """
-    own = likes.box_of[i]
+    made = 0
+    while tries > 0 and choices.taken[i] < goal:
+        size = min(tries, _PROPOSALS)
+        tries -= size
+        s0, s1 = draw_proposals(i, size, circle, room, words)
+        n_likely = weigh(i, size, space, strength, likes, choices, room)
+        for k in range(n_likely):
+            place = room.likely[k]
+            j = room.people[place]
+            if room.chances[place] < room.weights[k] and not among(choices, i, j):
+                made += record(choices, i, j)
+                if choices.taken[i] == goal:
+                    s0, s1 = room.states[place, 0], room.states[place, 1]
+                    break
+        words[0] = s0
+        words[1] = s1
+    return made
+
+
+@lean
+def draw_proposals(i: Any, size: Any, circle: Any, room: Any, words: Any) -> Any:
+    """A block of proposals; returns the generator after them."""
     s0, s1 = load(words)
-    found = -1
-    while tries > 0:
-        tries -= 1
+    for k in range(size):
         word, s0, s1 = draw(s0, s1)
-        j = met_at(circle, i, bounded(word, circle.met))
-        u = as_unit(rest(word, circle.met))
-        if u >= likes.bounds[own, likes.box_of[j]]:
-            continue
-        if u < math.exp(-pull(space, strength, i, j)) and not among(choices, i, j):
-            found = j
-            break
-    words[0] = s0
-    words[1] = s1
-    return found, tries
+        room.people[k] = met_at(circle, i, bounded(word, circle.met))
+        room.chances[k] = as_unit(rest(word, circle.met))
+        room.states[k, 0] = s0
+        room.states[k, 1] = s1
+    return s0, s1
+
+
+@lean
+def weigh(i: Any, size: Any, space: Any, strength: Any, likes: Any, choices: Any, room: Any) -> Any:
+    """Weights of those in a block whom no bound rules out; returns how many these are."""
+    own, n_likely = likes.box_of[i], 0
+    for k in range(size):
+        bound = likes.bounds[own, likes.box_of[room.people[k]]]
+        room.likely[n_likely] = k
+        n_likely += int(room.chances[k] < bound)
+    for k in range(n_likely):
+        j = room.people[room.likely[k]]
+        fetch(space.at, j)
+        fetch(choices.taken, j)
+        fetch(choices.chosen, j)
+    for k in range(n_likely):
+        room.weights[k] = math.exp(-pull(space, strength, i, room.people[room.likely[k]]))
+    return n_likely
 
 
 @lean
@@ -232,11 +293,7 @@ def choose(
     made, wanted = 0, goal - choices.taken[i]
     quick = wanted <= _PATIENCE * likes.mean[likes.box_of[i]] * circle.met
     tries = 2 * _PATIENCE * circle.met if quick else 0
-    while choices.taken[i] < goal:
-        j, tries = propose(i, tries, space, strength, likes, circle, choices, words)
-        if j < 0:
-            break
-        made += record(choices, i, j)
+    made += propose(i, goal, tries, space, strength, likes, circle, choices, room, words)
     if choices.taken[i] < goal:
         look_around(i, space, strength, likes, circle, room)
     bounded_by = True
@@ -252,6 +309,16 @@ def choose(
 
 
 @lean
+def fetch_own(i: Any, space: Any, likes: Any, circle: Any, choices: Any) -> None:
+    """Ask for the memory of what belongs to i."""
+    fetch(likes.box_of, i)
+    fetch(space.at, i)
+    fetch(circle.turns, i)
+    fetch(choices.taken, i)
+    fetch(choices.chosen, i)
+
+
+@lean
 def choose_first(
     goal: Any, space: Any, strength: Any, likes: Any, circle: Any, choices: Any, room: Any,
     words: Any,
@@ -260,6 +327,8 @@ def choose_first(
     made = 0
     for k in range(likes.order.size):  # the alike together: they read the same bounds
         i = likes.order[k]
+        if k + _PEOPLE_AHEAD < likes.order.size:
+            fetch_own(likes.order[k + _PEOPLE_AHEAD], space, likes, circle, choices)
         made += choose(i, goal, space, strength, likes, circle, choices, room, words)
     return made
 
@@ -277,6 +346,8 @@ def choose_more(
         i = people[k]
         if made >= wanted:
             break
+        if k + _PEOPLE_AHEAD < people.size:
+            fetch_own(people[k + _PEOPLE_AHEAD], space, likes, circle, choices)
         if choices.taken[i] < circle.met:
             goal = choices.taken[i] + 1
             made += choose(i, goal, space, strength, likes, circle, choices, room, words)

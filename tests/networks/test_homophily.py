@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from abm.errors import NetworkError
-from abm.kernels import boxes
+from abm.kernels import boxes, choosing
+from abm.kernels.tools import plain_tools, start
 from abm.networks import homophilous
 
 
@@ -118,3 +119,41 @@ def test_dates_are_numbers_and_missing_dates_are_refused():
     days[3] = np.datetime64("NaT")
     with pytest.raises(NetworkError, match=r"born: 1 values are missing.*row \[3\]"):
         homophilous({"born": days}, 4, 3.0, rng=rng(1))
+
+
+def proposed_one_by_one(i, goal, tries, space, strength, likes, circle, choices, words):
+    """`choosing.propose` without blocks: one word, one proposal, one decision."""
+    pieces, made = plain_tools(), 0
+    while tries > 0 and choices.taken[i] < goal:
+        tries -= 1
+        word, *words[:] = pieces.draw(*pieces.load(words))
+        j = choosing.met_at(circle, i, pieces.bounded(word, circle.met))
+        if pieces.unit(pieces.rest(word, circle.met)) >= np.exp(-boxes.pull(space, strength, i, j)):
+            continue
+        if j not in choices.chosen[i, : choices.taken[i]]:
+            made += choosing.record(choices, i, j)
+    return made
+
+
+@pytest.mark.parametrize("strength", [0.0, 2.0])
+def test_proposals_in_blocks_are_those_of_one_draw_after_another(strength):
+    """The same choices, and the generator left where it would be; some run out of tries."""
+    rng = np.random.default_rng(6)
+    space = boxes.Space(rng.normal(size=(300, 2)).astype(np.float32), 2, 1.0)
+    likes = boxes.boxes_of(space, strength)
+    gaps = rng.permutation(np.arange(1, 300, dtype=np.int32))
+    circle = choosing.Circle(gaps, rng.integers(0, 299, 300, dtype=np.int32), 120)
+    made = []
+    for blocks in (True, False):
+        choices = choosing.Choices(np.zeros((300, 8), np.int32), np.zeros(300, np.int32))
+        words, told = start(np.random.default_rng(7)), []
+        for i in range(300):
+            goal, tries = 1 + i % 8, 3 * (i % 50)
+            who = (i, goal, tries, space, strength, likes, circle, choices)
+            if blocks:
+                told.append(choosing.propose(*who, choosing.room_for(120), words))
+            else:
+                told.append(proposed_one_by_one(*who, words))
+        made.append((told, choices.chosen.tolist(), choices.taken.tolist(), words.tolist()))
+    assert made[0] == made[1]
+    assert 300 < sum(made[0][2]) < 300 * 4.5
