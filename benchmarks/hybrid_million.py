@@ -35,6 +35,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from pages import replace_between
 
 import abm
 from abm.kernels import PairwiseCohort
@@ -51,7 +52,6 @@ LOADING, BUILDING, RULES, MODEL, REST = PARTS = (
     "language model",
     "clock and handles",
 )
-MARKS = "<!-- hybrid -->", "<!-- end of hybrid -->"
 
 
 class Costs:
@@ -259,17 +259,11 @@ def draw(results: list[dict[str, Any]], folder: Path, facts: dict[str, Any]) -> 
 
 
 def write(page: Path, text: str, figure: Path) -> None:
-    """Replace what stands between the marks of a page, and the figure beside it."""
-    begin, end = MARKS
-    content = page.read_text(encoding="utf-8")
-    if begin not in content or end not in content:
-        raise SystemExit(f"{page} lacks the lines {begin} and {end}")
-    before, rest = content.split(begin, 1)
-    after = rest.split(end, 1)[1]
+    """Replace the table of a page, and the figure beside it."""
     place = page.parent / "figures" / figure.name
-    place.write_bytes(figure.read_bytes())
     shown = f"![Processor seconds by part and number of rule agents](figures/{figure.name})"
-    page.write_text(f"{before}{begin}\n{text}\n\n{shown}\n{end}{after}", encoding="utf-8")
+    replace_between(page, "hybrid", f"{text}\n\n{shown}")
+    place.write_bytes(figure.read_bytes())
 
 
 def measured(n: int, given: argparse.Namespace) -> dict[str, Any]:

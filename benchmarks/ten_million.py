@@ -22,8 +22,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pages import replace_between
+
 LIMIT = 1_000_000_000
-MARKS = "<!-- ten million -->", "<!-- end of ten million -->"
 
 
 def peak() -> int:
@@ -98,17 +99,6 @@ def table(told: dict[str, Any]) -> str:
     ])  # fmt: skip
 
 
-def write(page: Path, text: str, machine: str) -> None:
-    """Replace what stands between the marks of a page."""
-    begin, end = MARKS
-    content = page.read_text(encoding="utf-8")
-    if begin not in content or end not in content:
-        raise SystemExit(f"{page} lacks the lines {begin} and {end}")
-    before, rest = content.split(begin, 1)
-    after = rest.split(end, 1)[1]
-    page.write_text(f"{before}{begin}\n{text}\n\n{machine}\n{end}{after}", encoding="utf-8")
-
-
 def main() -> int:
     """Run from the command line; 1 if the memory is above the limit."""
     parser = argparse.ArgumentParser(
@@ -133,7 +123,7 @@ def main() -> int:
     if given.json:
         given.json.write_text(json.dumps(told | {"machine": machine}, indent=2), encoding="utf-8")
     if given.write:
-        write(given.write, table(told), machine)
+        replace_between(given.write, "ten million", f"{table(told)}\n\n{machine}")
     if told["peak"] > LIMIT:
         print(f"above the limit of {LIMIT / 1e6:,.0f} MB")
         return 1
