@@ -292,3 +292,19 @@ def test_one_request_alone_takes_no_second_lane(gguf_files):
         assert model._contexts["strict"].n_threads == 2
         model.score(questions(2), [MENU] * 2)
         assert model._contexts["strict"].n_threads == 1
+
+
+@pytest.mark.llama
+def test_a_larger_model_scores_in_lanes_and_writes_in_one_call(gguf_files, monkeypatch):
+    prompts = questions(12)
+    monkeypatch.setattr(backend_module, "SMALL", 1)
+    with LlamaCpp(gguf_files["F16"], n_threads=2) as model:
+        scores, written = model.score(prompts, [MENU] * 12), texts(model, prompts)
+        assert model._contexts.keys() == {"strict", "strict 1", "text"}
+        assert [context.n_threads for context in model._contexts.values()] == [1, 1, 2]
+        assert "rows=8" in model.fingerprint
+    monkeypatch.setattr(backend_module, "MEDIUM", 1)
+    with LlamaCpp(gguf_files["F16"], n_threads=2) as model:
+        assert (model.score(prompts, [MENU] * 12), texts(model, prompts)) == (scores, written)
+        assert model._contexts.keys() == {"strict", "text"}
+        assert [context.n_threads for context in model._contexts.values()] == [2, 2]

@@ -42,7 +42,10 @@ from abm.questions import Prompt, Status, TextConstraint
 __all__ = ["LlamaCpp"]
 
 SMALL = 20_000_000
-"""Parameters below which a model on a CPU has lanes, and `strict` writes two texts a call."""
+"""Parameters below which a model on a CPU has lanes for all it does, and two texts a call."""
+
+MEDIUM = 100_000_000
+"""Parameters below which a model on a CPU has lanes for the scores of `strict`."""
 
 Mode = Literal["strict", "fast"]
 
@@ -71,7 +74,8 @@ class LlamaCpp:
         CPUs to use; default: those that this process may use, at most 8, and at most 4 for a
         model below 20 million parameters. Such a model on a CPU gets them as *lanes*, contexts with
         a thread each among which a batch is divided; llama.cpp's own threads would wait for each
-        other at every layer. A larger one gets them as threads of llama.cpp.
+        other at every layer. A model below 100 million parameters has lanes for the scores of
+        `strict`, and threads of llama.cpp for all else; a larger one has threads only.
     n_gpu_layers
         Layers on the GPU; negative, the default, for all if the build supports offloading and
         there is a GPU. Without one every layer is on the CPU, whatever is given.
@@ -137,7 +141,7 @@ class LlamaCpp:
         self._lock = threading.RLock()
         self.n_ctx = min(n_ctx, self._model.n_training_context or n_ctx)
         self.n_threads = n_threads or _default_threads(self._is_small)
-        self.n_lanes = min(self.n_threads, MOST_LANES) if self._is_small else 1
+        self.n_lanes = min(self.n_threads, MOST_LANES) if self._is_below(MEDIUM) else 1
         self._lone_threads = 1 if self._is_small and n_threads is None else self.n_threads
         self.n_parallel, self.text_bytes = n_parallel, text_bytes
         self._ends = self._model.ends_of_turn
@@ -197,9 +201,10 @@ class LlamaCpp:
             if self._layout is None:
                 kept = self._remembered().get("layout")
                 if kept is None:
-                    room = self.text_bytes // self.n_lanes
+                    room = self.text_bytes // self._most_lanes
                     rows = max(1, min(MOST_ROWS, room // (512 * model.cell_bytes)))
-                    kept = measure_layout(model, self._lane_threads, self.n_ctx, rows).as_dict()
+                    n_threads = 1 if self._most_lanes > 1 else self.n_threads
+                    kept = measure_layout(model, n_threads, self.n_ctx, rows).as_dict()
                     self._remembered().put("layout", kept)
                 self._layout = Layout(**kept)
             return self._layout
@@ -232,10 +237,18 @@ class LlamaCpp:
             f"{self.n_ctx};{self.text_bytes}"
         )
 
+    def _is_below(self, n_parameters: int) -> bool:
+        return self._model.n_parameters < n_parameters and not self._model.on_gpu
+
     @property
     def _is_small(self) -> bool:
-        """Whether calls are so short that threads of llama.cpp would mostly wait."""
-        return self._model.n_parameters < SMALL and not self._model.on_gpu
+        """Whether calls of a few tokens are so short that threads of llama.cpp mostly wait."""
+        return self._is_below(SMALL)
+
+    @property
+    def _most_lanes(self) -> int:
+        """Lanes of texts and of `fast`; in a larger model large calls fill all threads."""
+        return self.n_lanes if self._is_small else 1
 
     @property
     def _lane_threads(self) -> int:
@@ -298,7 +311,7 @@ class LlamaCpp:
     def _tree(self, jobs: list[ScoreJob]) -> dict[int, Scored]:
         n_tokens, n_prompts = self.layout.n_tokens, self.n_parallel or 256
         trees = self._trees_of_menus()
-        with self._lanes("fast", len(jobs)) as contexts:
+        with self._lanes("fast", min(len(jobs), self._most_lanes)) as contexts:
             parts = by_prompt(jobs, len(contexts))
             found, errors = gathered(
                 [
@@ -375,7 +388,7 @@ class LlamaCpp:
             with self._lanes("text", min(len(jobs), self._text_lanes()), longest) as slots:
                 found, errors = write_strict(slots, self._tokenizer, jobs, ends)
             return {**_lost_texts(jobs, errors), **found}
-        parts = by_prompt(jobs, min(self.n_lanes, len(jobs)))
+        parts = by_prompt(jobs, min(self._most_lanes, len(jobs)))
         wanted = max(cells_wanted(part, self._most_texts()) for part in parts)
         with self._lanes("text", len(parts), self._text_cells(longest, wanted)) as lanes:
             if len(lanes) < len(parts):
@@ -406,7 +419,7 @@ class LlamaCpp:
     def _text_lanes(self) -> int:
         """Lanes in which `strict` writes texts: no more than fit the memory."""
         room = self.text_bytes // (self._n_rows() * self._longest_bytes())
-        return max(1, min(self.n_lanes, room))
+        return max(1, min(self._most_lanes, room))
 
     def _most_texts(self) -> int:
         """Texts that `fast` writes in a call; one of llama.cpp's 256 sequences is the trunk."""
@@ -414,7 +427,7 @@ class LlamaCpp:
 
     def _text_cells(self, longest: int, wanted: int) -> int:
         """Cells for the texts of a lane: what they want within the bound, in powers of two."""
-        room = self.text_bytes // self.n_lanes // self._model.cell_bytes // 256 * 256
+        room = self.text_bytes // self._most_lanes // self._model.cell_bytes // 256 * 256
         return max(-(-longest // 256) * 256, min(room, 1 << max(10, (wanted - 1).bit_length())))
 
     def _texts(self, needed: int) -> Context:

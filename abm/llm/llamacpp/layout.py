@@ -87,6 +87,8 @@ def measure_layout(model: Model, n_threads: int, n_ctx: int, most_rows: int) -> 
 
     Parameters
     ----------
+    n_threads
+        Threads of llama.cpp; one where there are lanes.
     n_ctx
         Longest prompt, in tokens; layouts are tried with at most so many.
     most_rows

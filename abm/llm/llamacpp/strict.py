@@ -56,7 +56,9 @@ def score_strict(
                 results[job.index] = found
 
     if len(contexts) > 1:
+        contexts[0].use_threads(len(contexts))
         _begin(contexts[0], order, wanted)
+        contexts[0].use_threads(1)
     return results, side_by_side(lane, len(contexts), work.drop)
 
 
