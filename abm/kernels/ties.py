@@ -44,6 +44,13 @@ def checked_ties(network: Ties, n: int, *, drawn: bool = True) -> Ties:
         Another number of nodes than rows, or a negative weight; names both.
     """
     require(
+        all(hasattr(network, name) for name in ("starts", "stops", "indices")),
+        NetworkError,
+        f"network of type {type(network).__name__}, expected a Network or a DynamicNetwork; of "
+        "Layers take one layer, or union()",
+        argument="network",
+    )
+    require(
         network.n == n,
         NetworkError,
         f"the network has {network.n} nodes, expected {n} as the state",

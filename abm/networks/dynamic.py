@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,10 @@ class DynamicNetwork:
         return Network.from_edges(
             pairs[kept], self.n, weights=weights, directed=self.directed, labels=self.labels
         )
+
+    def to_networkx(self) -> Any:
+        """The ties as they are now as a NetworkX Graph or DiGraph; see `Network.to_networkx`."""
+        return self.freeze().to_networkx()
 
     def __repr__(self) -> str:
         kind = "directed" if self.directed else "undirected"
@@ -361,6 +366,11 @@ class DynamicNetwork:
         self.starts, self.stops, self._used = firsts, firsts + degree, used
 
     def _node(self, node: ArrayLike) -> int:
-        i = int(node)  # type: ignore[arg-type]
+        try:
+            i = index(node)  # type: ignore[arg-type]
+        except TypeError as error:
+            raise NetworkError(
+                f"node = {node!r}, expected a whole number, 0 <= node < {self.n}", node=node
+            ) from error
         require(0 <= i < self.n, NetworkError, f"node = {i}, expected 0 <= node < {self.n}", node=i)
         return i

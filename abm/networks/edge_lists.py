@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +24,7 @@ _SEPARATORS = {
     ".csv": ",", ".tsv": "\t", ".tab": "\t",
     ".txt": " ", ".edges": " ", ".edgelist": " ", ".el": " ",
 }  # fmt: skip
+_OPENS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open}
 
 
 def read_edge_list(
@@ -42,19 +46,21 @@ def read_edge_list(
     Parameters
     ----------
     path
-        File; `.csv` is read with commas, `.tsv` and `.tab` with tabs, `.txt`, `.edges`, `.edgelist`
-        and `.el` with any white space, unless `separator` is given (`" "` is any white space).
+        File, in UTF-8; `.csv` is read with commas, `.tsv` and `.tab` with tabs, `.txt`, `.edges`,
+        `.edgelist` and `.el` with any white space, unless `separator` is given (`" "` is any white
+        space). A further ending `.gz`, `.bz2` or `.xz` tells how it is compressed.
     source, target, weight
         Column names or positions. Without `weight` the network is unweighted.
     header
         Whether the first line names the columns; `None`: yes, except where columns are separated
         by white space.
     comment
-        Lines that begin with this are passed over.
+        Lines that begin with this are passed over, and between white space what follows it.
     nodes
         Names of all nodes in the order of the population, such as `population.respondent`, so that
         node i is row i and people without ties are kept. `None` numbers the names in the file in
-        ascending order.
+        ascending order. Names are whole numbers where all are written as such (1, not 01 or 1.0),
+        and texts otherwise.
     self_loops, duplicates
         As in `Network.from_edges`. Without `directed`, "a b" and "b a" are the same tie.
 
@@ -78,7 +84,7 @@ def read_edge_list(
     (4, [[0, 1], [1, 2]])
     """
     frame, lines = _read(Path(path), separator, header, comment)
-    ends = [_column(frame, which, path, lines) for which in (source, target)]
+    ends = _whole_if_all(*(_column(frame, which, path, lines) for which in (source, target)))
     values = None if weight is None else _numbers(frame, weight, path, lines)
     names = _names(*ends) if nodes is None else list(nodes)
     pairs = np.stack([_numbered(end, names, path, lines) for end in ends], axis=1)
@@ -102,18 +108,21 @@ def _read(
 ) -> tuple[pl.DataFrame, NDArray[np.int64]]:
     """The table, and the line of the file from which each row comes."""
     require(path.is_file(), NetworkError, f"edge list {path}: no such file", path=str(path))
-    mark = separator or _SEPARATORS.get(path.suffix.lower())
+    packed = path.suffix.lower() in _OPENS
+    ending = Path(path.stem).suffix if packed else path.suffix
+    mark = separator or _SEPARATORS.get(ending.lower())
     require(
         mark is not None,
         NetworkError,
-        f"edge list {path}: ending {path.suffix!r}, expected one of {sorted(_SEPARATORS)}; or pass "
+        f"edge list {path}: ending {ending!r}, expected one of {sorted(_SEPARATORS)}; or pass "
         "separator=...",
     )
     named = mark != " " if header is None else header
-    text = path.read_text(encoding="utf-8-sig").splitlines()
+    text = _text(path).splitlines()
     numbers = [i for i, line in enumerate(text, 1) if line.strip() and not line.startswith(comment)]
     kept = [text[i - 1] for i in numbers]
     if mark == " ":
+        kept = [line.split(comment)[0] if comment else line for line in kept]
         mark, kept = "\t", [re.sub(r"\s+", "\t", line.strip()) for line in kept]
     require(len(kept) > named, NetworkError, f"edge list {path}: there are no ties in it")
     try:
@@ -121,7 +130,7 @@ def _read(
             io.StringIO("\n".join(kept)),
             separator=mark or ",",
             has_header=named,
-            infer_schema_length=None,
+            infer_schema=False,
         )
     except pl.exceptions.PolarsError as error:
         raise NetworkError(f"edge list {path}: {error}") from error
@@ -148,11 +157,33 @@ def _column(
     return column
 
 
+def _text(path: Path) -> str:
+    """What stands in a file, compressed or not."""
+    try:
+        with _OPENS.get(path.suffix.lower(), open)(path, "rt", encoding="utf-8-sig") as file:
+            return str(file.read())
+    except (OSError, EOFError, UnicodeDecodeError, lzma.LZMAError) as error:
+        raise NetworkError(
+            f"edge list {path}: {error}; expected a text in UTF-8, compressed as its ending says",
+            path=str(path),
+        ) from error
+
+
+def _whole_if_all(*columns: pl.Series) -> list[pl.Series]:
+    """Names as whole numbers, if all of them are written as such."""
+    whole = [column.cast(pl.Int64, strict=False) for column in columns]
+    same = [
+        (number.cast(pl.String) == name).fill_null(False).all()
+        for number, name in zip(whole, columns, strict=True)
+    ]
+    return whole if all(same) else list(columns)
+
+
 def _numbers(
     frame: pl.DataFrame, which: str | int, path: str | Path, lines: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     column = _column(frame, which, path, lines)
-    values = column.cast(pl.Float64, strict=False)
+    values = column.str.strip_chars().cast(pl.Float64, strict=False)
     bad = (values.is_null() | ~values.is_finite()).arg_true().to_numpy()
     require(
         bad.size == 0,

@@ -176,3 +176,14 @@ def test_a_small_world_in_place_is_what_it_was_beside_a_table():
         made = watts_strogatz(n, k, p, rng=np.random.default_rng(n))
         Network(made.n, made.indptr, made.indices)  # checks order, symmetry, loops, repeats
         assert made.n_edges == n * k // 2
+
+
+def test_ties_are_given_as_they_are_now_and_nodes_are_whole_numbers():
+    follows = DynamicNetwork(3)
+    follows.follow(0, np.int64(2))
+    assert list(follows.to_networkx().edges) == [(0, 2)]
+    with pytest.raises(NetworkError, match=r"node = 1\.5, expected a whole number"):
+        follows.follow(0, 1.5)
+    with pytest.raises(NetworkError, match=r"network of type Layers, .* take one layer, or union"):
+        PairwiseCohort(adopt, np.zeros(3), rate=1.0, network=Layers(follows=follows),
+                       rng=np.random.default_rng(1))  # fmt: skip

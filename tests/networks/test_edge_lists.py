@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
+
 import polars as pl
 import pytest
 
@@ -75,3 +79,42 @@ def test_both_directions_are_two_ties_only_in_a_directed_network(tmp_path):
     file.write_text("from,to\n1,2\n2,1\n")
     assert read_edge_list(file, directed=True).n_edges == 2
     assert read_edge_list(file, duplicates="merge").n_edges == 1
+
+
+@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip), ("bz2", bz2), ("xz", lzma)])
+def test_compressed_files_are_read_by_both_endings(tmp_path, ending, pack):
+    file = tmp_path / f"ties.csv.{ending}"
+    file.write_bytes(pack.compress(b"from,to,w\nann,bob,0.5\nbob,cyd,2\n"))
+    network = read_edge_list(file, weight="w")
+    assert network.labels.tolist() == ["ann", "bob", "cyd"]
+    assert network.edge_weights().tolist() == [0.5, 2.0]
+    file.write_bytes(b"from,to\n1,2\n")
+    with pytest.raises(NetworkError, match=f"ties.csv.{ending}: .*compressed as its ending says"):
+        read_edge_list(file)
+
+
+def test_text_in_another_encoding_is_named(tmp_path):
+    (tmp_path / "ties.csv").write_bytes("a,b\nMüller,bob\n".encode("latin-1"))
+    with pytest.raises(NetworkError, match=r"ties\.csv: .*expected a text in UTF-8"):
+        read_edge_list(tmp_path / "ties.csv")
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        ("001,01\n01,1\n", ["001", "01", "1"]),
+        ("10,9\n9,2\n", [2, 9, 10]),
+        ("1,x\n2,y\n", ["1", "2", "x", "y"]),
+        ("1.0,2.0\n", ["1.0", "2.0"]),
+        ("-1,+1\n", ["+1", "-1"]),
+        ("NA,null\n", ["NA", "null"]),
+    ],
+)
+def test_names_are_numbers_only_where_all_are_written_as_such(tmp_path, cells, names):
+    (tmp_path / "ties.csv").write_text(f"a,b\n{cells}")
+    assert read_edge_list(tmp_path / "ties.csv").labels.tolist() == names
+
+
+def test_comments_may_follow_a_tie_between_white_space(tmp_path):
+    (tmp_path / "ties.txt").write_text("1 2 # friends\n2 3\n")
+    assert read_edge_list(tmp_path / "ties.txt").edges().tolist() == [[0, 1], [1, 2]]
