@@ -39,8 +39,8 @@ LEVELS = {1: "section", 2: "subsection", 3: "subsubsection"}
 def document_to_latex(document: Document) -> str:
     """The document as a LaTeX file; figures are read from `figures/` beside it.
 
-    For pdfLaTeX, XeLaTeX and LuaLaTeX. Of letters beyond Latin and Greek ones, pdfLaTeX prints the
-    place in Unicode; the other two print them where their font has them.
+    Tried with pdfLaTeX, which prints the place in Unicode of letters beyond Latin and Greek ones.
+    For XeLaTeX and LuaLaTeX the head loads fontspec instead; with these it is not tried.
 
     Examples
     --------

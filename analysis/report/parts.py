@@ -42,7 +42,7 @@ class Parts:
     twin
         The answerer that is the rule twin, if it is called something else than `rule`.
     names
-        Arm, answerer or outcome -> how it is written.
+        Arm, answerer or outcome -> how it is written; a group as `factor.group`.
     units
         Outcome -> its unit.
     fidelity, diversity

@@ -7,11 +7,13 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import abm
 from abm.analysis.figures import crowded_text
 from abm.analysis.numbers import interval_text
 from abm.analysis.report import figure_set, missing_evidence, read_material, write_report
+from abm.cli.app import app
 from abm.errors import AnalysisError, ScenarioError
 
 SECTIONS = (
@@ -125,6 +127,22 @@ def test_the_numbers_behind_the_page_lie_beside_it(report):
     for picture in (folder / "figures").glob("*.png"):
         assert picture.with_suffix(".csv").exists()
         assert picture.with_suffix(".json").exists()
+
+
+def test_the_printed_commands_are_those_that_a_referee_can_give(report, study, monkeypatch):
+    text = report.markdown.read_text().split("How to repeat")[1]
+    assert "agora-abm==" not in text
+    commands = re.search(r"```\n(# in the source.*?)```", text, re.S).group(1)
+    (replay,) = re.findall(r"^abm (replay .*?)(?: +#|$)", commands, re.M)
+    monkeypatch.chdir(study.parent)
+    done = CliRunner().invoke(app, replay.split())
+    assert done.exit_code == 0, done.output
+    made = abm.load(study).runs()[0].manifest["made_with"]
+    if made["git"]["package"]:
+        assert f"git checkout {made['git']['package'].removesuffix('+')}\n" in commands
+    pins = (report.markdown.parent / "versions.txt").read_text().split()
+    assert f"mesa=={made['versions']['mesa']}" in pins
+    assert not any(pin.startswith("agora-abm") for pin in pins)
 
 
 def test_the_figures_suit_the_study_and_no_words_collide(study):

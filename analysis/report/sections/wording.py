@@ -31,7 +31,7 @@ def effect_table(table: pl.DataFrame, material: Material, heads: Sequence[str]) 
 
 
 def _effect_row(row: Mapping[str, Any], material: Material, heads: Sequence[str]) -> dict[str, Any]:
-    head = {name: material.written(str(row[name])) for name in heads}
+    head = {name: _written(material, name, row) for name in heads}
     unit = material.parts.units.get(row.get("outcome", ""), "") if "outcome" in heads else ""
     head |= {"outcome": f"{head['outcome']} ({unit})"} if unit else {}
     p = "—" if _no_spread(row) else results.p_text(row.get("p_adjusted", row.get("p_value")))
@@ -45,6 +45,16 @@ def _effect_row(row: Mapping[str, Any], material: Material, heads: Sequence[str]
     if "detectable" in row:
         made["detectable"] = number_text(row["detectable"], row["detectable"])
     return made | _margin(row)
+
+
+def _written(material: Material, name: str, row: Mapping[str, Any]) -> str:
+    """A value of a row as it is written; a group never takes the name of an answerer or an arm."""
+    value = str(row[name])
+    if name not in ("group", "reference"):
+        return material.written(value)
+    own = material.parts.names.get(f"{row['factor']}.{value}")
+    taken = value in (*material.answerers, *material.arms)
+    return own or (value if taken else material.written(value))
 
 
 def comparison_table(comparison: Comparison, material: Material) -> pl.DataFrame:
