@@ -290,7 +290,7 @@ def first(queue: Any) -> Any:
 
 
 @inlined
-def before(time: Any, row: Any, other_time: Any, other_row: Any) -> bool:
+def before(time: Any, row: Any, other_time: Any, other_row: Any) -> Any:
     """The order of events: by time, then by row."""
     return time < other_time or (time == other_time and row < other_row)
 
