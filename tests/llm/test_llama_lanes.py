@@ -308,3 +308,31 @@ def test_a_larger_model_scores_in_lanes_and_writes_in_one_call(gguf_files, monke
         assert (model.score(prompts, [MENU] * 12), texts(model, prompts)) == (scores, written)
         assert model._contexts.keys() == {"strict", "text"}
         assert [context.n_threads for context in model._contexts.values()] == [2, 2]
+
+
+@pytest.mark.llama
+def test_closing_waits_for_the_lanes_of_another_thread(gguf_files):
+    prompts, found, begun, go_on = questions(12), [], threading.Event(), threading.Event()
+    with LlamaCpp(gguf_files["F16"], n_threads=2) as model:
+        expected = model.score(prompts, [MENU] * 12)
+        run = model._contexts["strict"].run
+
+        def patient(*args, **options):
+            begun.set()
+            go_on.wait(10)
+            run(*args, **options)
+
+        model._contexts["strict"].run = patient
+        asking = threading.Thread(target=lambda: found.extend(model.score(prompts, [MENU] * 12)))
+        asking.start()
+        assert begun.wait(10)
+        closing = threading.Thread(target=model.close)
+        closing.start()
+        closing.join(0.05)
+        assert closing.is_alive()
+        go_on.set()
+        for thread in (asking, closing):
+            thread.join(10)
+        assert found == expected
+        with pytest.raises(BackendError, match="was closed"):
+            model.score(prompts, [MENU] * 12)

@@ -477,9 +477,11 @@ class LlamaCpp:
         return head + prompt.text + tail, tuple(token for block in path for token in block)
 
     def close(self) -> None:
-        """Free the memory of the model. Later use is a `BackendError`."""
-        self._store.clear()
-        self._close()
+        """Free the memory of the model, after what another thread asks. Later use is an error."""
+        if os.getpid() == self._process:
+            with self._lock:
+                self._store.clear()
+                self._close()
 
     def __enter__(self) -> LlamaCpp:
         return self
