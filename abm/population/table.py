@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -243,10 +245,25 @@ class Table:
         return place.astype(np.int64)
 
 
+def _within(value: float, holds: np.dtype[Any]) -> bool:
+    """Whether a number of Python's own is one of the column's kind, and not beyond it."""
+    low, high = _limits(holds, type(value) is int)
+    return low <= value <= high
+
+
+@lru_cache(maxsize=64)
+def _limits(holds: np.dtype[Any], whole: bool) -> tuple[float, float]:
+    """Least and largest number of a type; none if it is of another kind."""
+    if holds.kind in ("iu" if whole else "f"):
+        info: Any = np.iinfo(holds) if whole else np.finfo(holds)
+        return (int if whole else float)(info.min), (int if whole else float)(info.max)
+    return math.inf, -math.inf
+
+
 def _cell_of(name: str, value: Any, column: NDArray[Any]) -> Any:
     """A value in the type of a column; whole floats and 0 and 1 may stand for whole and truth."""
     holds = column.dtype
-    if holds.kind in "OV":
+    if holds.kind in "OV" or (type(value) in (int, float) and _within(value, holds)):
         return value
     given = np.asarray(value)
     if holds.kind in "iub" and given.dtype.kind in "iuf":
