@@ -395,24 +395,12 @@ class PairwiseCohort:
     ) -> tuple[int, str]:
         if self.n_members == 0:
             return 0, "nobody starts an encounter"
-        allowed: Any = self._guard.ranges if not self._single else None
-        if self._single:
-            allowed = bounds_of(self.arrays[0].dtype, self._bounds)  # type: ignore[arg-type]
         fault = no_fault()
-        head = (
-            self._state,
-            self.n,
-            self._ties(),
-            order_of(turn, self._members, self.n),
-            self._movable,
-            self.params,
-            allowed,
-        )
         made, why = launch(
             assembled,
             self._taken,
             kind,
-            (*head, *tail, self._rng, fault),
+            (*self._head(turn), *tail, self._rng, fault),
             compiled=self._compiled,
             work=work,
             slow=self._slow_way(assembled, kind, work),
@@ -420,14 +408,31 @@ class PairwiseCohort:
         )
         self.n_updates += int(made)
         done_so_far(updates=int(made))
+        self._refuse_what_cannot_stand(made, fault)
+        return int(made), why
+
+    def _head(self, turn: str) -> tuple[Any, ...]:
+        """What every driver takes first."""
+        order = order_of(turn, self._members, self.n)
+        return (
+            self._state, self.n, self._ties(), order, self._movable, self.params, self._allowed(),
+        )  # fmt: skip
+
+    def _allowed(self) -> Any:
+        """Lowest and highest value of the column, or of the columns under guard."""
+        if not self._single:
+            return self._guard.ranges
+        return bounds_of(self.arrays[0].dtype, self._bounds)  # type: ignore[arg-type]
+
+    def _refuse_what_cannot_stand(self, made: Any, fault: NDArray[np.float64]) -> None:
+        """Raise what the driver has found, and what it has left with those who did not meet."""
         if np.isinf(fault[3]):
             fault[3] = np.nan  # there is no clock
         if self._single:
-            raise_fault(fault, self._taken.plain, *allowed)
+            raise_fault(fault, self._taken.plain, *self._allowed())
         else:
             self._raise_left(fault)
             self._look_at_bystanders(made)
-        return int(made), why
 
     def _look_at_bystanders(self, made: Any) -> None:
         """Look at the rows of those who did not meet, where the rule may have written."""
