@@ -20,9 +20,11 @@ from abm.models.opinion_network.persuaders import campaigns, run_campaign
 from abm.models.opinion_network.questions import OPINION, POST, canned_post
 from abm.models.opinion_network.scale import stance_of
 from abm.models.opinion_network.scenario import OpinionScenario
-from abm.models.opinion_network.society import columns_of, society
+from abm.models.opinion_network.society import columns_of, side_of, society
 from abm.models.opinion_network.summaries import (
+    CHANGES,
     change_shares,
+    changes,
     division,
     neighbour_correlation,
     prefixed,
@@ -35,6 +37,9 @@ from abm.rng import uniforms
 from abm.studies import Seeds
 
 __all__ = ["OpinionNetwork"]
+
+CHANGED = tuple(enumerate(CHANGES))[:3]
+"""Number and name of the changes that a citizen can undergo."""
 
 ROLE = "citizen"
 
@@ -210,9 +215,17 @@ class OpinionNetwork(abm.Model):
         return pl.DataFrame(self._series, schema={**schema, "value": pl.Float64}, orient="row")
 
     def agents_frame(self) -> pl.DataFrame:
-        """One row per citizen: who it is, what it thinks, what it says."""
-        final = pl.Series("final", stance_of(self.population.opinion))
-        return self.population.frame(with_keys=True).with_columns(final)
+        """One row per citizen: who it is, what it thinks, what it says, and how it changed.
+
+        `side` is its party with those who lean to it (null where the data have none);
+        `more_extreme`, `more_moderate` and `flipped` are 1 for who changed so, else 0.
+        """
+        final = stance_of(self.population.opinion)
+        how = changes(self.population.baseline, final)
+        shifted = [pl.Series(name, (how == i).astype(np.int8)) for i, name in CHANGED]
+        side = pl.Series("side", side_of(self.population.party), dtype=pl.String)
+        known = self.population.frame(with_keys=True)
+        return known.with_columns(pl.Series("final", final), *shifted, side)
 
     @classmethod
     def report(cls, study_folder: Path) -> None:

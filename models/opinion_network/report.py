@@ -97,13 +97,25 @@ def parts(study: Any) -> Parts:
         question=QUESTION,
         outcomes=outcomes,
         control="none",
+        groups=_groups(first),
         names=NAMES
+        | {"side": "party", "group": "citizens", "group.rule": "rule citizens"}
+        | {"group.asked": "asked citizens"}
         | {f"{g}.{m}": f"{words.get(m, m)}, {of[g]}" for g in of for m in (*measures, CHANGES[3])},
         notes=(
             "Language-model citizens are reported as 'asked', apart from those who follow a "
             "numeric rule.",
         ),
     )
+
+
+def _groups(run: Any) -> tuple[str, ...]:
+    """The party, where the respondents have one."""
+    if not (run.folder / "agents.parquet").exists():
+        return ("side",)
+    agents = run.frame("agents")
+    many = "side" in agents.columns and agents["side"].drop_nulls().n_unique() > 1
+    return ("side",) * many
 
 
 def _labels(out: Console, study: StudyFolder) -> None:

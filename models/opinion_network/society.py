@@ -16,7 +16,9 @@ from abm.models.opinion_network.scenario import OpinionScenario
 from abm.networks import Network, homophilous
 from abm.rng import chance, uniforms
 
-__all__ = ["columns_of", "society"]
+__all__ = ["SIDES", "columns_of", "side_of", "society"]
+
+SIDES = ("Democrat", "Independent", "Republican")
 
 ACQUAINTANCES = 500
 """How many others a citizen meets and chooses friends from."""
@@ -97,6 +99,25 @@ def columns_of(
         "stubborn": ~asked
         & (uniforms(population_seed, "stubborn", keys) < scenario.stubborn_share),
     }
+
+
+def side_of(party: NDArray[np.int64]) -> list[str | None]:
+    """Party identification in three groups; `None` where it is not known.
+
+    Parameters
+    ----------
+    party
+        0 strong Democrat to 6 strong Republican, or `MISSING`, shape (n,). Who leans to a party (2
+        and 4) counts as its own, as in the three-point summary of the election studies.
+
+    Examples
+    --------
+    >>> side_of(np.array([0, 2, 3, 4, -1]))
+    ['Democrat', 'Democrat', 'Independent', 'Republican', None]
+    """
+    places = (np.asarray(party) >= 3).astype(int) + (np.asarray(party) > 3)
+    known = (np.asarray(party) != MISSING).tolist()
+    return [SIDES[i] if there else None for i, there in zip(places, known, strict=True)]
 
 
 def _from_survey(scenario: OpinionScenario, citizens: pl.DataFrame) -> NDArray[np.float64]:

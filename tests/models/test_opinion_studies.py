@@ -87,6 +87,31 @@ def test_the_small_preset_runs_without_any_answerer(tmp_path):
     assert done.manifest["flags"] == []
 
 
+def test_a_report_shows_effects_by_party(tiny, tmp_path):
+    from abm.analysis.report import read_material
+    from abm.analysis.report.groups import by_group
+    from abm.analysis.report.sections import heterogeneity
+
+    study = replace(abm.Study.from_toml(tiny.folder / "study.toml"), replications=2, agents=True)
+    folder = study.run(tmp_path).folder
+    means = by_group(read_material(folder)).filter(factor="side")
+    assert set(means["group"]) == {"Democrat", "Independent", "Republican"}
+    assert set(means["measure"]) == {"more_extreme", "more_moderate", "flipped"}
+    (section,) = heterogeneity(read_material(folder), 0.95)
+    told = section.blocks[1].table
+    assert set(told["factor"]) == {"party", "citizens"}
+    assert {"asked citizens", "rule citizens"} <= set(told["group"])  # not the rule twin
+    run = folder / "runs" / "opposing" / "rule" / "r001"
+    people = pl.read_parquet(run / "agents.parquet").filter(pl.col("party") >= 4)
+    moved = ((people["final"] - 4).abs() < (people["baseline"] - 4).abs()) & (
+        (people["final"] - 4) * (people["baseline"] - 4) >= 0
+    )
+    shown = means.filter(
+        arm="opposing", answerer="rule", replication=1, group="Republican", measure="more_moderate"
+    )
+    assert shown["value"].to_list() == [pytest.approx(moved.mean())]
+
+
 def test_differences_are_taken_within_replications(tiny):
     """By hand for one cell: mean and t interval of the paired differences, 3 replications."""
     runs = per_run(tiny)
