@@ -84,6 +84,17 @@ def test_a_planted_hazard_ratio_of_0_53_comes_back_from_generated_exposures():
     assert fit.concordance > 0.55
 
 
+def test_the_hazard_ratio_of_three_agents_is_that_worked_by_hand():
+    # Covariates 1, 0, 1 adopt at 1, 2, 3: the likelihood z / (2z + 1) * 1 / (z + 1) is largest at
+    # z = 1 / sqrt 2.
+    spells = pl.DataFrame(
+        {"start": [0.0] * 3, "stop": [1.0, 2.0, 3.0], "adopted": [True] * 3, "x": [1, 0, 1]}
+    )
+    fit = cox_regression(spells, ["x"])
+    assert fit.table["estimate"][0] == pytest.approx(math.sqrt(0.5), rel=1e-6)
+    assert fit.concordance == pytest.approx(0.5)  # of three pairs one right, one wrong, one alike
+
+
 @pytest.mark.slow
 def test_hazard_ratios_are_covered_at_the_nominal_rate():
     # Seed 122, 150 societies of 120, level 0.9; false alarm 1 in 1000.

@@ -11,6 +11,7 @@ from scipy import stats
 
 from abm.analysis.networks import assortativity
 from abm.analysis.nulls import against_null, rewired
+from abm.analysis.paradox import friendship_paradox
 from abm.errors import AnalysisError
 
 
@@ -52,6 +53,23 @@ def test_planted_homophily_stands_out_and_a_random_network_does_not():
         measure, np.array(nx.gnp_random_graph(60, 0.1, seed=2).edges), rng=rng, n_networks=99
     )
     assert chance.null_low <= chance.value <= chance.null_high
+
+
+def test_a_generalised_paradox_that_degrees_do_not_explain_stands_out():
+    # Everybody has four friends, so degrees explain nothing; the active avoid each other, and
+    # everybody else has an active friend: by construction, that is the share.
+    graph = nx.random_regular_graph(4, 60, seed=3)
+    active = np.zeros(60)
+    active[nx.maximal_independent_set(graph, seed=3)] = 1.0
+    edges, rng = np.array(graph.edges), np.random.default_rng(63)
+    share = against_null(
+        lambda e: friendship_paradox(e, active).share, edges, rng=rng, n_networks=99
+    )
+    assert share.value == pytest.approx(1 - active.mean())
+    assert share.value > share.null_high
+    assert share.p_value == 0.01
+    ratio = friendship_paradox(edges, active).ratio
+    assert ratio == pytest.approx(1.0)  # of means: nobody has more friends than others
 
 
 def test_a_double_edge_is_refused():
