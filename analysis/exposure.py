@@ -69,30 +69,14 @@ def exposure_spells(
     [(1, 0.0, 1.0, 0, False), (1, 1.0, 3.0, 1, False), (1, 3.0, 4.0, 2, True),
      (2, 0.0, 2.0, 0, False), (2, 2.0, 5.0, 1, False)]
     """
-    for name, frame in (("exposures", exposures), ("adoptions", adoptions)):
-        missing = [column for column in (agent, time) if column not in frame.columns]
-        require(not missing, AnalysisError, f"{name} lack {missing}; they have {frame.columns}")
-    require(start < end, AnalysisError, f"window [{start}, {end}], expected start < end")
-    require(
-        not adoptions[agent].is_duplicated().any(),
-        AnalysisError,
-        "an agent adopts twice, expected its first adoption only",
-    )
+    _check_records(exposures, adoptions, agent, time, start, end)
     who = _agents(exposures, adoptions, agents, agent)
     moment = pl.col(time).cast(pl.Float64)
     adopted = adoptions.select(agent, moment.alias("_adopted"))
     leave = who.join(adopted, on=agent, how="left").with_columns(
         _end=pl.min_horizontal(pl.col("_adopted").fill_null(end), pl.lit(end))
     )
-    # Several exposures at one instant open one spell; those before the window count from its start.
-    opened = (
-        exposures.select(agent, moment.clip(start, None).alias("start"))
-        .group_by(agent, "start")
-        .len("_more")
-    )
-    births = who.select(agent, pl.lit(start).alias("start"), pl.lit(0, pl.UInt32).alias("_more"))
-    spells = pl.concat([births, opened.select(births.columns).cast(births.schema)])
-    spells = spells.group_by(agent, "start").agg(pl.col("_more").sum()).sort(agent, "start")
+    spells = _begun(exposures, who, agent, time, start)
     return (
         spells.join(leave, on=agent)
         .sort(agent, "start")
@@ -109,6 +93,41 @@ def exposure_spells(
         )
         .select(agent, "start", "stop", "exposures", "adopted")
     )
+
+
+def _check_records(
+    exposures: pl.DataFrame,
+    adoptions: pl.DataFrame,
+    agent: str,
+    time: str,
+    start: float,
+    end: float,
+) -> None:
+    for name, frame in (("exposures", exposures), ("adoptions", adoptions)):
+        missing = [column for column in (agent, time) if column not in frame.columns]
+        require(not missing, AnalysisError, f"{name} lack {missing}; they have {frame.columns}")
+    require(start < end, AnalysisError, f"window [{start}, {end}], expected start < end")
+    require(
+        not adoptions[agent].is_duplicated().any(),
+        AnalysisError,
+        "an agent adopts twice, expected its first adoption only",
+    )
+
+
+def _begun(
+    exposures: pl.DataFrame, who: pl.DataFrame, agent: str, time: str, start: float
+) -> pl.DataFrame:
+    """When spells begin, and how many exposures begin each."""
+    moment = pl.col(time).cast(pl.Float64)
+    # Several exposures at one instant open one spell; those before the window count from its start.
+    opened = (
+        exposures.select(agent, moment.clip(start, None).alias("start"))
+        .group_by(agent, "start")
+        .len("_more")
+    )
+    births = who.select(agent, pl.lit(start).alias("start"), pl.lit(0, pl.UInt32).alias("_more"))
+    spells = pl.concat([births, opened.select(births.columns).cast(births.schema)])
+    return spells.group_by(agent, "start").agg(pl.col("_more").sum()).sort(agent, "start")
 
 
 def adoption_curve(spells: pl.DataFrame, *, level: float = 0.95) -> pl.DataFrame:

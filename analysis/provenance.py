@@ -60,8 +60,24 @@ def provenance(
     missing = [name for name in names if name not in tellings.columns]
     require(not missing, AnalysisError, f"tellings lack {missing}; they have {tellings.columns}")
     require(tellings[time].null_count() == 0, AnalysisError, "a telling has no time")
+    ordered = _in_turn(tellings, item, sender, receiver, time)
+    first = _first_mentions(ordered, item)
+    parents = first.select(item, pl.col("person").alias("told_by"), pl.col("_row").alias("parent"))
+    table = (
+        first.join(parents, on=[item, "told_by"], how="left")
+        .sort("_row")
+        .with_columns(pl.col("parent").fill_null(-1))
+    )
+    deep = depths(table["parent"].to_numpy())
+    return table.select(item, "person", "time", "told_by", "parent").with_columns(depth=deep)
+
+
+def _in_turn(
+    tellings: pl.DataFrame, item: str, sender: str, receiver: str, time: str
+) -> pl.DataFrame:
+    """Who told whom, in order; nobody tells themselves."""
     kind = tellings.schema[sender]
-    ordered = (
+    return (
         tellings.select(
             pl.col(item),
             pl.col(sender).alias("_by"),
@@ -72,22 +88,18 @@ def provenance(
         .sort("time", maintain_order=True)
         .with_row_index("_turn")
     )
+
+
+def _first_mentions(ordered: pl.DataFrame, item: str) -> pl.DataFrame:
+    """When each person first told or was told of each item, and by whom."""
     # In one turn the sender comes first: who tells at the turn of being told was told before.
-    spoke = ordered.select(
-        item,
-        pl.col("_by").alias("person"),
-        told_by=pl.lit(None, kind),
-        time="time",
-        _place=pl.col("_turn").cast(pl.Int64) * 2,
+    turn = pl.col("_turn").cast(pl.Int64) * 2
+    nobody = pl.lit(None, ordered.schema["_by"])
+    spoke, heard = (
+        ordered.select(item, pl.col(who).alias("person"), told_by=by, time="time", _place=place)
+        for who, by, place in (("_by", nobody, turn), ("_to", pl.col("_by"), turn + 1))
     )
-    heard = ordered.select(
-        item,
-        pl.col("_to").alias("person"),
-        told_by="_by",
-        time="time",
-        _place=pl.col("_turn").cast(pl.Int64) * 2 + 1,
-    )
-    first = (
+    return (
         pl.concat([spoke, heard])
         .sort("_place")
         .unique(subset=[item, "person"], keep="first", maintain_order=True)
@@ -95,14 +107,6 @@ def provenance(
         .with_row_index("_row")
         .with_columns(pl.col("_row").cast(pl.Int64))
     )
-    parents = first.select(item, pl.col("person").alias("told_by"), pl.col("_row").alias("parent"))
-    table = (
-        first.join(parents, on=[item, "told_by"], how="left")
-        .sort("_row")
-        .with_columns(pl.col("parent").fill_null(-1))
-    )
-    deep = depths(table["parent"].to_numpy())
-    return table.select(item, "person", "time", "told_by", "parent").with_columns(depth=deep)
 
 
 def provenance_cascades(tree: pl.DataFrame, *, item: str = "item") -> pl.DataFrame:

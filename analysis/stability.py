@@ -30,6 +30,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 NAN = float("nan")
+Item = Callable[[pl.DataFrame, pl.DataFrame], float]
+"""An item of the index: a window beside the baseline, in [0, 1]."""
 
 ASI_GROUPS: dict[str, tuple[str, ...]] = {
     "consistency": ("outputs", "paths", "confidence"),
@@ -184,45 +186,77 @@ def stability_items(
     >>> stability_items(decisions).select(pl.all().round(3)).rows()
     [(0, 1.0, 1.0, 1.0), (1, 0.689, 0.5, 1.0)]
     """
+    makers = {
+        **_of_choices(agent, choice, group),
+        **_of_numbers(confidence, length),
+        **_of_shares(errors=failed, handoff=handoff, interventions=intervened),
+        **_of_agents(agent, path, role, embedding),
+    }
     named = [choice, confidence, length, failed, group, embedding, path, role, handoff, intervened]
-    needed = [window, agent, *(name for name in named if name is not None)]
+    _check_recorded(decisions, [window, agent, *(name for name in named if name is not None)])
+    parts = decisions.partition_by(window, as_dict=True, maintain_order=True)
+    windows = sorted(key[0] for key in parts)
+    frames = [parts[(name,)] for name in windows]
+    items = {name: [make(frame, frames[0]) for frame in frames] for name, make in makers.items()}
+    return pl.DataFrame({"window": windows} | items)
+
+
+def _check_recorded(decisions: pl.DataFrame, needed: Sequence[str]) -> None:
     missing = [name for name in needed if name not in decisions.columns]
     require(
         not missing and decisions.height > 0,
         AnalysisError,
         f"the decisions lack {missing or 'rows'}; they have {decisions.columns}",
     )
-    parts = decisions.partition_by(window, as_dict=True, maintain_order=True)
-    windows = sorted(key[0] for key in parts)
-    frames = [parts[(name,)] for name in windows]
-    makers: dict[str, Callable[[pl.DataFrame, pl.DataFrame], float]] = {}
-    if choice is not None:
-        makers["selection"] = lambda a, b: _same_distribution(a[choice], b[choice])
-        makers["sequence"] = lambda a, b: _same_order(a, b, agent, choice)
-        makers["intensity"] = lambda a, b: _near(a.height, b.height)
+
+
+def _of_choices(agent: str, choice: str | None, group: str | None) -> dict[str, Item]:
+    """Which choices, in which order, how many, and whether a group agrees."""
+    if choice is None:
+        return {}
+    made: dict[str, Item] = {
+        "selection": lambda now, start: _same_distribution(now[choice], start[choice]),
+        "sequence": lambda now, start: _same_order(now, start, agent, choice),
+        "intensity": lambda now, start: _near(now.height, start.height),
+    }
+    if group is not None:
+        made["agreement"] = lambda now, start: (
+            1 - abs(_agreement(now, group, choice) - _agreement(start, group, choice))
+        )
+    return made
+
+
+def _of_numbers(confidence: str | None, length: str | None) -> dict[str, Item]:
+    """How sure, and how long."""
+    made: dict[str, Item] = {}
     if confidence is not None:
-        makers["confidence"] = lambda a, b: _same_distribution(
-            _binned(a[confidence]), _binned(b[confidence])
+        made["confidence"] = lambda now, start: _same_distribution(
+            _binned(now[confidence]), _binned(start[confidence])
         )
     if length is not None:
-        makers["length"] = lambda a, b: _near(_mean_of(a[length]), _mean_of(b[length]))
-    if failed is not None:
-        makers["errors"] = _same_share(failed)
-    for item, column in (("handoff", handoff), ("interventions", intervened)):
-        if column is not None:
-            makers[item] = _same_share(column)
+        made["length"] = lambda now, start: _near(_mean_of(now[length]), _mean_of(start[length]))
+    return made
+
+
+def _of_shares(**columns: str | None) -> dict[str, Item]:
+    """Shares of decisions of which something is true."""
+    return {item: _same_share(column) for item, column in columns.items() if column is not None}
+
+
+def _of_agents(
+    agent: str, path: str | None, role: str | None, embedding: str | None
+) -> dict[str, Item]:
+    """Each agent's words, kinds of acts and meaning, beside its own at the start."""
+    made: dict[str, Item] = {}
     if path is not None:
-        makers["paths"] = lambda a, b: _same_order(_worded(a, path), _worded(b, path), agent, path)
-    if role is not None:
-        makers["role"] = lambda a, b: _same_roles(a, b, agent, role)
-    if group is not None and choice is not None:
-        makers["agreement"] = lambda a, b: (
-            1 - abs(_agreement(a, group, choice) - _agreement(b, group, choice))
+        made["paths"] = lambda now, start: _same_order(
+            _worded(now, path), _worded(start, path), agent, path
         )
+    if role is not None:
+        made["role"] = lambda now, start: _same_roles(now, start, agent, role)
     if embedding is not None:
-        makers["outputs"] = lambda a, b: _same_texts(a, b, agent, embedding)
-    items = {name: [make(frame, frames[0]) for frame in frames] for name, make in makers.items()}
-    return pl.DataFrame({"window": windows} | items)
+        made["outputs"] = lambda now, start: _same_texts(now, start, agent, embedding)
+    return made
 
 
 def distribution_stability(now: ArrayLike, start: ArrayLike) -> float:

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from abm.analysis.figures.layout import bottom_label, panel_titles, shared_legend, wrapped
-from abm.analysis.figures.style import COLOURS, Width, figure_style, grid_figure, looks
+from abm.analysis.figures.style import COLOURS, Look, Width, figure_style, grid_figure, looks
 from abm.analysis.figures.tables import column, need, ordered, part, shown
 
 __all__ = ["cascade_ccdf"]
@@ -69,36 +70,42 @@ def cascade_ccdf(
             here = table if panel is None else part(table, **{panel: value})
             for name, style in look.items():
                 mine = here if series is None else part(here, **{series: name})
-                seen = part(mine, **{kind: "observed"})
-                axis.loglog(
-                    *(column(seen, c) for c in (x, y)),
-                    style.marker,
-                    color=style.colour,
-                    ms=2.6,
-                    mfc="none",
-                    mew=0.6,
-                    zorder=2,
-                )
+                _observed(axis, part(mine, **{kind: "observed"}), x, y, style)
                 for fit in kinds:
-                    line = part(mine, **{kind: fit}).sort(x)
-                    colour, dash = _FITS[fit]
-                    axis.loglog(
-                        *(column(line, c) for c in (x, y)),
-                        color=COLOURS[colour],
-                        ls=dash,
-                        lw=1.0,
-                        zorder=3,
-                    )
+                    _fit(axis, part(mine, **{kind: fit}).sort(x), x, y, fit)
             axis.set_ylim(0.5 * least, 1.5)
         axes[0][0].set_ylabel(wrapped(ylabel, 0.75 * 72 / 25.4 * height, 7))
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
         bottom_label(figure, axes[0], xlabel)
-        empty = np.array([])
-        points = [
-            Line2D(empty, empty, color=s.colour, marker=s.marker, ls="none", ms=2.6, mfc="none")
-            for s in look.values()
-        ]
-        lines = [Line2D(empty, empty, color=COLOURS[_FITS[k][0]], ls=_FITS[k][1]) for k in kinds]
         labels = ["observed"] if series is None else [shown(v, names) for v in look]
-        shared_legend(figure, points + lines, labels + kinds)
+        shared_legend(figure, _handles(list(look.values()), kinds), labels + kinds)
     return figure
+
+
+def _observed(axis: Axes, table: pl.DataFrame, x: str, y: str, look: Look) -> None:
+    axis.loglog(
+        column(table, x),
+        column(table, y),
+        look.marker,
+        color=look.colour,
+        ms=2.6,
+        mfc="none",
+        mew=0.6,
+        zorder=2,
+    )
+
+
+def _fit(axis: Axes, table: pl.DataFrame, x: str, y: str, name: str) -> None:
+    colour, dash = _FITS[name]
+    values = column(table, x), column(table, y)
+    axis.loglog(*values, color=COLOURS[colour], ls=dash, lw=1.0, zorder=3)
+
+
+def _handles(look: Sequence[Look], kinds: Sequence[str]) -> list[Line2D]:
+    empty = np.array([])
+    points = [
+        Line2D(empty, empty, color=s.colour, marker=s.marker, ls="none", ms=2.6, mfc="none")
+        for s in look
+    ]
+    lines = [Line2D(empty, empty, color=COLOURS[_FITS[k][0]], ls=_FITS[k][1]) for k in kinds]
+    return points + lines

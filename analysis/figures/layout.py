@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,6 +23,7 @@ __all__ = [
     "shared_legend",
     "stamp",
     "stamp_note",
+    "vertical_marks",
     "wrapped",
 ]
 
@@ -59,6 +61,23 @@ def few_ticks(figure: Figure, axes: Sequence[Axes]) -> None:
     wide = (72 * figure.get_figwidth() - 50) / len(axes)
     for axis in axes:
         axis.locator_params(axis="x", nbins=min(max(int(wide / 34), 2), 5))
+
+
+def vertical_marks(axis: Axes, marks: Mapping[float, str], *, label: bool) -> None:
+    """Thin vertical lines at some places, with their names if `label`."""
+    for at, text in marks.items():
+        axis.axvline(at, color="#555555", lw=0.7, ls=(0, (2, 2)))
+        if text and label:
+            axis.annotate(
+                text,
+                (at, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(2, -1),
+                textcoords="offset points",
+                va="top",
+                fontsize=6,
+                color="#555555",
+            )
 
 
 def bottom_label(figure: Figure, axes: Sequence[Axes], text: str) -> None:
@@ -122,8 +141,10 @@ def shared_legend(figure: Figure, handles: Sequence[Any], names: Sequence[Any]) 
 
 
 def _legend_width(labels: list[str], columns: int) -> float:
-    rows = -(-len(labels) // columns)
-    blocks = [labels[i : i + rows] for i in range(0, len(labels), rows)]
+    """Width in points. As Matplotlib has it, the first columns are longer where need be."""
+    rows, longer = divmod(len(labels), columns)
+    ends = np.cumsum([rows + (place < longer) for place in range(columns)]).tolist()
+    blocks = [labels[first:last] for first, last in zip([0, *ends], ends, strict=False)]
     return sum(6.5 * _LETTER * max(map(len, block)) + 33 for block in blocks)
 
 

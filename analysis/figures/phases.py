@@ -12,7 +12,14 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from abm.analysis.figures.layout import bottom_label, few_ticks, panel_titles, stamp_note, wrapped
+from abm.analysis.figures.layout import (
+    bottom_label,
+    few_ticks,
+    panel_titles,
+    stamp_note,
+    vertical_marks,
+    wrapped,
+)
 from abm.analysis.figures.style import COLOURS, Width, figure_style, grid_figure
 from abm.analysis.figures.tables import column, need, ordered, part, shown
 from abm.errors import AnalysisError, require
@@ -144,34 +151,8 @@ def bifurcation_diagram(
             1, len(columns), width=width, height=height, sharex=True, sharey=True
         )
         for axis, name in zip(axes[0], columns, strict=True):
-            here = _of(table, panel, name)
-            shares = np.ones(here.height) if weight is None else column(here, weight)
-            places, opinions = column(here, x), column(here, y)
-            for big in (True, False):
-                mine = (shares >= major) == big
-                axis.scatter(
-                    places[mine],
-                    opinions[mine],
-                    s=1.5 + 14 * shares[mine],
-                    facecolor=COLOURS["blue"] if big else "none",
-                    edgecolor="none" if big else COLOURS["vermilion"],
-                    linewidth=0.5,
-                    alpha=0.35 if big else 0.8,
-                    rasterized=here.height > 5_000,
-                )
-            for at, text in (marks or {}).items():
-                axis.axvline(at, color="#555555", lw=0.7, ls=(0, (2, 2)))
-                if text and axis is axes[0][0]:
-                    axis.annotate(
-                        text,
-                        (at, 1.0),
-                        xycoords=("data", "axes fraction"),
-                        xytext=(2, -1),
-                        textcoords="offset points",
-                        va="top",
-                        fontsize=6,
-                        color="#555555",
-                    )
+            _clusters(axis, _of(table, panel, name), x, y, weight, major)
+            vertical_marks(axis, marks or {}, label=axis is axes[0][0])
             axis.grid(axis="y")
         axes[0][0].set_ylabel(wrapped(ylabel, 0.7 * 72 / 25.4 * height, 7))
         few_ticks(figure, axes[0])
@@ -183,6 +164,26 @@ def bifurcation_diagram(
                 figure, f"full: clusters of at least {percent} of agents, area by share; open: less"
             )
     return figure
+
+
+def _clusters(
+    axis: Axes, table: pl.DataFrame, x: str, y: str, weight: str | None, major: float
+) -> None:
+    """Clusters as points: full where they hold a share of `major` or more, open otherwise."""
+    shares = np.ones(table.height) if weight is None else column(table, weight)
+    places, opinions = column(table, x), column(table, y)
+    for big in (True, False):
+        mine = (shares >= major) == big
+        axis.scatter(
+            places[mine],
+            opinions[mine],
+            s=1.5 + 14 * shares[mine],
+            facecolor=COLOURS["blue"] if big else "none",
+            edgecolor="none" if big else COLOURS["vermilion"],
+            linewidth=0.5,
+            alpha=0.35 if big else 0.8,
+            rasterized=table.height > 5_000,
+        )
 
 
 def _of(table: pl.DataFrame, panel: str | None, name: Any) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from abm.analysis.figures.layout import (
     name_uncertainty,
     panel_titles,
     shared_legend,
+    vertical_marks,
     wrapped,
 )
 from abm.analysis.figures.style import (
@@ -97,7 +98,7 @@ def trajectories(
                 axis, here = axes[i][j], _where(table, {row: r, panel: c})
                 for value, style in look.items():
                     _line(axis, _where(here, {series: value}).sort(x), x, y, low, high, style)
-                _mark(axis, marks or {}, label=i == 0)
+                vertical_marks(axis, marks or {}, label=i == 0)
                 axis.grid(axis="y")
             axes[i][0].set_ylabel(wrapped(ylabel if row is None else shown(r, names), 110, 7))
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
@@ -151,22 +152,6 @@ def _line(
     if low is not None and high is not None:
         edges = column(table, low), column(table, high)
         axis.fill_between(times, *edges, color=look.colour, alpha=0.18, lw=0)
-
-
-def _mark(axis: Axes, marks: Mapping[float, str], *, label: bool) -> None:
-    for time, text in marks.items():
-        axis.axvline(time, color="#555555", lw=0.7, ls=(0, (2, 2)))
-        if label and text:
-            axis.annotate(
-                text,
-                (time, 1.0),
-                xycoords=("data", "axes fraction"),
-                xytext=(2, -1),
-                textcoords="offset points",
-                va="top",
-                fontsize=6,
-                color="#555555",
-            )
 
 
 def _handles(look: Mapping[Any, Look]) -> list[Line2D]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -27,6 +28,7 @@ from abm.analysis.report.material import Material
 from abm.analysis.report.parts import Drawing
 from abm.analysis.report.series import long_series, redrawn_series
 from abm.analysis.snapshots import Snapshot, snapshot
+from abm.errors import AbmError
 
 __all__ = ["figure_facts", "figure_notes", "figure_set", "save_drawing"]
 
@@ -257,12 +259,12 @@ def _trajectory(
         ).drop("outcome")
 
     table = with_redraws(make, frame, again, heads=("answerer", "arm", "time", "variable"))
-    shares = _shares_among(frame, material)
+    shares, unit = _shares_among(frame, material), _time_unit(material)
     figure = trajectories(
         table,
         panel=_series(material),
         row="variable",
-        xlabel="time",
+        xlabel=f"time ({unit})" if unit else "time",
         order=_order(material) | {"variable": names},
         names=_names(material) | {v: v.replace("_", " ") for v in names},
         within={v: (0.0, 1.0) for v in names if v in shares} or None,
@@ -276,6 +278,14 @@ def _trajectory(
         + " Without the error of sampled answers." * lacking
     )
     return Drawing(name, figure, table, caption)
+
+
+def _time_unit(material: Material) -> str:
+    """Unit of the simulated time, as the scenario declares it for `duration`; perhaps empty."""
+    with suppress(AbmError, AttributeError):
+        declared = material.model_class.Scenario.parameters()  # type: ignore[attr-defined]
+        return next((p.unit for p in declared if p.name == "duration"), "")
+    return ""
 
 
 def _networks(material: Material, level: float) -> list[Drawing]:
