@@ -95,5 +95,7 @@ def _thinned(frame: pl.DataFrame, times: pl.Series) -> pl.DataFrame:
 def _at(frame: pl.DataFrame, cell: Sequence[str], times: pl.Series) -> pl.DataFrame:
     """The last value at or before each of some times."""
     wanted = frame.select(cell).unique(maintain_order=True).join(times.to_frame(), how="cross")
-    joined = wanted.sort("time").join_asof(frame.sort("time"), on="time", by=list(cell), check_sortedness=False)
+    joined = wanted.sort("time").join_asof(
+        frame.sort("time"), on="time", by=list(cell), check_sortedness=False
+    )
     return joined.drop_nulls("value")
