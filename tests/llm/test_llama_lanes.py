@@ -336,3 +336,11 @@ def test_closing_waits_for_the_lanes_of_another_thread(gguf_files):
         assert found == expected
         with pytest.raises(BackendError, match="was closed"):
             model.score(prompts, [MENU] * 12)
+
+
+def test_by_default_there_are_as_many_threads_as_cpus(monkeypatch):
+    monkeypatch.setattr(backend_module.os, "sched_getaffinity", lambda _: range(6), raising=False)
+    assert [backend_module._default_threads(is_small) for is_small in (True, False)] == [4, 6]
+    monkeypatch.delattr(backend_module.os, "sched_getaffinity")  # as on macOS
+    monkeypatch.setattr(backend_module.os, "cpu_count", lambda: 3)
+    assert [backend_module._default_threads(is_small) for is_small in (True, False)] == [3, 3]

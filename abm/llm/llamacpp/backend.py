@@ -608,7 +608,10 @@ def _tokenizer(model: Model, template: str | None, options: Mapping[str, Any]) -
 
 
 def _default_threads(is_small: bool) -> int:
-    return min(len(os.sched_getaffinity(0)), 4 if is_small else 8)
+    """CPUs that this process may use; all of the machine where the system does not tell (macOS)."""
+    told = hasattr(os, "sched_getaffinity")
+    n_cpus = len(os.sched_getaffinity(0)) if told else os.cpu_count() or 1
+    return min(n_cpus, 4 if is_small else 8)
 
 
 def _lost_scores(jobs: Sequence[ScoreJob], errors: Sequence[BackendError]) -> dict[int, Scored]:
