@@ -16,6 +16,7 @@ from abm.analysis.figures.layout import (
     name_uncertainty,
     panel_titles,
     shared_legend,
+    stamp_note,
 )
 from abm.analysis.figures.style import (
     COLOURS,
@@ -92,6 +93,7 @@ def ridgelines(
         axes[0][0].set_ylabel(ylabel or shown(ridge, names))
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
         bottom_label(figure, axes[0], xlabel)
+        stamp_note(figure, "height: density, on one scale throughout")
     return figure
 
 

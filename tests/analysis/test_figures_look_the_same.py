@@ -6,6 +6,7 @@ and not another line, colour or number. After a change that is meant, look at th
 `python tests/analysis/test_figures_look_the_same.py` to make the fingerprints anew.
 """
 
+import itertools
 import math
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from abm.analysis.figures import (
     before_after,
     bifurcation_diagram,
     cascade_ccdf,
+    cost_against_fidelity,
     crowded_text,
     dose_response,
     echo_chambers,
@@ -29,6 +31,8 @@ from abm.analysis.figures import (
     network_snapshot,
     opinion_flows,
     phase_diagram,
+    posterior_densities,
+    predictive_intervals,
     ridgelines,
     save,
     space_time,
@@ -216,6 +220,56 @@ def echoes(width, shift=0.0):
     return table, echo_chambers(table, width=width)
 
 
+def posteriors(width, shift=0.0):
+    edges = np.linspace(0, 1, 21)
+    rows = [
+        (name, kind, a, b, 1.0 if kind == "prior" else math.exp(-((((a + b) / 2 - c) / 0.15) ** 2)))
+        for name, c in (("bound", 0.3 + shift), ("noise", 0.6))
+        for kind in ("prior", "posterior")
+        for a, b in itertools.pairwise(edges)
+    ]
+    names = ["parameter", "kind", "left", "right", "density"]
+    table = pl.DataFrame(rows, schema=names, orient="row")
+    spans = [("bound", 0.3 + shift, 0.1 + shift, 0.5 + shift, 0.9), ("noise", 0.6, 0.4, 0.8, 0.9)]
+    heads = ["parameter", "estimate", "low", "high", "level"]
+    between = pl.DataFrame(spans, schema=heads, orient="row")
+    return table, posterior_densities(
+        table, intervals=between, truths={"noise": 0.55}, n_columns=2, width=width
+    )
+
+
+def predictions(width, shift=0.0):
+    parts = [
+        pl.DataFrame(
+            {
+                "target": [name] * n,
+                "index": range(n),
+                "observed": 0.4 + 0.2 * np.sin(np.arange(n)) + shift,
+                "estimate": 0.4 + 0.2 * np.sin(np.arange(n) + 0.2),
+            }
+        ).with_columns(
+            low=pl.col("estimate") - 0.05,
+            high=pl.col("estimate") + 0.05,
+            level=pl.lit(0.9),
+            held_out=pl.lit(held),
+        )
+        for name, n, held in (("shares", 7, False), ("daily", 30, True))
+    ]
+    table = pl.concat(parts)
+    return table, predictive_intervals(table, n_columns=2, width=width)
+
+
+def fidelity(width, shift=0.0):
+    rows = [
+        (m, c, gain * c, 0.8 * gain * c, 1.2 * gain * c, 0.95, 10)
+        for m, gain in (("plain ABC", 0.01), ("multi-fidelity ABC", 0.033 * 10**shift))
+        for c in (1e3, 1e4, 1e5)
+    ]
+    names = ["method", "cost", "ess", "low", "high", "level", "n"]
+    table = pl.DataFrame(rows, schema=names, orient="row")
+    return table, cost_against_fidelity(table, width=width)
+
+
 MAKERS = [
     phase,
     bifurcation,
@@ -224,6 +278,9 @@ MAKERS = [
     doses,
     network,
     lines,
+    posteriors,
+    predictions,
+    fidelity,
     forest,
     shares,
     bars,
@@ -231,7 +288,7 @@ MAKERS = [
     maps,
     echoes,
 ]
-NEW = MAKERS[:7]
+NEW = MAKERS[:10]
 
 
 def seen(figure):
@@ -271,7 +328,9 @@ def test_a_figure_on_fixed_data_looks_as_it_did(make):
     assert largest < 0.1, f"largest difference {largest:.3f}"
 
 
-@pytest.mark.parametrize("make", [phase, tails, flows, doses, network, lines, forest, shares])
+@pytest.mark.parametrize(
+    "make", [m for m in MAKERS if m not in (bifurcation, bars, ridges, maps, echoes)]
+)
 def test_other_numbers_do_not_look_the_same(make):
     amount = {
         phase: 1.0,
@@ -282,6 +341,9 @@ def test_other_numbers_do_not_look_the_same(make):
         lines: 15.0,
         forest: 0.1,
         shares: 0.15,
+        posteriors: 0.3,
+        predictions: 0.2,
+        fidelity: 0.7,
     }[make]
     one, other = seen(make("single")[1]), seen(make("single", amount)[1])
     mean, largest = difference(one, other)
@@ -297,7 +359,7 @@ def test_no_words_collide_or_leave_the_page_at_a_journal_width(make, width):
     assert figure.get_figwidth() * 25.4 == pytest.approx(WIDTHS[width])
 
 
-@pytest.mark.parametrize("make", [phase, tails, network], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 def test_fonts_are_embedded_and_the_table_lies_beside(make, tmp_path):
     table, figure = make("single")
     saved = save(figure, tmp_path, "figure", table, notes=["failures: 12 of 5,600 answers"])
