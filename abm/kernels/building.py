@@ -22,8 +22,10 @@ from abm.kernels.tools import Tools, has_numba, tools
 
 __all__ = ["SLOWER", "RuleRun", "RuleWarning", "SlowWay", "launch"]
 
-SLOWER = 100
-"""How much slower an interpreted rule is, about: told in messages."""
+Factors = tuple[int, int]
+SLOWER: Factors = (30, 450)
+"""How many times slower an interpreted rule is, by driver: least and most among the measurements in
+docs/rules_benchmarks.md. Told in messages."""
 
 # Updates that are interpreted (some 5 microseconds each) sooner than a rule is compiled (seconds),
 # or its machine code of former processes is loaded from disk (half a second, with Numba).
@@ -81,13 +83,13 @@ class SlowWay(NamedTuple):
     drive
         A driver on the same arguments; the interpreted one if `None`.
     factor
-        How much slower than compiled it is, about.
+        How many times slower than compiled it is, at least and at most.
     hint
         What could be quicker; for the warning.
     """
 
     drive: Callable[..., Any] | None = None
-    factor: int = SLOWER
+    factor: Factors = SLOWER
     hint: str = ""
 
 
@@ -211,7 +213,7 @@ def _why_not(
             )
         _warn(rule, "Numba is not installed (pip install numba)", work, slow)
         return "Numba is not installed"
-    return "" if compiled else _too_little(key, work * slow.factor / SLOWER, arguments)
+    return "" if compiled else _too_little(key, work * slow.factor[0] / SLOWER[0], arguments)
 
 
 def _too_little(key: tuple[Any, ...], work: float, arguments: Callable[[], tuple[Any, ...]]) -> str:
@@ -241,9 +243,10 @@ def _is_kept(key: tuple[Any, ...], arguments: Callable[[], tuple[Any, ...]]) -> 
 
 def _warn(rule: Taken, reason: str, work: float, slow: SlowWay) -> None:
     if work >= _WARNED:
+        least, most = slow.factor
         how = "is interpreted" if slow.drive is None else "is applied to arrays, in layers"
         warnings.warn(
-            f"rule {name_of(rule.plain)!r} {how}, about {slow.factor} times slower than compiled, "
+            f"rule {name_of(rule.plain)!r} {how}, {least} to {most} times slower than compiled, "
             f"with the same results: {reason}" + (f". {slow.hint}" if slow.hint else ""),
             RuleWarning,
             stacklevel=_level(),
