@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import abm
 from abm.errors import AbmError, PopulationError
-from abm.kernels import PairwiseCohort
+from abm.kernels import EventCohort, HawkesCohort, PairwiseCohort, PoissonCohort, RateCohort
 from abm.networks import DynamicNetwork, watts_strogatz
 from abm.population import Population, RowAgent
 
@@ -138,6 +138,7 @@ def test_a_cohort_that_cannot_follow_takes_those_before_it_back(change):
     assert people._cohorts[0].n_updates > 20
 
 
+BORN = {"opinion": 0.5, "beats": 0.0, "rate": 2.0, "read": 0.0, "posts": 0.0, "health": 1, "n": 1}
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["birth", "death", "time", "refused", "nobody", *BROKEN]),
@@ -183,6 +184,66 @@ def test_whatever_fails_a_life_goes_on_as_if_it_had_not_been_tried(steps):
     for step, number in good:
         take(other, step, number)
     assert state_of(people) == state_of(other)
+
+
+def beat(i, now, state, p, rng):
+    state[0][i] += 1.0
+    return rng.exponential()
+
+
+def drift(i, now, state, p, rng):
+    state[0][i] += rng.random()
+
+
+def contagion(state, counts, p):
+    return p[0] * counts[1] if state == 0 else p[1] if state == 1 else 0.0
+
+
+def next_state(state, counts, p):
+    return (state + 1) % 3
+
+
+def city():
+    """A cohort of every kind; the last one to follow is that of the states."""
+    model, rng = abm.Model(seed=5), np.random.default_rng(1)
+    people = Population(
+        model, opinion=rng.random(12), beats=np.zeros(12), rate=np.ones(12), read=np.zeros(12),
+        posts=np.zeros(12), health=np.array([1] * 3 + [0] * 9, dtype=np.int8),
+    )  # fmt: skip
+    ties = DynamicNetwork.from_network(watts_strogatz(12, 4, 0.1, rng=rng))
+    given = {"compiled": False}
+    for cohort in (
+        PairwiseCohort(average, people.opinion, rate=1.0, network=ties, params=(0.5,),
+                       rng=model.chance("opinions"), **given),
+        EventCohort(beat, (people.beats,), rng.exponential(size=12), rng=model.chance("beats"),
+                    **given),
+        PoissonCohort(drift, (people.read, people.rate), rate=people.rate, seed=3, **given),
+        HawkesCohort(drift, (people.posts,), base_rate=0.5, branching=0.3, decay=1.0, seed=4,
+                     **given),
+        RateCohort(contagion, next_state, people.health, ties.freeze(), (0.4, 1.0), n_states=3,
+                   rng=model.chance("health"), **given),
+    ):  # fmt: skip
+        people.attach(cohort)
+    return people
+
+
+def test_cohorts_of_every_kind_go_on_as_if_a_birth_that_failed_had_not_been_tried():
+    """The rate that is none stops the third of five cohorts, the state that is none the last."""
+    ends = []
+    for tried in ([], [{"rate": -1.0}, {"health": 7}]):
+        people = city()
+        for time in (1.0, 2.0, 3.0):
+            people.model.run_until(time)
+            for wrong in tried:
+                with pytest.raises(AbmError, match=r"agent \d+ has -1\.0|outside 0\.\.2"):
+                    people.add(**{**BORN, **wrong})
+            people.add(**BORN)
+            people.remove([1])
+        people.model.run_until(5.0)
+        ends.append(people.frame(with_keys=True))
+    assert ends[0].equals(ends[1])
+    assert ends[0]["beats"].sum() > 20
+    assert ends[0]["health"].n_unique() > 1
 
 
 # ---------------------------------------------------------------------- columns
