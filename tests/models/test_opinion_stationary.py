@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from scipy import stats
 from abm.analysis.scales import agreement
 from abm.calibration.execution import execute
 from abm.calibration.reading import Calibration
+from abm.errors import CalibrationError
 from abm.models.opinion_network.stationary import citizens, scoring, society, survey
 from abm.models.opinion_network.stationary.encounters import answered_encounters
 
@@ -49,6 +51,15 @@ def test_without_encounters_noise_alone_is_uniform_and_nobody_stubborn_moves():
     assert np.bincount((x[:60] * 7).astype(int)).tolist() == [45, 0, 0, 0, 0, 0, 15]
 
 
+def test_the_stubborn_sit_where_the_edge_says():
+    away = {**CALM, "stubborn": 0.6, "lean": 0.25, "edge": 0.2}
+    x, _ = society.start(away, 100, np.random.default_rng(1))
+    assert np.bincount((x[:60] * 7).astype(int)).tolist() == [0, 45, 0, 0, 0, 15]
+    given = {**CALM, "stubborn": 0.3, "edge": 0.5 / 7}
+    at_the_ends = society.settle({**CALM, "stubborn": 0.3}, 2, n=50, sweeps=5)
+    assert (society.settle(given, 2, n=50, sweeps=5) == at_the_ends).all()
+
+
 def test_a_wide_bound_without_noise_is_consensus():
     shares = society.settle({**CALM, "bound": 1.0, "noise": 1e-9}, 1, snapshots=1)
     assert shares.max() == 1.0
@@ -85,6 +96,15 @@ def test_the_loop_of_asked_citizens_is_the_obvious_one():
     assert {tuple(map(int, cell)) for cell in np.argwhere(asked)} == needed
 
 
+def test_calibrated_answers_are_softmax_of_slope_times_score_plus_bias():
+    shares = np.random.default_rng(4).dirichlet(np.ones(7), size=(2, 3))
+    scores = 1.5 * np.log(shares)
+    scores[..., 3] -= 2.0
+    wanted = np.cumsum(np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True), axis=-1)
+    np.testing.assert_allclose(citizens.cumulated(shares, slope=1.5, middle=-2.0), wanted)
+    np.testing.assert_allclose(citizens.cumulated(shares), np.cumsum(shares, axis=-1))
+
+
 def test_all_answerers_meet_the_same_events_and_only_the_language_model_costs_tokens():
     rule, surrogate, embedded = (
         citizens.simulate(CALM, 1, fidelity, n=60) for fidelity in citizens.FIDELITIES
@@ -112,6 +132,16 @@ def test_a_true_forecast_scores_better_than_a_false_one():
     entropy = -(truth @ np.log(truth))
     assert logs["fitted"] == pytest.approx(entropy, abs=0.01)
     assert logs["uniform"] == pytest.approx(np.log(7))
+
+
+def test_a_report_scores_the_item_that_was_fitted_whatever_the_file_is_called():
+    party = replace(Calibration.from_toml("opinion_network/anes96_party").problem, name="town")
+    assert scoring.item_of(party) == "party"
+    ideology = Calibration.from_toml("opinion_network/anes96_ideology").problem
+    assert scoring.item_of(ideology) == "ideology"
+    other = replace(party, targets=survey.targets("party", seed=3))
+    with pytest.raises(CalibrationError, match="targets of 'town' are others"):
+        scoring.item_of(other)
 
 
 def test_the_measurement_model_is_drawn_toward_the_marginal_and_adds_up():

@@ -35,7 +35,7 @@ from abm.questions import Answer, Request
 from abm.questions import distribution as answer_distribution
 from abm.rng import chance
 
-__all__ = ["FIDELITIES", "Table", "citizen_targets", "request_of", "simulate", "table"]
+__all__ = ["FIDELITIES", "Table", "citizen_targets", "cumulated", "request_of", "simulate", "table"]
 
 Floats = NDArray[np.float64]
 TOPIC = "gun control"
@@ -53,8 +53,8 @@ class Table:
 
     Attributes
     ----------
-    cumulated
-        Cumulated probabilities, shape (7 personas, 7 own stances, 7 stances read, 7).
+    shares
+        Probabilities of the answers, shape (7 personas, 7 own stances, 7 stances read, 7).
     tokens
         Notional tokens of each request, shape (7, 7, 7); 0 where no language model answers.
     request
@@ -62,7 +62,7 @@ class Table:
         one request.
     """
 
-    cumulated: Floats
+    shares: Floats
     tokens: Floats
     request: NDArray[np.int64]
 
@@ -113,7 +113,33 @@ def table(fidelity: str) -> Table:
     require(not bad, CalibrationError, f"{fidelity}: {len(bad)} requests failed: {bad[:3]}")
     shares = answer_distribution([answer.scores or () for answer in answers])
     tokens = np.array([a.tokens_in + a.tokens_out for a in answers], dtype=np.float64)
-    return Table(np.cumsum(shares, axis=1)[numbers], tokens[numbers], numbers)
+    return Table(shares[numbers], tokens[numbers], numbers)
+
+
+def cumulated(shares: Floats, slope: float = 1.0, middle: float = 0.0) -> Floats:
+    """Cumulated probabilities of calibrated answers, softmax(slope x score + bias), shape (..., 7).
+
+    The form is that of `abm.calibration.choice`; the only option with a bias is the middle one.
+
+    Parameters
+    ----------
+    shares
+        Probabilities as answered, shape (..., 7).
+    slope
+        1 / temperature: 0 makes all answers alike, a large one leaves the likeliest.
+    middle
+        Bias of the middle option; below 0 it is avoided.
+
+    Examples
+    --------
+    >>> answered = np.full(7, 1 / 7)
+    >>> np.diff(cumulated(answered, middle=-np.log(2)), prepend=0).round(3).tolist()
+    [0.154, 0.154, 0.154, 0.077, 0.154, 0.154, 0.154]
+    """
+    powered = shares**slope
+    powered[..., K // 2] *= np.exp(middle)
+    found = np.cumsum(powered, axis=-1)
+    return np.asarray(found / found[..., -1:])
 
 
 def simulate(
@@ -131,7 +157,9 @@ def simulate(
     Parameters
     ----------
     parameters
-        `bound` on the scale [0, 1] (6 steps), `noise`, `stubborn` and `lean` in [0, 1].
+        `bound` on the scale [0, 1] (6 steps), `noise`, `stubborn` and `lean` in [0, 1]; `slope`
+        of the answers' scores, >= 0, and `middle`, a bias of the middle answer, 1 and 0 where they
+        are not given (see `cumulated`).
     fidelity
         One of `FIDELITIES`.
     n, sweeps, snapshots, between
@@ -146,6 +174,8 @@ def simulate(
     from abm.models.opinion_network.stationary.encounters import answered_encounters
 
     known = table(fidelity)
+    calibration = {name: parameters[name] for name in ("slope", "middle") if name in parameters}
+    answers = cumulated(known.shares, **calibration)
     rng = chance(seed, "citizens")
     stance, persona, movers = _start(parameters, n, rng)
     asked = np.zeros((K, K, K), dtype=np.bool_)
@@ -156,7 +186,7 @@ def simulate(
         partners = (rng.random(events) * n).astype(np.int64)
         answered_encounters(
             stance, persona, readers, partners, rng.random(events), rng.random(events),
-            known.cumulated, asked, 6.0 * parameters["bound"], parameters["noise"],
+            answers, asked, 6.0 * parameters["bound"], parameters["noise"],
         )  # fmt: skip
         total += np.bincount(stance, minlength=K)
     shares = total / total.sum()
@@ -193,12 +223,20 @@ def _start(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Stances 0 to 6 (the stubborn first, at the ends), personas of the survey, who can move."""
     stance = (rng.random(n) * K).astype(np.int64)
-    personas = halves()[0]["selfLR"].to_numpy() - 1
+    personas = _personas()
     persona = personas[(rng.random(n) * len(personas)).astype(np.int64)]
     n_stubborn = min(round(parameters["stubborn"] * n), n - 1)
     n_upper = round(parameters["lean"] * n_stubborn)
     stance[:n_upper], stance[n_upper:n_stubborn] = K - 1, 0
     return stance, persona, np.arange(n_stubborn, n)
+
+
+@lru_cache(maxsize=1)
+def _personas() -> NDArray[np.int64]:
+    """Self-placements, 0 to 6, of the respondents of the first half."""
+    found = halves()[0]["selfLR"].to_numpy() - 1
+    found.setflags(write=False)
+    return found
 
 
 def _tokens(known: Table, asked: NDArray[np.bool_]) -> float:

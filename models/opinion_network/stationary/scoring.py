@@ -25,6 +25,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from abm.calibration import Posterior, Problem, Simulations
+from abm.errors import CalibrationError
 from abm.models.opinion_network.stationary.survey import (
     HELD_BACK,
     ITEMS,
@@ -32,9 +33,10 @@ from abm.models.opinion_network.stationary.survey import (
     K,
     halves,
     shares_of,
+    targets,
 )
 
-__all__ = ["SHRINKAGE", "held_back", "measurement", "report", "scores"]
+__all__ = ["SHRINKAGE", "held_back", "item_of", "measurement", "report", "scores"]
 
 Floats = NDArray[np.float64]
 SHRINKAGE = 5.0
@@ -123,12 +125,40 @@ def held_back(post: Posterior, problem: Problem) -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
+def item_of(problem: Problem) -> str:
+    """Which item a problem was fitted to, by its held-out shares.
+
+    Raises
+    ------
+    CalibrationError
+        Its targets are not those of `survey.targets` at the seed of the halves that are scored.
+
+    Examples
+    --------
+    >>> from abm.calibration import Independent, uniform
+    >>> from abm.models.opinion_network.stationary.survey import targets
+    >>> item_of(Problem(print, Independent({"bound": uniform(0, 1)}), targets("party")))
+    'party'
+    """
+    for item in ITEMS:
+        known = targets(item)["shares"].value
+        if "shares" in problem.targets.names and np.array_equal(
+            problem.targets["shares"].value, known
+        ):
+            return item
+    raise CalibrationError(
+        "this report scores fits to abm.models.opinion_network.stationary.survey:targets with its "
+        f"default seed; the targets of {problem.name!r} are others. Give no report, or your own",
+        argument="report",
+    )
+
+
 def report(post: Posterior, problem: Problem, folder: Path, simulations: Simulations) -> None:
     """Score the posterior on what it did not see; print the tables and keep them beside it."""
     from abm.cli import show
 
     assert post.held_out is not None
-    item = "party" if "party" in problem.name else "ideology"
+    item = item_of(problem)
     place = problem.targets.held_out.slices["shares"]
     fitted = post.weights @ post.held_out[:, place]
     frozen = np.array(

@@ -2,8 +2,9 @@
 
 Deffuant et al. (2000) with the noise of Pineda, Toral & Hernandez-Garcia (2009): at an encounter
 the one who starts it takes, with probability `noise`, a new opinion uniform on [0, 1] instead of
-meeting anybody. A share `stubborn` never moves and sits in the outermost categories, a share
-`lean` of them at the upper end; others meet them and are moved.
+meeting anybody. A share `stubborn` never moves and sits `edge` from the ends of the scale, in the
+outermost categories unless told otherwise, a share `lean` of them at the upper end; others meet
+them and are moved.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ def start(parameters: Mapping[str, float], n: int, rng: np.random.Generator) -> 
     x = rng.random(n)
     n_stubborn = min(round(parameters["stubborn"] * n), n - 1)
     n_upper = round(parameters["lean"] * n_stubborn)
-    x[:n_upper] = 1.0 - 0.5 / K
-    x[n_upper:n_stubborn] = 0.5 / K
+    edge = parameters.get("edge", 0.5 / K)
+    x[:n_upper] = 1.0 - edge
+    x[n_upper:n_stubborn] = edge
     return x, np.arange(n_stubborn, n)
 
 
@@ -98,7 +100,8 @@ def simulate(
     Parameters
     ----------
     parameters
-        `bound` in [0, 1], `noise` in (0, 1], `stubborn` and `lean` in [0, 1].
+        `bound` in [0, 1], `noise` in (0, 1], `stubborn` and `lean` in [0, 1]; `edge` in (0, 1/2),
+        1/14 (the middle of an outermost category) where it is not given.
     fidelity
         `model`, or `frozen`: nobody ever meets, the society at its start (a baseline of scores).
     options
