@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from abm.errors import EngineError, RuleError, require
 from abm.kernels.building import RuleRun, launch
-from abm.kernels.notes import note_cohort
+from abm.kernels.notes import note_cohort, noted_if_it_fails
 from abm.kernels.pairwise import columns_of
 from abm.kernels.pairwise import followed as followed_ties
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
@@ -319,20 +319,21 @@ class RateCohort:
             self._tell, self.params, levels, period, peak, until, self._clock, self._words,
             self._rng, told, _NONE if rows is None else rows,
         )  # fmt: skip
-        made, self._why = launch(
-            _assemble,
-            self._rate,
-            (self._change,),
-            arguments,
-            compiled=self._compiled,
-            work=max(self.n_updates, len(self.states)),
-            guessed=True,
-            at=lambda: {"agent": int(told[2]), "time": float(told[1])},
-        )
-        self.n_updates += int(made)
-        if task == 1:
-            note_cohort(self, int(made), self._why)
-        self._check(told)
+        with noted_if_it_fails("rates", self.record.rule, "asynchronous"):
+            made, self._why = launch(
+                _assemble,
+                self._rate,
+                (self._change,),
+                arguments,
+                compiled=self._compiled,
+                work=max(self.n_updates, len(self.states)),
+                guessed=True,
+                at=lambda: {"agent": int(told[2]), "time": float(told[1])},
+            )
+            self.n_updates += int(made)
+            if task == 1:
+                note_cohort(self, int(made), self._why)
+            self._check(told)
         return told
 
     def _check(self, told: NDArray[np.float64]) -> None:

@@ -6,11 +6,25 @@ from typing import ClassVar
 
 import numpy as np
 import polars as pl
+import pytest
 
 import abm
 from abm import Scenario, Seeds, parameter
-from abm.kernels import PairwiseCohort, PoissonCohort, noting, run_pairwise, run_rows
-from abm.networks import watts_strogatz
+from abm.errors import RuleError
+from abm.kernels import (
+    EventCohort,
+    PairwiseCohort,
+    PoissonCohort,
+    RateCohort,
+    noting,
+    run_neighbours,
+    run_pairwise,
+    run_population,
+    run_rows,
+    run_transitions,
+    run_within,
+)
+from abm.networks import Network, watts_strogatz
 from abm.studies import Study
 
 
@@ -147,3 +161,53 @@ def test_notes_are_of_their_own_block_alone():
     run_pairwise(compromise, x, None, 7, **given)
     assert [(e["schedule"], e["updates"]) for e in outer.table()] == [("asynchronous", 5)]
     assert [(e["schedule"], e["updates"]) for e in inner.table()] == [("synchronous", 6)]
+
+
+def negative(state, counts, p):
+    return 1.0 if state == 0 else -1.0
+
+
+def flip(state, counts, p):
+    return 1 - state
+
+
+def mean_of_none(own, others, p):
+    return sum(others) / len(others)
+
+
+def counted(state, counts, p):
+    return 7 * counts[1]
+
+
+def nobody_s(i, now, state, p):
+    state[0][i] = float("nan")
+    return 1.0
+
+
+def test_what_every_driver_was_doing_is_noted_when_it_fails():
+    pair, rng = Network.from_edges([(0, 1)], 3), np.random.default_rng(1)
+    given, x, states = {"rng": rng, "compiled": False}, np.ones(3), np.array([1, 0, 0])
+    calls = {
+        "neighbours": lambda: run_neighbours(
+            mean_of_none, x, pair, rounds=1, schedule="sweep", **given
+        ),
+        "transitions": lambda: run_transitions(
+            counted, states, pair, n_states=2, rounds=1, schedule="synchronous", **given
+        ),
+        "within": lambda: run_within(lambda own, n, mean, p: mean / 0, x, 0.1, rounds=1, **given),
+        "rows": lambda: run_rows(
+            lambda i, s, p: s[5], (x,), rounds=1, schedule="sweep", **given
+        ),
+        "population": lambda: run_population(lambda s, p: s[5], (x,), rounds=1, **given),
+        "events": lambda: EventCohort(nobody_s, (x,), np.zeros(3), **given).advance(1.0),
+        "rates": lambda: RateCohort(
+            negative, flip, np.zeros(2, dtype=np.int8), Network.from_edges([(0, 1)]), n_states=2,
+            **given,
+        ).advance(9.0),
+    }  # fmt: skip
+    for driver, call in calls.items():
+        with noting() as notes, pytest.raises(RuleError):
+            call()
+        ended = [entry for entry in notes.table() if entry.get("failed")]
+        assert [entry["driver"] for entry in ended] == [driver]
+        assert list(ended[0]["interpreted"]) == ["as asked"]
