@@ -166,7 +166,14 @@ class Table:
         self.catch_up(row)
         column = self._column_at(row, name)
         as_it_is = type(value) is float and column.dtype == np.float64  # the most frequent
-        column[row] = value if as_it_is else _cell_of(name, value, column)
+        try:
+            column[row] = value if as_it_is else _cell_of(name, value, column)
+        except (TypeError, ValueError) as error:
+            raise PopulationError(
+                f"column {name!r} holds {column.dtype} in cells of shape {column.shape[1:]} and "
+                f"cannot take {value!r}: {error}",
+                column=name,
+            ) from error
 
     def frame(self, *names: str, with_keys: bool = False) -> pl.DataFrame:
         """The columns as a Polars frame; all, or those named. `with_keys` puts id and key first.

@@ -306,6 +306,19 @@ def test_cells_that_are_not_there_are_named():
                 use(row, name)
 
 
+@pytest.mark.parametrize("value", [(1, 2, 3), "x", [1, "x"], [[1], [2, 3]]])
+def test_cells_of_several_numbers_take_as_many_or_stay(value):
+    pair = np.zeros(2, dtype=[("x", "f8"), ("y", "i4")])
+    people = Population(place=np.zeros((2, 2)), pair=pair)
+    for name in ("place", "pair"):
+        with pytest.raises(PopulationError, match=f"column '{name}' holds .* cannot take"):
+            people.write(0, name, value)
+    people.write(0, "place", [1, 2])
+    people.write(1, "pair", (0.5, 3))
+    assert people.place.tolist() == [[1.0, 2.0], [0.0, 0.0]]
+    assert people.pair.tolist() == [(0.0, 0), (0.5, 3)]
+
+
 def test_equal_texts_are_one_object():
     names = np.array(["red", "green"] * 500)
     people = Population(party=names)
