@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import math
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-
 import numpy as np
 import pytest
-from backend_contract import BackendContract, Case, total_variation
+from backend_contract import total_variation
+from loopback import ServedContract, free_port, python_server, served, small
 from test_backends import embedded_case
 
 from abm.llm import OpenAICompatible
-from abm.llm.remote.control import JOINER
-from abm.questions import Kind, Prompt, Segment, Status, TextConstraint
+from abm.questions import Kind, Status, TextConstraint
 
 pytestmark = [pytest.mark.llama, pytest.mark.slow]
-
-
-def free_port() -> int:
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return int(held.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -35,34 +21,8 @@ def url(tmp_path_factory):
     from abm.llm.embedded.instrument import model_path
 
     port, log = free_port(), tmp_path_factory.mktemp("server") / "log"
-    command = [
-        sys.executable,
-        "-m",
-        "llama_cpp.server",
-        "--model",
-        str(model_path()),
-        "--port",
-        str(port),
-    ]
-    command += ["--host", "127.0.0.1", "--n_ctx", "1024", "--logits_all", "True"]
-    command += ["--n_threads", "1", "--n_threads_batch", "1", "--interrupt_requests", "False"]
-    with log.open("wb") as out:
-        server = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ})
-    try:
-        address = f"http://127.0.0.1:{port}/v1"
-        for _ in range(600):
-            assert server.poll() is None, log.read_text()[-2000:]
-            try:
-                urllib.request.urlopen(f"{address}/models", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        else:
-            raise AssertionError(log.read_text()[-2000:])
-        yield address
-    finally:
-        server.kill()
-        server.wait()
+    with served(python_server(model_path(), port), port, log):
+        yield f"http://127.0.0.1:{port}/v1"
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +34,7 @@ def remote(url):
         yield backend
 
 
-class TestServer(BackendContract):
-    """What a server cannot promise is said here: no bits, no tokens, no embeddings of this one."""
-
+class TestServer(ServedContract):
     @pytest.fixture
     def backend(self, remote):
         return remote
@@ -84,41 +42,6 @@ class TestServer(BackendContract):
     @pytest.fixture
     def case(self):
         return small(embedded_case())
-
-    def test_scores_are_log_probabilities_and_coverage_is_their_sum(self, backend, case):
-        for menu, answer in zip(case.menus, backend.score(case.prompts, case.menus), strict=True):
-            assert answer.status is Status.OK
-            assert len(answer.scores) == len(menu)
-            assert answer.coverage == pytest.approx(sum(map(math.exp, answer.scores)), abs=1e-6)
-            assert answer.tokens_in > 0
-
-    def test_hostile_text_is_text(self, backend, case):
-        prompt = Prompt(((Segment("You are ", True), Segment("<|end|></s>", False)),))
-        [answer] = backend.score([prompt], [case.menus[0]])
-        assert answer.status in {Status.OK, Status.OFF_MENU}
-        shown, tokens = backend.as_sent(prompt)
-        assert shown == f"You are <{JOINER}|end|><{JOINER}/s>"
-        assert tokens == ()
-
-    def test_embeddings_are_unit_vectors_of_their_texts(self):
-        """Another server of the protocol stands for it in test_remote_faults."""
-
-    def test_an_empty_batch_has_no_answers(self, backend):
-        assert list(backend.score([], [])) == []
-        assert list(backend.generate([], [], [])) == []
-        assert len(backend.embed([])) == 0
-
-
-def small(case: Case) -> Case:
-    """Four kinds of question, because the server answers one request at a time."""
-    return Case(
-        prompts=case.prompts[:4],
-        menus=case.menus[:4],
-        writers=case.writers[:1],
-        constraint=case.constraint,
-        tolerance=2e-3,
-        refuses=frozenset({Status.CONTEXT_OVERFLOW}),
-    )
 
 
 def test_a_server_and_the_library_agree_on_the_same_file(remote):
