@@ -284,7 +284,7 @@ def _time_unit(material: Material) -> str:
     """Unit of the simulated time, as the scenario declares it for `duration`; perhaps empty."""
     with suppress(AbmError, AttributeError):
         declared = material.model_class.Scenario.parameters()  # type: ignore[attr-defined]
-        return next((p.unit for p in declared if p.name == "duration"), "")
+        return str(next((p.unit for p in declared if p.name == "duration"), ""))
     return ""
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from abm.analysis.text import words
+from abm.engine.decision_log import DecisionLog
 from abm.errors import AnalysisError, require
 from abm.ledger import Ledger
 from abm.studies.reading import load_run
@@ -69,7 +70,7 @@ def recorded_decisions(
     return rows.select(part.cast(pl.Int64).alias("window"), pl.all())
 
 
-def _replayed(folder: Path, model: str | type | None) -> Any:
+def _replayed(folder: Path, model: str | type | None) -> DecisionLog:
     """The log of a repeated run, with a row per decision."""
     stored = load_run(folder)
     run, path = run_from(stored, model), stored.folder / "ledger.sqlite"
@@ -78,10 +79,11 @@ def _replayed(folder: Path, model: str | type | None) -> Any:
         built = build_model(run, recorded_policies(run, answers, ledger))
         built.decisions.by_agent = True
         built.run_until(run.scenario.duration)
-    return built.decisions
+    log: DecisionLog = built.decisions
+    return log
 
 
-def _table(log: Any) -> pl.DataFrame:
+def _table(log: DecisionLog) -> pl.DataFrame:
     """The rows of a log in the words of the agent-stability index."""
     chosen = log.frame().drop_nulls("choice")["question"].unique()
     value, failed = pl.col("value"), pl.col("status") != "ok"
