@@ -57,9 +57,8 @@ class Shelf:
         """
         key = json.dumps(spec, sort_keys=True, default=str)
         if key not in self._backends:
-            self._backends[key] = (
-                self._load(spec) if self.limit is None else self._shelved(key, spec)
-            )
+            bounded = self.limit is not None and self._size(spec) > 0  # a server takes nothing here
+            self._backends[key] = self._shelved(key, spec) if bounded else self._load(spec)
         return self._backends[key]
 
     def _shelved(self, key: str, spec: Any) -> Shelved:

@@ -266,3 +266,13 @@ def test_two_model_files_share_a_society_within_a_memory_bound(tmp_path):
     told = bound.manifest["execution"]["answers"].values()
     assert all(total["evaluated"]["requests"] >= total["inferred"] > 0 for total in told)
     assert replay(run.folder).outcomes["all.flipped"] == run.outcomes()["all.flipped"]
+
+
+def test_a_server_takes_no_memory_and_is_not_closed_for_others():
+    """Its counts are its own: requests and retries, not tokens of a prefix tree."""
+    pytest.importorskip("httpx", reason="needs the extra `remote`")
+    spec = {"backend": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "absent"}
+    shelf = Shelf(limit=1)
+    with shelf.backend(spec) as served:
+        assert served.statistics().as_dict()["requests"] == 0
+    shelf.close()
