@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from backend_contract import total_variation
@@ -32,6 +35,39 @@ def remote(url):
         concurrency=2, retries=1, wait=0.1, revision="embedded",
     ) as backend:  # fmt: skip
         yield backend
+
+
+@pytest.fixture(scope="module")
+def second_url(tmp_path_factory):
+    """A server of another model: 8-bit weights."""
+    pytest.importorskip("gguf", reason="the helper that quantises imports the package gguf")
+    from random_gguf import quantise
+
+    from abm.llm.embedded.instrument import model_path
+
+    folder, port = tmp_path_factory.mktemp("second"), free_port()
+    file = quantise(Path(model_path()), folder / "embedded-Q8_0.gguf")
+    with served(python_server(file, port), port, folder / "log"):
+        yield f"http://127.0.0.1:{port}/v1"
+
+
+def test_the_society_of_the_page_lives_on_two_servers_and_a_file(url, second_url, tmp_path):
+    """The study file as printed, but for the ports, which may be taken here."""
+    from random_gguf import quantise
+
+    from abm import Study
+    from abm.llm.embedded.instrument import model_path
+
+    page = (Path(__file__).parents[2] / "docs" / "servers.md").read_text()
+    [text] = [t for t in re.findall(r"```toml\n(.*?)```", page, re.DOTALL) if "two_servers" in t]
+    text = text.replace("http://127.0.0.1:8001/v1", url)
+    (tmp_path / "two.toml").write_text(text.replace("http://127.0.0.1:8002/v1", second_url))
+    quantise(Path(model_path()), tmp_path / "embedded-Q8_0.gguf")
+    done = Study.from_toml(tmp_path / "two.toml").run(tmp_path / "runs", workers=1)
+    assert done.manifest["runs"]["finished"] == 1, done.manifest["failed"]
+    told = done.run("base", "served").manifest["answers"]
+    assert {"citizen.here", "citizen.first", "citizen.second"} <= set(told)
+    assert all(told[f"citizen.{name}"]["asked"] > 0 for name in ("here", "first", "second"))
 
 
 class TestServer(ServedContract):
