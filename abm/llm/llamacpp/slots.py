@@ -47,7 +47,8 @@ class Slots(Context):
         super().__init__(
             model, n_sequences=n_slots, streams=n_slots > 1, kind=f"text{n_slots}", **options
         )
-        self.n_slots, self.sizes = n_slots, (n_slots,)
+        self.n_slots = n_slots
+        self.sizes: tuple[int, ...] = (n_slots,)
 
     def enter(self, slot: int, path: Path, wanted: set[Path]) -> NDArray[np.float32]:
         """Evaluate a prompt in a free slot; the logits after it, shape (1, n_vocabulary).
