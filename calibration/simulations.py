@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 from typing import Protocol, Self
@@ -20,6 +21,7 @@ from abm.calibration.problem import Problem, Task
 from abm.calibration.records import Record, Tally
 from abm.calibration.runner import Runner
 from abm.errors import CalibrationError, LedgerError, require
+from abm.linear_algebra import one_thread
 
 __all__ = ["Progress", "Simulations"]
 
@@ -98,6 +100,8 @@ class Simulations:
         self._owner: Simulations | None = None
         self._unsaved: list[Record] = []
         self._saved_at = self._told_at = time.monotonic()
+        self._threads = ExitStack()
+        self._threads.enter_context(one_thread())
 
     def __enter__(self) -> Self:
         return self
@@ -107,6 +111,7 @@ class Simulations:
 
     def close(self) -> None:
         """Commit what is not yet, end the workers, close the ledger."""
+        self._threads.close()
         try:
             self._save()
         finally:

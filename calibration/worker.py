@@ -13,6 +13,7 @@ from abm.calibration.pool import packed
 from abm.calibration.problem import Task
 from abm.calibration.runner import Runner
 from abm.errors import AbmError, CalibrationError
+from abm.linear_algebra import one_thread
 from abm.studies.registry import load_file
 
 __all__ = ["main"]
@@ -22,6 +23,11 @@ def main(handle: int) -> None:
     """Serve until the parent hangs up; the handle is the inherited end of its pipe."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     link = Connection(handle)
+    with one_thread():
+        _serve(link)
+
+
+def _serve(link: Connection) -> None:
     try:
         files, packed = link.recv()
         for file in files:

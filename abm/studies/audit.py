@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from abm.engine.decision_log import DecisionLog
 from abm.errors import ScenarioError, require
 from abm.ledger import Ledger
+from abm.linear_algebra import one_thread
 from abm.policies.base import Policy
 from abm.questions import Answer, Question, Request, distribution
 from abm.studies.answering import Answering
@@ -235,7 +236,7 @@ class _Listening(DecisionLog):
 def _heard(base: RunFolder, run: Run) -> Heard:
     """Replay the run from its own ledger and listen."""
     stored = run_from(base, run.model)
-    with _replayed(base, stored) as policies:
+    with _replayed(base, stored) as policies, one_thread():
         built = build_model(stored, policies)
         log = built.decisions = _Listening()
         built.run_until(stored.scenario.duration)
@@ -468,7 +469,8 @@ def _repeated(
     base: RunFolder, run: Run, policies: Mapping[str, Policy], name: str
 ) -> dict[str, Any]:
     """Outcomes of the run with other policies or parameters and the same random numbers."""
-    built = build_model(run, policies)
-    built.run_until(run.scenario.duration)
-    result = collect(run, built, {})
+    with one_thread():
+        built = build_model(run, policies)
+        built.run_until(run.scenario.duration)
+        result = collect(run, built, {})
     return {"variant": name, "recorded": base.outcomes(), "changed": dict(result.outcomes)}

@@ -16,6 +16,7 @@ import polars as pl
 
 from abm.errors import ScenarioError, require
 from abm.kernels.notes import RuleNotes, noting
+from abm.linear_algebra import one_thread
 from abm.networks import Network
 from abm.policies.answering import FailureHandling
 from abm.policies.base import Policy
@@ -196,7 +197,7 @@ def perform(run: Run, policies: Mapping[str, Policy], notes: RuleNotes | None = 
     notes
         Where rules are noted, for those who want to see them if the run fails.
     """
-    with noting(notes) as told:
+    with noting(notes) as told, one_thread():
         begun = time.perf_counter()
         model = build_model(run, policies)
         built = time.perf_counter()

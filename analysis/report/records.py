@@ -18,6 +18,7 @@ from abm.analysis.text import words
 from abm.engine.decision_log import DecisionLog
 from abm.errors import AnalysisError, require
 from abm.ledger import Ledger
+from abm.linear_algebra import one_thread
 from abm.studies.reading import load_run
 from abm.studies.replaying import recorded_policies, run_from
 from abm.studies.run import build_model
@@ -75,7 +76,8 @@ def _replayed(folder: Path, model: str | type | None) -> DecisionLog:
     stored = load_run(folder)
     run, path = run_from(stored, model), stored.folder / "ledger.sqlite"
     answers: Mapping[str, Any] = stored.manifest["answers"]
-    with Ledger(path, read_only=True) if path.exists() else nullcontext() as ledger:
+    source = Ledger(path, read_only=True) if path.exists() else nullcontext()
+    with source as ledger, one_thread():
         built = build_model(run, recorded_policies(run, answers, ledger))
         built.decisions.by_agent = True
         built.run_until(run.scenario.duration)

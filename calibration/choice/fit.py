@@ -23,6 +23,7 @@ from abm.calibration.choice.levels import Levels, fit_levels
 from abm.calibration.choice.mixture import mixture_weights
 from abm.calibration.choice.slopes import Layout, log_probabilities, log_slopes
 from abm.errors import CalibrationError, require
+from abm.linear_algebra import one_thread
 from abm.questions import Transform
 from abm.rng import chance
 
@@ -127,6 +128,7 @@ class ChoiceFit:
         return pl.DataFrame(rows, schema=schema)
 
 
+@one_thread()
 def fit_choice(
     data: ChoiceData,
     *,
