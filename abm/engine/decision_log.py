@@ -211,8 +211,9 @@ class DecisionLog:
         """One row per decision in the order made; empty unless `by_agent` was set."""
         import polars as pl
 
-        names = ("key", "time", "question", "policy", "value", "status", "confidence")
-        names += ("answered_by",)
+        names = (
+            "key", "time", "question", "policy", "value", "status", "confidence", "answered_by"
+        )  # fmt: skip
         numbers = ("time", "confidence")
         schema: Any = {name: pl.Float64 if name in numbers else pl.String for name in names}
         return pl.DataFrame(self._rows, schema=schema)
