@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 import sys
 import textwrap
@@ -27,16 +28,50 @@ class Draw:
 
 
 def modules(cls: type) -> list[Path]:
-    """The Python files that a model was read from: its package's folder, or its one file."""
+    """The Python files of a model: its own, and those of its package that it imports.
+
+    A package may hold more than one model; what only the others use is left out.
+    """
     module = sys.modules.get(cls.__module__)
     file = getattr(module, "__file__", None)
     if file is None:
         return []
-    package = getattr(module, "__package__", "")
-    path = Path(file)
-    if package and package != "abm":
-        return sorted(f for f in path.parent.rglob("*.py") if "__pycache__" not in f.parts)
-    return [path]
+    package = getattr(module, "__package__", "") or ""
+    found = {Path(file)}
+    waiting = [cls.__module__] if package and package != "abm" else []
+    while waiting:
+        for name in sorted(_imported(waiting.pop(), package)):
+            path = _file(name)
+            if path is not None and path not in found:
+                found.add(path)
+                waiting.append(name)
+    return sorted(found)
+
+
+def _imported(name: str, package: str) -> set[str]:
+    """Modules of a package that one of them may import: every name that stands in its imports."""
+    path = _file(name)
+    if path is None:
+        return set()
+    home = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = home.rsplit(".", node.level - 1)[0] if node.level else ""
+            base = ".".join(part for part in (above, node.module) if part)
+            found.update({base, *(f"{base}.{alias.name}" for alias in node.names)})
+    return {one for one in found if one.startswith(f"{package}.")}
+
+
+def _file(name: str) -> Path | None:
+    """The source file of a module, without importing it; `None` where the name is no module."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin else None
 
 
 def draws(cls: type) -> list[Draw]:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from abm.cli.app import app
 from abm.errors import ScenarioError
 from abm.studies.odd import TO_WRITE, draft_odd
+from abm.studies.odd_source import draws, modules
 from abm.studies.registry import resolve
 
 VILLAGE = f"{Path(__file__).parent / 'village.py'}:VillageModel"
@@ -37,6 +38,22 @@ def test_what_a_users_own_model_draws_and_does_is_read_from_its_file():
     assert "**Villager** (12 at the start). Somebody who votes every day." in text
     assert "`vote.yes`" in text
     assert "what the agent knows: What a villager knows" in text
+
+
+def test_of_a_package_with_several_models_only_what_this_one_imports_is_read(tmp_path, monkeypatch):
+    package = tmp_path / "two_models"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "one.py").write_text(
+        "import abm\nfrom .wind import blow\nclass One(abm.Model): ...\n"
+    )
+    (package / "wind.py").write_text('def blow(rng):\n    return rng.chance("gusts", 0)\n')
+    (package / "other.py").write_text('def sink(rng):\n    return rng.chance("waves", 0)\n')
+    monkeypatch.syspath_prepend(tmp_path)
+    from two_models.one import One
+
+    assert [path.name for path in modules(One)] == ["one.py", "wind.py"]
+    assert [draw.purpose for draw in draws(One)] == ["gusts"]
 
 
 def test_the_columns_and_the_network_of_a_population_are_described():
