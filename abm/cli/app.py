@@ -362,7 +362,8 @@ def bench_llm(
             "--model",
             "-m",
             metavar="FILE.gguf",
-            help="A model; by default the embedded one and a random one of 45 million parameters.",
+            help="A model, or 'embedded'; by default that and a random one of 45 million "
+            "parameters.",
         ),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of llama.cpp, on both sides.")] = 1,
@@ -381,7 +382,7 @@ def bench_llm(
     """
     from abm.llm.bench.command import bench_llm
 
-    if model is not None:
+    if model is not None and str(model) != "embedded":
         from abm.llm.llamacpp.header import read_header
 
         read_header(model)  # or each side of a comparison tells in its own words what is wrong

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from abm.cli import main
 from abm.llm.bench import Figure, Setting, rows, society
-from abm.llm.bench.command import measure
+from abm.llm.bench.command import measure, settings
 from abm.llm.bench.random_model import SHAPES, Shape, write_random_model
 
 
@@ -62,6 +63,12 @@ def test_memory_is_told_by_shares_of_the_questions(tmp_path):
     assert list(figure.detail["MB further on"]) == ["10 %", "50 %", "100 %"]
     assert figure.detail["questions"] == 800
     assert figure.unit == "B"
+
+
+def test_the_embedded_model_can_be_measured_alone():
+    with settings(Path("embedded"), 2, 1.0, 1) as chosen:
+        [setting] = chosen
+        assert (setting.model, setting.embedded, setting.path.exists()) == ("embedded", True, True)
 
 
 def test_the_command_refuses_an_unknown_row(capsys):

@@ -55,7 +55,7 @@ def measure(setting: Setting, name: str) -> list[Figure]:
 def settings(
     model: Path | None, threads: int, size: float, repeats: int
 ) -> Iterator[list[Setting]]:
-    """The models to measure with: a file, or the embedded one and a random one of 45 million."""
+    """The models to measure with: a file, `embedded`, or that and a random one of 45 million."""
     from abm.llm.bench.random_model import SHAPES, write_random_model
     from abm.llm.embedded import model_path
 
@@ -64,10 +64,10 @@ def settings(
         common: dict[str, Any] = {
             "n_threads": threads, "folder": folder, "size": size, "repeats": repeats,
         }  # fmt: skip
-        if model is not None:
-            yield [Setting(model.stem, model, False, **common)]
-            return
         own = Setting("embedded", Path(model_path()), True, **common)
+        if model is not None:
+            yield [own if str(model) == "embedded" else Setting(model.stem, model, False, **common)]
+            return
         random = write_random_model(folder / "random-45M.gguf", SHAPES["45M"], scale=0.7)
         less = {**common, "size": size * _LARGE, "first": False}
         yield [own, Setting("random 45M F16", random, False, **less)]
