@@ -60,7 +60,7 @@ def test_a_generalised_paradox_that_degrees_do_not_explain_stands_out():
     # everybody else has an active friend: by construction, that is the share.
     graph = nx.random_regular_graph(4, 60, seed=3)
     active = np.zeros(60)
-    active[nx.maximal_independent_set(graph, seed=3)] = 1.0
+    active[list(nx.maximal_independent_set(graph, seed=3))] = 1.0
     edges, rng = np.array(graph.edges), np.random.default_rng(63)
     share = against_null(
         lambda e: friendship_paradox(e, active).share, edges, rng=rng, n_networks=99
