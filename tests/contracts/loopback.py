@@ -77,7 +77,7 @@ class ServedContract(BackendContract):
         assert tokens == ()
 
     def test_embeddings_are_unit_vectors_of_their_texts(self):
-        """Another server of the protocol stands for it in test_remote_faults."""
+        pytest.skip("started without embeddings; test_remote_faults has a server that gives them")
 
     def test_an_empty_batch_has_no_answers(self, backend):
         assert list(backend.score([], [])) == []
