@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from abm.errors import NetworkError, require
-from abm.networks.network import Network, _object_array
+from abm.networks.arrays import object_array
+from abm.networks.network import Network
 
 __all__ = ["from_networkx", "to_networkx"]
 
@@ -34,12 +35,25 @@ def from_networkx(graph: Any, *, weight: str | None = "weight") -> Network:
     78
     """
     require(
+        hasattr(graph, "is_multigraph"),
+        NetworkError,
+        f"graph is a {type(graph).__name__}, expected a networkx.Graph or DiGraph; for pairs of "
+        "numbers there is Network.from_edges",
+    )
+    require(
         not graph.is_multigraph(),
         NetworkError,
         "a multigraph has parallel ties; convert it with networkx.Graph(graph) first",
     )
     names = list(graph.nodes)
     place = {name: i for i, name in enumerate(names)}
+    loops = [a for a, b in graph.edges() if a == b]
+    require(
+        not loops,
+        NetworkError,
+        f"{len(loops)} self-loops, first at {loops[:1]}; take them out with "
+        "graph.remove_edges_from(list(networkx.selfloop_edges(graph)))",
+    )
     triples = [(place[a], place[b], data) for a, b, data in graph.edges(data=True)]
     pairs = np.array([(a, b) for a, b, _ in triples], dtype=np.int64).reshape(-1, 2)
     values = [data[weight] for _, _, data in triples if weight is not None and weight in data]
@@ -54,7 +68,7 @@ def from_networkx(graph: Any, *, weight: str | None = "weight") -> Network:
         len(names),
         weights=values or None,
         directed=graph.is_directed(),
-        labels=_object_array(names),
+        labels=object_array(names),
     )
 
 

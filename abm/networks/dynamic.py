@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import index
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from abm.errors import NetworkError, require
-from abm.networks.network import Network, more_labels
+from abm.networks.arrays import as_node, as_numbers, more_labels, size_of, whole
+from abm.networks.network import Network
 
 __all__ = ["DynamicNetwork"]
 
@@ -54,8 +54,7 @@ class DynamicNetwork:
     """
 
     def __init__(self, n: int, directed: bool = True, *, weighted: bool = False) -> None:
-        require(0 <= n < 2**31, NetworkError, f"n = {n}, expected 0 <= n < 2**31 nodes")
-        self.n = int(n)
+        self.n = size_of(n)
         self.directed = bool(directed)
         self.starts = np.zeros(n, dtype=np.int64)
         self.stops = np.zeros(n, dtype=np.int64)
@@ -101,23 +100,23 @@ class DynamicNetwork:
 
     def neighbours(self, node: int) -> NDArray[np.int32]:
         """The nodes that `node` is tied to, as they are now; a copy."""
-        i = self._node(node)
+        i = as_node(node, self.n)
         return self.indices[self.starts[i] : self.stops[i]].copy()
 
     def has_edge(self, source: int, target: int) -> bool:
         """Whether there is a tie from `source` to `target`."""
-        return self._find(self._node(source), self._node(target)) >= 0
+        return self._find(as_node(source, self.n), as_node(target, self.n)) >= 0
 
     def in_neighbours(self, node: int) -> NDArray[np.int32]:
         """The nodes that are tied to `node` now, ascending; reads all ties if directed."""
-        i = self._node(node)
+        i = as_node(node, self.n)
         sources, places = self._entries()
         found: NDArray[np.int32] = sources[self.indices[places] == i].astype(np.int32)
         return found
 
     def weight(self, source: int, target: int) -> float:
         """The weight of a tie: 1 if the network has none, 0 if the tie is not there."""
-        place = self._find(self._node(source), self._node(target))
+        place = self._find(as_node(source, self.n), as_node(target, self.n))
         if place < 0:
             return 0.0
         return 1.0 if self.weights is None else float(self.weights[place])
@@ -171,7 +170,7 @@ class DynamicNetwork:
             A node outside the network, a tie to oneself, a weight that is not finite, or a weight
             other than 1 in an unweighted network.
         """
-        i, j = self._node(source), self._node(target)
+        i, j = as_node(source, self.n), as_node(target, self.n)
         require(i != j, NetworkError, f"node {i} cannot be tied to itself", node=i)
         value = self._weight(weight)
         if self._find(i, j) >= 0:
@@ -184,7 +183,7 @@ class DynamicNetwork:
 
     def unfollow(self, source: int, target: int) -> bool:
         """Cut a tie; returns whether it was there."""
-        i, j = self._node(source), self._node(target)
+        i, j = as_node(source, self.n), as_node(target, self.n)
         if self._find(i, j) < 0:
             return False
         self._change()
@@ -199,7 +198,7 @@ class DynamicNetwork:
         Returns False, and changes nothing, if that is impossible: the old tie is not there, or the
         new one is, or is to oneself.
         """
-        i, j, k = self._node(source), self._node(old), self._node(new)
+        i, j, k = as_node(source, self.n), as_node(old, self.n), as_node(new, self.n)
         if i == k or self._find(i, j) < 0 or self._find(i, k) >= 0:
             return False
         value = self.weight(i, j)
@@ -217,7 +216,7 @@ class DynamicNetwork:
         >>> network.weight(0, 1), network.freeze().edge_weights().tolist()
         (0.5, [0.5])
         """
-        i, j = self._node(source), self._node(target)
+        i, j = as_node(source, self.n), as_node(target, self.n)
         value, place = self._weight(weight), self._find(i, j)
         require(
             place >= 0 and self.weights is not None,
@@ -233,10 +232,11 @@ class DynamicNetwork:
 
     def add_nodes(self, n: int) -> NDArray[np.int64]:
         """Add n nodes without ties; returns their numbers."""
-        require(n >= 0, NetworkError, f"n = {n}, expected n >= 0")
+        more = whole("n", n)
+        require(more >= 0, NetworkError, f"n = {n}, expected n >= 0")
         self._change()
-        self._grow(n)
-        return np.arange(self.n - n, self.n)
+        self._grow(more)
+        return np.arange(self.n - more, self.n)
 
     def resize(self, kept: NDArray[np.int64], n: int) -> None:
         """Follow births and deaths: the ties among those who stay, and n nodes in all.
@@ -265,7 +265,7 @@ class DynamicNetwork:
 
     def isolate(self, node: int) -> None:
         """Cut all ties of a node, and in a directed network also those that point to it."""
-        i = self._node(node)
+        i = as_node(node, self.n)
         self._change()
         for j in self.neighbours(i).tolist():
             self.unfollow(i, j)
@@ -299,7 +299,7 @@ class DynamicNetwork:
         return sources, places
 
     def _weight(self, weight: float) -> float:
-        value = float(weight)
+        value = float(as_numbers("weight", weight))
         require(
             bool(np.isfinite(value)) and (self.weights is not None or value == 1.0),
             NetworkError,
@@ -364,13 +364,3 @@ class DynamicNetwork:
             mass[new + steps] = self.weights[old + steps]
             self.weights = mass
         self.starts, self.stops, self._used = firsts, firsts + degree, used
-
-    def _node(self, node: ArrayLike) -> int:
-        try:
-            i = index(node)  # type: ignore[arg-type]
-        except TypeError as error:
-            raise NetworkError(
-                f"node = {node!r}, expected a whole number, 0 <= node < {self.n}", node=node
-            ) from error
-        require(0 <= i < self.n, NetworkError, f"node = {i}, expected 0 <= node < {self.n}", node=i)
-        return i

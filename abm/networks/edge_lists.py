@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import csv
 import gzip
 import io
 import lzma
@@ -16,7 +17,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from abm.errors import NetworkError, require
-from abm.networks.network import Network, _object_array
+from abm.networks.arrays import object_array, whole
+from abm.networks.network import Network
 
 __all__ = ["read_edge_list"]
 
@@ -37,7 +39,7 @@ def read_edge_list(
     header: bool | None = None,
     separator: str | None = None,
     comment: str = "#",
-    nodes: Sequence[Any] | None = None,
+    nodes: Sequence[Any] | NDArray[Any] | None = None,
     self_loops: Literal["refuse", "drop"] = "refuse",
     duplicates: Literal["refuse", "merge"] = "refuse",
 ) -> Network:
@@ -53,14 +55,15 @@ def read_edge_list(
         Column names or positions. Without `weight` the network is unweighted.
     header
         Whether the first line names the columns; `None`: yes, except where columns are separated
-        by white space.
+        by white space. A first line that looks like a tie (numbers, or names that other ties have)
+        is refused then, so that none is lost.
     comment
         Lines that begin with this are passed over, and between white space what follows it.
     nodes
         Names of all nodes in the order of the population, such as `population.respondent`, so that
         node i is row i and people without ties are kept. `None` numbers the names in the file in
         ascending order. Names are whole numbers where all are written as such (1, not 01 or 1.0),
-        and texts otherwise.
+        and texts otherwise. White space around a name is no part of it.
     self_loops, duplicates
         As in `Network.from_edges`. Without `directed`, "a b" and "b a" are the same tie.
 
@@ -84,9 +87,11 @@ def read_edge_list(
     (4, [[0, 1], [1, 2]])
     """
     frame, lines = _read(Path(path), separator, header, comment)
+    if header is None:
+        _refuse_names_of_a_tie(frame, [source, target, weight], path)
     ends = _whole_if_all(*(_column(frame, which, path, lines) for which in (source, target)))
     values = None if weight is None else _numbers(frame, weight, path, lines)
-    names = _names(*ends) if nodes is None else list(nodes)
+    names = _names(*ends) if nodes is None else _listed(nodes)
     pairs = np.stack([_numbered(end, names, path, lines) for end in ends], axis=1)
     if self_loops == "refuse":
         _refuse_loops(pairs, names, path, lines)
@@ -99,7 +104,7 @@ def read_edge_list(
         directed=directed,
         self_loops=self_loops,
         duplicates=duplicates,
-        labels=_object_array(names),
+        labels=object_array(names),
     )
 
 
@@ -110,44 +115,78 @@ def _read(
     require(path.is_file(), NetworkError, f"edge list {path}: no such file", path=str(path))
     packed = path.suffix.lower() in _OPENS
     ending = Path(path.stem).suffix if packed else path.suffix
-    mark = separator or _SEPARATORS.get(ending.lower())
+    mark = separator or _SEPARATORS.get(ending.lower(), "")
     require(
-        mark is not None,
+        len(mark.encode()) == 1,
         NetworkError,
-        f"edge list {path}: ending {ending!r}, expected one of {sorted(_SEPARATORS)}; or pass "
+        f"edge list {path}: separator {mark!r}, expected one character"
+        if mark
+        else f"edge list {path}: ending {ending!r}, expected one of {sorted(_SEPARATORS)}; or pass "
         "separator=...",
     )
     named = mark != " " if header is None else header
-    text = _text(path).splitlines()
+    text = _text(path).split("\n")
     numbers = [i for i, line in enumerate(text, 1) if line.strip() and not line.startswith(comment)]
     kept = [text[i - 1] for i in numbers]
     if mark == " ":
         kept = [line.split(comment)[0] if comment else line for line in kept]
         mark, kept = "\t", [re.sub(r"\s+", "\t", line.strip()) for line in kept]
     require(len(kept) > named, NetworkError, f"edge list {path}: there are no ties in it")
+    lines = np.array(numbers, dtype=np.int64)
+    frame = _table(path, kept, mark, named, lines)
+    return frame, lines[named:]
+
+
+def _table(
+    path: Path, kept: list[str], mark: str, named: bool, lines: NDArray[np.int64]
+) -> pl.DataFrame:
+    """Cells as texts without white space around them."""
     try:
         frame = pl.read_csv(
-            io.StringIO("\n".join(kept)),
-            separator=mark or ",",
-            has_header=named,
-            infer_schema=False,
+            io.StringIO("\n".join(kept)), separator=mark, has_header=named, infer_schema=False
         )
     except pl.exceptions.PolarsError as error:
-        raise NetworkError(f"edge list {path}: {error}") from error
-    return frame, np.array(numbers[named:], dtype=np.int64)
+        width = [len(row) for row in csv.reader(kept, delimiter=mark)]
+        wide = [i for i, cells in enumerate(width) if cells > width[0]]
+        raise NetworkError(
+            f"edge list {path}: line {lines[wide[0]]} has {width[wide[0]]} columns, expected "
+            f"{width[0]} as in line {lines[0]}"
+            if wide and len(width) == len(kept)
+            else f"edge list {path}: {error}"
+        ) from error
+    return frame.select(pl.all().str.strip_chars())
+
+
+def _refuse_names_of_a_tie(
+    frame: pl.DataFrame, used: list[str | int | None], path: str | Path
+) -> None:
+    """Refuse names of columns that are numbers, or names of nodes: a tie would be lost."""
+    cells = frame.select(name for i, name in enumerate(frame.columns) if i in used)
+    looks = [
+        name
+        for name in map(str.strip, cells.columns)
+        if re.fullmatch(r"[+-]?[0-9.]+", name) or any((column == name).any() for column in cells)
+    ]
+    require(
+        not looks,
+        NetworkError,
+        f"edge list {path}: the first line should name the columns, but {looks[:1]} looks like "
+        "part of a tie; pass header=False if it is one, header=True if not",
+    )
 
 
 def _column(
     frame: pl.DataFrame, which: str | int, path: str | Path, lines: NDArray[np.int64]
 ) -> pl.Series:
-    known = which in frame.columns if isinstance(which, str) else 0 <= which < frame.width
+    at = which if isinstance(which, str) else whole("column", which)
+    known = at in frame.columns if isinstance(at, str) else 0 <= at < frame.width
     require(
         known,
         NetworkError,
         f"edge list {path}: no column {which!r}; the file has {frame.columns}",
     )
-    column = frame[which] if isinstance(which, str) else frame.to_series(which)
-    empty = column.is_null().arg_true().to_numpy()
+    column = frame[at] if isinstance(at, str) else frame.to_series(at)
+    empty = (column.is_null() | (column == "")).arg_true().to_numpy()
     require(
         empty.size == 0,
         NetworkError,
@@ -183,7 +222,7 @@ def _numbers(
     frame: pl.DataFrame, which: str | int, path: str | Path, lines: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     column = _column(frame, which, path, lines)
-    values = column.str.strip_chars().cast(pl.Float64, strict=False)
+    values = column.cast(pl.Float64, strict=False)
     bad = (values.is_null() | ~values.is_finite()).arg_true().to_numpy()
     require(
         bad.size == 0,
@@ -192,6 +231,11 @@ def _numbers(
         f"{_first(lines, bad)}, expected finite numbers in column {which!r}",
     )
     return values.to_numpy()
+
+
+def _listed(nodes: Sequence[Any] | NDArray[Any]) -> list[Any]:
+    """Names as Python's own values."""
+    return nodes.tolist() if isinstance(nodes, np.ndarray) else list(nodes)
 
 
 def _names(first: pl.Series, second: pl.Series) -> list[Any]:

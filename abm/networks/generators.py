@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import NetworkError, require
+from abm.networks.arrays import as_numbers, size_of, whole
 from abm.networks.network import Network
 
 __all__ = [
@@ -34,7 +35,7 @@ def complete(n: int) -> Network:
     >>> complete(4).n_edges
     6
     """
-    _check_nodes(n)
+    size_of(n)
     rows = np.tile(np.arange(n - 1, dtype=np.int32), n).reshape(n, max(n - 1, 0))
     rows += rows >= np.arange(n, dtype=np.int32)[:, None]
     return Network._trusted(n, np.arange(n + 1, dtype=np.int64) * max(n - 1, 0), rows.ravel())
@@ -60,7 +61,7 @@ def erdos_renyi(n: int, p: float, *, directed: bool = False, rng: np.random.Gene
     >>> erdos_renyi(10, 1.0, rng=np.random.default_rng(1)).n_edges
     45
     """
-    _check_nodes(n)
+    size_of(n)
     _check_probability("p", p)
     if directed:
         source, rest = np.divmod(_skips(n * (n - 1), p, rng), max(n - 1, 1))
@@ -91,9 +92,9 @@ def watts_strogatz(n: int, k: int, p: float, *, rng: np.random.Generator) -> Net
     >>> watts_strogatz(10, 4, 0.0, rng=np.random.default_rng(1)).neighbours(0).tolist()
     [1, 2, 8, 9]
     """
-    _check_nodes(n)
+    size_of(n)
     _check_probability("p", p)
-    _check_whole("k", k)
+    whole("k", k)
     require(
         k % 2 == 0 and (0 <= k < n or k == n == 0),
         NetworkError,
@@ -124,8 +125,8 @@ def barabasi_albert(n: int, m: int, *, rng: np.random.Generator) -> Network:
     >>> barabasi_albert(100, 3, rng=np.random.default_rng(1)).n_edges
     291
     """
-    _check_nodes(n)
-    _check_whole("m", m)
+    size_of(n)
+    whole("m", m)
     require(1 <= m < n, NetworkError, f"m = {m}, expected 1 <= m < n = {n}")
     from abm.kernels.attachment import attach
 
@@ -158,7 +159,7 @@ def stochastic_block(
     >>> stochastic_block([2, 3], [[1, 0], [0, 1]], rng=np.random.default_rng(1)).degree.tolist()
     [1, 1, 2, 2, 2]
     """
-    chances = np.asarray(probabilities, dtype=np.float64)
+    chances = as_numbers("probabilities", probabilities)
     groups = len(sizes)
     require(
         chances.shape == (groups, groups),
@@ -172,7 +173,7 @@ def stochastic_block(
         "probabilities must be symmetric in an undirected network; pass directed=True",
     )
     for size in sizes:
-        _check_nodes(size)
+        size_of(size)
     firsts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     parts = [np.empty((0, 2), dtype=np.int64)]
     for a in range(groups):
@@ -219,7 +220,7 @@ def configuration(degrees: ArrayLike, *, rng: np.random.Generator) -> Network:
     >>> configuration([3, 2, 2, 2, 1], rng=np.random.default_rng(1)).degree.tolist()
     [3, 2, 2, 2, 1]
     """
-    wanted = np.asarray(degrees, dtype=np.int64)
+    wanted = _degrees(degrees)
     _check_degrees(wanted)
     from abm.networks.matching import match
 
@@ -234,8 +235,8 @@ def random_regular(n: int, degree: int, *, rng: np.random.Generator) -> Network:
     >>> set(random_regular(20, 4, rng=np.random.default_rng(1)).degree.tolist())
     {4}
     """
-    _check_nodes(n)
-    _check_whole("degree", degree)
+    size_of(n)
+    whole("degree", degree)
     require(
         0 <= degree < max(n, 1) and n * degree % 2 == 0,
         NetworkError,
@@ -280,22 +281,24 @@ def _packed(
     return Network._trusted(n, *pack(n, sources, targets, both=not directed), directed=directed)
 
 
-def _check_nodes(n: int) -> None:
-    _check_whole("n", n)
-    require(0 <= n < 2**31, NetworkError, f"n = {n}, expected 0 <= n < 2**31 nodes")
-
-
-def _check_whole(name: str, value: Any) -> None:
-    require(
-        isinstance(value, int | np.integer),
-        NetworkError,
-        f"{name} = {value!r}, expected a whole number, such as int({value!r})",
-    )
-
-
 def _check_probability(name: str, p: float | NDArray[np.float64]) -> None:
-    good = bool(np.all((np.asarray(p) >= 0) & (np.asarray(p) <= 1)))
+    chances = as_numbers(name, p)
+    good = bool(np.all((chances >= 0) & (chances <= 1)))
     require(good, NetworkError, f"{name} = {p}, expected 0 <= {name} <= 1")
+
+
+def _degrees(degrees: ArrayLike) -> NDArray[np.int64]:
+    """Degrees as whole numbers; 1.5 is refused rather than cut."""
+    given = as_numbers("degrees", degrees)
+    broken = np.flatnonzero(~np.isfinite(given) | (given != np.round(given)))
+    require(
+        broken.size == 0,
+        NetworkError,
+        f"degrees: {broken.size} are no whole numbers, first degrees[{broken[:1].tolist()}] = "
+        f"{given.ravel()[broken[:1]].tolist()}",
+        places=broken[:5].tolist(),
+    )
+    return given.astype(np.int64)
 
 
 def _check_degrees(degrees: NDArray[np.int64]) -> None:

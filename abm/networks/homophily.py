@@ -71,12 +71,12 @@ def homophilous(
     """
     space = _space(features)
     n = len(space.at)
-    n_ties = round(n * mean_degree / 2)
     require(
-        mean_degree >= 0 and n_ties <= n * (n - 1) // 2,
+        0 <= mean_degree <= max(n - 1, 0),
         NetworkError,
         f"mean_degree = {mean_degree}, expected 0 <= mean_degree < n = {n}",
     )
+    n_ties = round(n * mean_degree / 2)
     require(
         0 <= homophily <= _STRONGEST,
         NetworkError,

@@ -14,10 +14,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import NetworkError, require
+from abm.networks.arrays import (
+    as_labels,
+    as_node,
+    as_nodes,
+    as_numbers,
+    as_pairs,
+    as_weights,
+    check_borders,
+    compress,
+    more_labels,
+    size_of,
+)
 
 __all__ = ["Network"]
-
-_LARGEST = 2**31 - 1
 
 
 class Network:
@@ -69,14 +79,14 @@ class Network:
         *,
         labels: Sequence[Any] | NDArray[Any] | None = None,
     ) -> None:
-        self.n = _size(n)
+        self.n = size_of(n)
         self.directed = bool(directed)
         self._turned = None
         self.indptr = np.ascontiguousarray(indptr, dtype=np.int64)
-        _check_borders(self.n, self.indptr, np.asarray(indices).size)
-        self.indices = np.ascontiguousarray(_nodes(self.n, indices, "indices"), dtype=np.int32)
-        self.weights = _weights(weights, self.indices.size)
-        self.labels = _labels(labels, self.n)
+        check_borders(self.n, self.indptr, np.asarray(indices).size)
+        self.indices = np.ascontiguousarray(as_nodes(self.n, indices, "indices"), dtype=np.int32)
+        self.weights = as_weights(weights, self.indices.size)
+        self.labels = as_labels(labels, self.n)
         self._check_rows()
 
     @classmethod
@@ -109,11 +119,11 @@ class Network:
         >>> Network.from_edges([(0, 1), (1, 0)], duplicates="merge").n_edges
         1
         """
-        pairs = _pairs(edges)
+        pairs = as_pairs(edges)
         size = (int(pairs.max()) + 1 if pairs.size else 0) if n is None else n
-        size = _size(size)
-        pairs = _nodes(size, pairs, "edges")
-        values = _weights(weights, len(pairs))
+        size = size_of(size)
+        pairs = as_nodes(size, pairs, "edges")
+        values = as_weights(weights, len(pairs))
         loops = pairs[:, 0] == pairs[:, 1]
         if loops.any():
             require(
@@ -124,7 +134,7 @@ class Network:
             )
             pairs = pairs[~loops]
             values = None if values is None else values[~loops]
-        built = _compress(size, pairs, values, directed=directed, merge=duplicates == "merge")
+        built = compress(size, pairs, values, directed=directed, merge=duplicates == "merge")
         return cls._trusted(size, *built, directed=directed, labels=labels)
 
     @classmethod
@@ -142,7 +152,7 @@ class Network:
         made = cls.__new__(cls)
         made.n, made.directed, made._turned = n, directed, None
         made.indptr, made.indices, made.weights = indptr, indices, weights
-        made.labels = _labels(labels, n)
+        made.labels = as_labels(labels, n)
         return made
 
     # ------------------------------------------------------------------ reading
@@ -180,7 +190,7 @@ class Network:
 
     def neighbours(self, node: int) -> NDArray[np.int32]:
         """The nodes that `node` is tied to (points to), ascending; a view, not a copy."""
-        i = self._node(node)
+        i = as_node(node, self.n)
         return self.indices[self.indptr[i] : self.indptr[i + 1]]
 
     def in_neighbours(self, node: int) -> NDArray[np.int32]:
@@ -198,14 +208,14 @@ class Network:
 
     def neighbour_weights(self, node: int) -> NDArray[np.float64]:
         """Weights of the ties of `node`, in the order of `neighbours`; ones if unweighted."""
-        i = self._node(node)
+        i = as_node(node, self.n)
         if self.weights is None:
             return np.ones(int(self.indptr[i + 1] - self.indptr[i]))
         return self.weights[self.indptr[i] : self.indptr[i + 1]]
 
     def has_edge(self, source: int, target: int) -> bool:
         """Whether there is a tie from `source` to `target`."""
-        row, wanted = self.neighbours(source), self._node(target)
+        row, wanted = self.neighbours(source), as_node(target, self.n)
         place = int(np.searchsorted(row, wanted))
         return place < row.size and int(row[place]) == wanted
 
@@ -236,7 +246,7 @@ class Network:
         >>> Network.from_edges([(0, 1), (0, 2)]).average([5.0, 1.0, 3.0]).tolist()
         [2.0, 5.0, 5.0]
         """
-        x = np.asarray(values, dtype=np.float64)
+        x = as_numbers("values", values)
         require(
             x.shape == (self.n,),
             NetworkError,
@@ -260,7 +270,7 @@ class Network:
         >>> Network.from_edges([(0, 1), (1, 2)]).subgraph([2, 1]).edges().tolist()
         [[0, 1]]
         """
-        kept = _nodes(self.n, np.asarray(nodes), "nodes").ravel()
+        kept = as_nodes(self.n, np.asarray(nodes), "nodes").ravel()
         require(
             np.unique(kept).size == kept.size, NetworkError, "nodes: a node appears more than once"
         )
@@ -276,15 +286,18 @@ class Network:
 
     def with_nodes(self, n: int) -> Network:
         """The same ties among n >= self.n nodes; the new ones have none, and labels `added 7`."""
-        require(n >= self.n, NetworkError, f"n = {n}, expected at least the {self.n} nodes there")
-        tail = np.full(n - self.n, self.indptr[-1], dtype=np.int64)
+        size = size_of(n)
+        require(
+            size >= self.n, NetworkError, f"n = {n}, expected at least the {self.n} nodes there"
+        )
+        tail = np.full(size - self.n, self.indptr[-1], dtype=np.int64)
         return Network._trusted(
-            n,
+            size,
             np.concatenate([self.indptr, tail]),
             self.indices,
             self.weights,
             directed=self.directed,
-            labels=more_labels(self.labels, n),
+            labels=more_labels(self.labels, size),
         )
 
     def reversed(self) -> Network:
@@ -341,15 +354,6 @@ class Network:
     def _once(self, sources: NDArray[Any], targets: NDArray[Any]) -> NDArray[np.bool_]:
         return np.ones(sources.size, dtype=bool) if self.directed else sources < targets
 
-    def _node(self, node: int) -> int:
-        require(
-            0 <= node < self.n,
-            NetworkError,
-            f"node = {node}, expected 0 <= node < {self.n}",
-            node=node,
-        )
-        return int(node)
-
     def _check_rows(self) -> None:
         sources, targets = self._entries()
         keys = sources * self.n + targets
@@ -389,135 +393,3 @@ def _restore(
     n: int, indptr: Any, indices: Any, weights: Any, directed: bool, labels: Any
 ) -> Network:
     return Network._trusted(n, indptr, indices, weights, directed=directed, labels=labels)
-
-
-def _size(n: int) -> int:
-    require(0 <= n <= _LARGEST, NetworkError, f"n = {n}, expected 0 <= n < 2**31 nodes", n=n)
-    return int(n)
-
-
-def _check_borders(n: int, indptr: NDArray[np.int64], n_entries: int) -> None:
-    good = indptr.shape == (n + 1,)
-    good = good and int(indptr[0]) == 0 and int(indptr[-1]) == n_entries
-    require(
-        good and bool((np.diff(indptr) >= 0).all()),
-        NetworkError,
-        f"indptr has shape {indptr.shape} and ends at {indptr[-1:].tolist()}, expected shape "
-        f"({n + 1},), never falling, from 0 to the {n_entries} entries of indices",
-    )
-
-
-def _pairs(edges: ArrayLike) -> NDArray[np.int64]:
-    pairs = np.asarray(edges)
-    if pairs.size == 0:
-        return np.empty((0, 2), dtype=np.int64)
-    require(
-        pairs.ndim == 2 and pairs.shape[1] == 2 and pairs.dtype.kind in "iu",
-        NetworkError,
-        f"edges has shape {pairs.shape} and type {pairs.dtype}, expected integers of shape "
-        "(n_edges, 2)",
-    )
-    return pairs.astype(np.int64, copy=False)
-
-
-def _nodes(n: int, nodes: ArrayLike, name: str) -> NDArray[np.int64]:
-    array = np.asarray(nodes)
-    if array.size == 0:
-        return array.astype(np.int64)
-    require(
-        array.dtype.kind in "iu",
-        NetworkError,
-        f"{name} has type {array.dtype}, expected integers",
-    )
-    outside = array[(array < 0) | (array >= n)]
-    require(
-        outside.size == 0,
-        NetworkError,
-        f"{name}: {outside.size} nodes outside 0..{n - 1}, among them "
-        f"{np.unique(outside)[:5].tolist()}; the network has n = {n} nodes",
-        nodes=outside[:5].tolist(),
-    )
-    return array.astype(np.int64, copy=False)
-
-
-def _weights(weights: ArrayLike | None, n_entries: int) -> NDArray[np.float64] | None:
-    if weights is None:
-        return None
-    try:
-        values = np.ascontiguousarray(weights, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise NetworkError(f"weights: {error}, expected one number per tie") from error
-    require(
-        values.shape == (n_entries,),
-        NetworkError,
-        f"weights has shape {values.shape}, expected ({n_entries},), one per tie",
-    )
-    bad = np.flatnonzero(~np.isfinite(values))
-    require(
-        bad.size == 0,
-        NetworkError,
-        f"weights: {bad.size} are not finite, first weights[{bad[:1].tolist()}] = "
-        f"{values[bad[:1]].tolist()}; drop those ties or give them a number",
-        places=bad[:5].tolist(),
-    )
-    return values
-
-
-def _labels(labels: Any, n: int) -> NDArray[Any] | None:
-    if labels is None:
-        return None
-    names = labels if isinstance(labels, np.ndarray) else _object_array(list(labels))
-    require(
-        names.shape == (n,),
-        NetworkError,
-        f"labels has shape {names.shape}, expected ({n},), one per node",
-    )
-    return names
-
-
-def more_labels(labels: NDArray[Any] | None, n: int) -> NDArray[Any] | None:
-    """Labels of n nodes, of which the last ones were added and are called by their number."""
-    if labels is None or len(labels) == n:
-        return labels
-    added = [f"added {i}" for i in range(len(labels), n)]
-    return np.concatenate([labels.astype(object), _object_array(added)])
-
-
-def _object_array(items: list[Any]) -> NDArray[Any]:
-    return np.fromiter(items, dtype=object, count=len(items))
-
-
-def _compress(
-    n: int,
-    pairs: NDArray[np.int64],
-    weights: NDArray[np.float64] | None,
-    *,
-    directed: bool,
-    merge: bool,
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64] | None]:
-    """Sort pairs into rows. Ties are sorted as single integers source * n + target."""
-    keys = pairs[:, 0] * n + pairs[:, 1]
-    if not directed:
-        keys = np.concatenate([keys, pairs[:, 1] * n + pairs[:, 0]])
-        weights = None if weights is None else np.concatenate([weights, weights])
-    if weights is None:
-        keys = np.sort(keys)
-    else:
-        order = np.argsort(keys, kind="stable")
-        keys, weights = keys[order], weights[order]
-    first = np.concatenate([[True], np.diff(keys) != 0])[: keys.size]
-    if not first.all():
-        twice = keys[~first][0]
-        require(
-            merge,
-            NetworkError,
-            f"edges: {int((~first).sum())} repeated ties, first ({twice // n}, {twice % n}); "
-            "pass duplicates='merge' to add them up",
-        )
-        if weights is not None:
-            weights = np.add.reduceat(weights, np.flatnonzero(first))
-        keys = keys[first]
-    sources, targets = np.divmod(keys, max(n, 1))
-    counts = np.bincount(sources, minlength=n)
-    indptr = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    return indptr, targets.astype(np.int32), weights

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import NetworkError, require
+from abm.networks.arrays import as_numbers, size_of, whole
 from abm.networks.network import Network
 
 __all__ = ["lattice", "proximity", "random_geometric"]
@@ -42,12 +43,9 @@ def random_geometric(
     >>> random_geometric(50, 2.0, rng=np.random.default_rng(1)).n_edges
     1225
     """
-    require(
-        0 <= n < 2**31 and dimensions >= 1,
-        NetworkError,
-        f"n = {n}, dimensions = {dimensions}, expected 0 <= n < 2**31 nodes and dimensions >= 1",
-    )
-    return proximity(rng.random((n, dimensions)), radius, box=1.0 if torus else None)
+    size, axes = size_of(n), whole("dimensions", dimensions)
+    require(axes >= 1, NetworkError, f"dimensions = {axes}, expected dimensions >= 1")
+    return proximity(rng.random((size, axes)), radius, box=1.0 if torus else None)
 
 
 def proximity(points: ArrayLike, radius: float, *, box: float | None = None) -> Network:
@@ -88,7 +86,7 @@ def proximity(points: ArrayLike, radius: float, *, box: float | None = None) -> 
 
 
 def _places(points: ArrayLike, box: float | None) -> NDArray[np.float64]:
-    places = np.asarray(points, dtype=np.float64)
+    places = as_numbers("points", points)
     require(
         places.ndim == 2,
         NetworkError,
@@ -160,7 +158,8 @@ def lattice(
 
 
 def _sides(shape: Sequence[int], reach: int, torus: bool) -> tuple[int, ...]:
-    sides = tuple(int(side) for side in shape)
+    sides = tuple(whole("side of shape", side) for side in shape)
+    whole("reach", reach)
     good = len(sides) >= 1 and all(side >= 0 for side in sides) and reach >= 1
     require(
         good and np.prod(sides, dtype=float) < 2**31,

@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -42,6 +43,13 @@ def test_an_edge_list_without_header_is_read_by_position(tmp_path):
         ("a,b,w\n1,2,inf\n", {"weight": "w"}, "line 2, expected finite"),
         ("a,b\n", {}, "no ties"),
         ("a,b\n1,2\n", {"nodes": [1, 2, 1]}, "more than once"),
+        ("1,2\n2,3\n", {}, r"\['1'\] looks like part of a tie; pass header=False"),
+        ("ann,bob\nbob,cyd\n", {}, r"\['bob'\] looks like part of a tie"),
+        ("a,b,0.5\nx,y,1\n", {"weight": 2}, r"\['0.5'\] looks like"),
+        ("a,b\n ,y\n", {}, "column 0 is empty in 1 lines, first in line 2"),
+        ("a,b\n\nx,y\nx,z,1\n", {}, "line 4 has 3 columns, expected 2 as in line 1"),
+        ("a,b\nx,y\n", {"separator": "||"}, "'||', expected one character"),
+        ("a,b\nx,y\n", {"source": 0.0}, "column = 0.0, expected a whole number"),
     ],
 )
 def test_a_wrong_edge_list_is_refused_with_the_place(tmp_path, text, options, message):
@@ -49,6 +57,15 @@ def test_a_wrong_edge_list_is_refused_with_the_place(tmp_path, text, options, me
     file.write_text(text)
     with pytest.raises(NetworkError, match=message):
         read_edge_list(file, **options)
+
+
+def test_names_are_what_stands_between_the_commas_without_space(tmp_path):
+    file = tmp_path / "ties.csv"
+    file.write_text("from, to, 2019\nann, bob, 1\nbob, c\u2028d, 2\n", encoding="utf-8")
+    network = read_edge_list(file, nodes=["ann", "bob", "c\u2028d"])
+    assert network.edges().tolist() == [[0, 1], [1, 2]]
+    file.write_text("7,8\n1, 2\n")
+    assert read_edge_list(file, header=True, nodes=np.array([2, 1])).labels.tolist() == [2, 1]
 
 
 def test_a_missing_or_unknown_file_is_named(tmp_path):

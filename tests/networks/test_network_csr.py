@@ -68,6 +68,14 @@ def test_weights_follow_their_ties():
         (lambda: Network(2, [0, 1, 1], [0], directed=True), "self-loops"),
         (lambda: Network(-1, [0], []), "n = -1"),
         (lambda: Network.from_edges(SQUARE).neighbours(4), "node = 4"),
+        (lambda: Network.from_edges(SQUARE).neighbours(1.5), "node = 1.5, expected a whole"),
+        (lambda: Network.from_edges(SQUARE).has_edge(0, "1"), "node = '1', expected a whole"),
+        (lambda: Network.from_edges(SQUARE, 4.5), "n = 4.5, expected a whole number"),
+        (lambda: Network.from_edges(SQUARE).with_nodes("5"), "n = '5', expected a whole number"),
+        (lambda: Network.from_edges(SQUARE).average(list("abcd")), "values: .*expected numbers"),
+        (lambda: DynamicNetwork(2.5), "n = 2.5, expected a whole number"),
+        (lambda: DynamicNetwork(2).add_nodes(1.5), "n = 1.5, expected a whole number"),
+        (lambda: DynamicNetwork(2, weighted=True).follow(0, 1, "x"), "weight: .*expected numbers"),
         (lambda: Network.from_edges(SQUARE).average([1.0]), "expected"),
         (lambda: Network.from_edges(SQUARE).subgraph([0, 0]), "more than once"),
         (lambda: Layers(), "at least one"),
@@ -133,6 +141,16 @@ def test_networkx_graphs_with_parallel_ties_or_half_given_weights_are_refused():
     with pytest.raises(NetworkError, match="only 1 of 2"):
         from_networkx(graph)
     assert from_networkx(graph, weight=None).weights is None
+
+
+def test_what_is_no_simple_graph_is_refused_with_a_remedy_that_works():
+    graph = nx.Graph([("x", "x"), ("x", "y")])
+    with pytest.raises(NetworkError, match=r"1 self-loops, first at \['x'\]; take them out with"):
+        Network.from_networkx(graph)
+    graph.remove_edges_from(list(nx.selfloop_edges(graph)))
+    assert Network.from_networkx(graph).n_edges == 1
+    with pytest.raises(NetworkError, match="graph is a list, expected a networkx"):
+        Network.from_networkx([(0, 1)])
 
 
 def test_layers_share_their_nodes_and_add_up():

@@ -85,6 +85,10 @@ def test_borders_of_a_lattice_have_fewer_neighbours():
         (lambda: lattice((5, 5), reach=0), "reach = 0"),
         (lambda: lattice((5, 5), neighbourhood="moor"), "'moor'"),
         (lambda: lattice((100_000, 100_000)), "fewer than"),
+        (lambda: lattice((3.5, 3)), "side of shape = 3.5, expected a whole number"),
+        (lambda: lattice((5, 5), reach=1.5), "reach = 1.5"),
+        (lambda: random_geometric(3.5, 0.1, rng=seeded(1)), "n = 3.5"),
+        (lambda: proximity([["a", "b"]], 1.0), "points: .*expected numbers"),
     ],
 )
 def test_impossible_spaces_are_refused(make, message):
