@@ -31,7 +31,11 @@ for tool in c++ make; do
     }
 done
 
-[ -x "$VENV/bin/python" ] || { echo "== Creating $VENV with Python $minor"; "$python" -m venv "$VENV"; }
+# One whose making was interrupted has a Python and no pip.
+"$VENV/bin/python" -m pip --version >/dev/null 2>&1 || {
+    echo "== Creating $VENV with Python $minor"
+    "$python" -m venv "$VENV"
+}
 pip="$VENV/bin/python -m pip --disable-pip-version-check"
 $pip install -qq --upgrade pip
 
