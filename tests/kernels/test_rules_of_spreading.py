@@ -45,7 +45,7 @@ def test_the_final_size_of_an_epidemic_solves_its_equation(rule, p, n_states):
         states[:20] = n_states - 2
         totals = run_transitions(
             rule, states, EVERYBODY, p, n_states=n_states, rounds=150, schedule="synchronous",
-            rng=seeded([1, i]),
+            rng=seeded([1, i]), compiled=True,
         ).totals  # fmt: skip
         assert (totals.sum(axis=1) == CROWD).all()
         assert totals[-1, 1:-1].sum() == 0
@@ -72,8 +72,9 @@ def test_without_immunity_the_infection_stays_at_its_fixed_point():
     seed 3; without chance it would be met up to O(1/n)."""
     b, g = 0.6 / CROWD, 0.3
     totals = spread(
-        rules.sis, EVERYBODY, rules.Epidemic(b, g), range(100), n_states=2, rounds=200, seed=3
-    )
+        rules.sis, EVERYBODY, rules.Epidemic(b, g), range(100), n_states=2, rounds=200, seed=3,
+        compiled=True,
+    )  # fmt: skip
     x = brentq(lambda x: (1 - x) * (1 - (1 - b) ** (CROWD * x)) - g * x, 0.01, 0.99)
     assert totals[60:, 1].mean() / CROWD == pytest.approx(x, abs=0.012)
 
@@ -92,7 +93,7 @@ def test_without_recovery_everybody_is_infected_in_the_end():
     assert totals[-1, 1] == CROWD
 
 
-def by_events(network, p, first, *, seed, until=1e6, compiled=None):
+def by_events(network, p, first, *, seed, until=1e6, compiled=False):
     """Stages at `until`."""
     stage, due = np.zeros(network.n, dtype=np.int8), np.full(network.n, np.inf)
     due[first] = 0.0
@@ -136,7 +137,7 @@ def test_an_epidemic_by_events_is_the_one_by_rates():
         stage[:10] = 1
         RateCohort(
             weigh, lambda state, counts, p: state + 1, stage, network, (0.5, 1.0), n_states=3,
-            rng=seeded(seed), compiled=True,
+            rng=seeded(seed), compiled=False,
         ).advance(2.0)  # fmt: skip
         return stage
 
@@ -144,7 +145,7 @@ def test_an_epidemic_by_events_is_the_one_by_rates():
         return [(stage == 1).sum(), (stage == 2).sum()]
 
     events = np.array([
-        numbers(by_events(network, (0.5, 1.0), range(10), seed=[10, k], until=2.0, compiled=True))
+        numbers(by_events(network, (0.5, 1.0), range(10), seed=[10, k], until=2.0))
         for k in range(60)
     ])  # fmt: skip
     rates = np.array([numbers(by_rates([11, k])) for k in range(60)])
