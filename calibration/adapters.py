@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from abm.calibration.checks import real
 from abm.calibration.problem import Simulated
 from abm.errors import CalibrationError, ScenarioError, require
 from abm.studies import Seeds, Study
@@ -131,6 +132,49 @@ class StudySimulator:
             if self.folder is not None and not path.is_absolute() and not path.exists():
                 path = self.folder / path
             object.__setattr__(self, "study", Study.from_toml(path))
+        require(
+            self.arm is None or self.arm in self._study.arms,
+            CalibrationError,
+            f"arm = {self.arm!r}: the study has no such arm; "
+            f"{closest(str(self.arm), self._study.arms)}",
+            argument="arm",
+            place=("arm",),
+        )
+        if self.tokens_per_unit is not None:
+            price = real(self.tokens_per_unit, "tokens_per_unit", place=("tokens_per_unit",))
+            require(
+                price > 0,
+                CalibrationError,
+                f"tokens_per_unit = {price}, expected > 0",
+                argument="tokens_per_unit",
+                place=("tokens_per_unit",),
+            )
+
+    def check(self, names: Sequence[str], levels: Sequence[str]) -> None:
+        """Refuse parameters and fidelities that the study does not have, before anything runs.
+
+        Raises
+        ------
+        CalibrationError
+            Names the parameter or the fidelity.
+        """
+        scenario = self._study.scenarios[self.arm or next(iter(self._study.arms))]
+        known = list(type(scenario).model_fields)
+        for name in names:
+            require(
+                name in known,
+                CalibrationError,
+                f"parameter {name!r}: the study's model has no such parameter; "
+                f"{closest(name, known)}",
+                value=name,
+            )
+        for level in levels:
+            try:
+                self._run(level)
+            except ScenarioError as error:
+                raise CalibrationError(
+                    f"fidelity {level!r}: {error}; name its answerer in answerers", value=level
+                ) from error
 
     def __call__(self, parameters: Mapping[str, float], seed: int, fidelity: str) -> Simulated:
         """Run it once."""

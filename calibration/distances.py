@@ -15,9 +15,11 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.checks import floats
 from abm.calibration.targets import Target, Targets
 from abm.calibration.whitening import whitening
 from abm.errors import CalibrationError, require
+from abm.studies.parameters import closest
 
 __all__ = [
     "Combined",
@@ -27,6 +29,7 @@ __all__ = [
     "Mahalanobis",
     "ScaledEuclidean",
     "Wasserstein",
+    "check_distance",
     "distance_of",
 ]
 
@@ -96,7 +99,16 @@ class ScaledEuclidean:
                 value=self.scale,
             )
         else:
-            object.__setattr__(self, "scales", np.asarray(self.scale, dtype=np.float64))
+            given = floats(self.scale, "scale", argument="scale")
+            require(
+                given.ndim == 1 and bool((np.isfinite(given) & (given > 0)).all()),
+                CalibrationError,
+                f"degenerate distance: scale = {given.tolist()}, expected numbers > 0, one per "
+                "statistic",
+                argument="scale",
+                outcome="degenerate_distance",
+            )
+            object.__setattr__(self, "scales", given)
 
     @property
     def needs_pilot(self) -> bool:
@@ -164,7 +176,8 @@ class Mahalanobis:
                 value=self.covariance,
             )
         else:
-            matrix = np.asarray(self.covariance, dtype=np.float64)
+            matrix = floats(self.covariance, "covariance", argument="covariance")
+            _refuse_no_covariance(matrix)
             object.__setattr__(self, "whitening", whitening(matrix, nothing=_NOTHING_VARIES))
 
     @property
@@ -174,6 +187,13 @@ class Mahalanobis:
     def fitted(self, pilot: Floats, targets: Targets, discrepancy: Floats) -> Self:
         """With its covariance; refuses one of rank 0."""
         if self.whitening is not None:
+            require(
+                self.whitening.shape[1] == targets.size,
+                CalibrationError,
+                f"covariance of {self.whitening.shape[1]} statistics, expected shape "
+                f"({targets.size}, {targets.size}): the fitted targets are {targets.labels}",
+                argument="covariance",
+            )
             return self
         if self.covariance == "error":
             matrix = targets.covariance + np.diag(discrepancy**2)
@@ -332,6 +352,17 @@ class Combined:
     parts: Mapping[str, Distance]
     rest: Distance = field(default_factory=ScaledEuclidean)
 
+    def __post_init__(self) -> None:
+        good = isinstance(self.parts, Mapping) and isinstance(self.rest, Distance)
+        good = good and all(isinstance(part, Distance) for part in self.parts.values())
+        require(
+            good,
+            CalibrationError,
+            f"Combined: parts = {self.parts!r}, rest = {self.rest!r}, expected target -> distance, "
+            "and a distance",
+            argument="parts",
+        )
+
     @property
     def needs_pilot(self) -> bool:
         return any(d.needs_pilot for d in (*self.parts.values(), self.rest))
@@ -375,6 +406,39 @@ class Combined:
         return found
 
 
+def check_distance(distance: Distance, targets: Targets, discrepancy: Floats) -> None:
+    """Refuse a distance that cannot compare these targets, where that shows without a pilot.
+
+    Parameters
+    ----------
+    targets
+        The fitted ones.
+    discrepancy
+        Standard deviation of what the model leaves out, shape (m,).
+
+    Raises
+    ------
+    CalibrationError
+        A part for a target that is not there; targets of a kind that the distance does not know;
+        scales of another shape, or of 0.
+
+    Examples
+    --------
+    >>> from abm.calibration.targets import scalar
+    >>> check_distance(Combined({"mood": Energy()}), Targets([scalar("mean", 0.0)]), np.zeros(1))
+    Traceback (most recent call last):
+    abm.errors.CalibrationError: there is no target 'mood'; there are ['mean']
+    """
+    if isinstance(distance, Combined):
+        for name in distance.parts:
+            _ = targets[name]
+        for key, inner, place in distance._split(targets):
+            part = distance.rest if key is None else distance.parts[key]
+            check_distance(part, inner, discrepancy[place])
+    elif not distance.needs_pilot:
+        distance.fitted(np.empty((0, targets.size)), targets, discrepancy)
+
+
 def distance_of(written: Any) -> Distance:
     """A distance as a calibration file writes it.
 
@@ -392,8 +456,24 @@ def distance_of(written: Any) -> Distance:
     """
     if isinstance(written, Distance):
         return written
+    require(
+        isinstance(written, (str, Mapping)),
+        CalibrationError,
+        f"distance = {written!r}, expected a name or a table such as {{distance = 'energy'}}",
+        argument="distance",
+        value=written,
+    )
     table: dict[str, Any] = {"distance": written} if isinstance(written, str) else dict(written)
     if "parts" in table:
+        more = sorted(set(table) - {"parts", "rest"})
+        require(
+            not more and isinstance(table["parts"], Mapping),
+            CalibrationError,
+            f"distance = {written!r}, expected a table parts = {{target = ...}}, rest, and nothing "
+            "else",
+            argument="distance",
+            value=written,
+        )
         parts = {name: distance_of(value) for name, value in table["parts"].items()}
         return Combined(parts, distance_of(table.get("rest", "scaled_euclidean")))
     kinds: dict[str, Any] = {
@@ -405,18 +485,22 @@ def distance_of(written: Any) -> Distance:
     }
     kind = table.pop("distance", None)
     require(
-        kind in kinds,
+        isinstance(kind, str) and kind in kinds,
         CalibrationError,
-        f"distance = {written!r}, expected one of {sorted(kinds)}",
+        f"distance = {kind!r}: {closest(str(kind), kinds)}",
         argument="distance",
         value=written,
     )
-    try:
-        made: Distance = kinds[str(kind)](**table)
-    except TypeError as error:
-        raise CalibrationError(
-            f"distance = {written!r}: {error}", argument="distance", value=written
-        ) from error
+    known = {"scaled_euclidean": ["scale"], "mahalanobis": ["covariance"]}.get(str(kind), [])
+    more = sorted(set(table) - set(known))
+    require(
+        not more,
+        CalibrationError,
+        f"distance {kind!r} has no option {more}, expected {known or 'none'}",
+        argument="distance",
+        value=written,
+    )
+    made: Distance = kinds[str(kind)](**table)
     return made
 
 
@@ -452,6 +536,22 @@ def _refuse_degenerate(scales: Floats, targets: Targets, why: str) -> None:
         "give numbers as scale",
         argument="scale",
         statistics=bad,
+        outcome="degenerate_distance",
+    )
+
+
+def _refuse_no_covariance(matrix: Floats) -> None:
+    square = matrix.ndim == 2 and matrix.shape[0] == matrix.shape[1]
+    good = square and bool(np.isfinite(matrix).all()) and bool(np.allclose(matrix, matrix.T))
+    if good:
+        values = np.linalg.eigvalsh(matrix)
+        good = bool(values[0] >= -1e-9 * max(float(values[-1]), 0.0))
+    require(
+        good,
+        CalibrationError,
+        f"covariance = {matrix.tolist()}, expected a symmetric positive semidefinite matrix of "
+        "finite numbers, one row per statistic",
+        argument="covariance",
         outcome="degenerate_distance",
     )
 

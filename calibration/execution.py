@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,14 +20,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from abm.calibration.distances import ScaledEuclidean
+from abm.calibration.ledger import SimulationLedger
 from abm.calibration.methods import POSTERIORS, method_named
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
 from abm.calibration.reading import Calibration
-from abm.calibration.records import statistics_of
+from abm.calibration.records import Tally, statistics_of
 from abm.calibration.rejection import prior_draws
 from abm.calibration.simulations import Progress, Simulations
 from abm.errors import CalibrationError, require
+from abm.ledger.lock import LockFile
 from abm.studies.manifest import environment, to_json
 
 if TYPE_CHECKING:
@@ -106,12 +109,13 @@ def execute(
     ) as simulations:
         result = method(simulations, **calibration.options)
         manifest = _manifest(calibration, result, simulations, time.monotonic() - begun)
+        used = deepcopy(simulations.used)  # of the fit: what checks simulate is not its cost
         trust = _trust(calibration, simulations, folder, check, check_sets)
         if trust is not None:
             manifest["trust"] = {"passes": trust.passes, "words": trust.words}
         _write(folder, result, manifest)
         if report:
-            _report(calibration, result, folder, simulations, trust)
+            _report(calibration, result, folder, simulations, trust, used)
     return Done(result, folder, manifest)
 
 
@@ -166,12 +170,19 @@ def _report(
     folder: Path,
     simulations: Simulations,
     trust: TrustReport | None,
+    used: Tally,
 ) -> None:
     """REPORT.md, then the calibration's own report."""
     from abm.calibration.report import write_report
 
     write_report(
-        result, calibration.problem, folder, simulations, trust=trust, label=calibration.label
+        result,
+        calibration.problem,
+        folder,
+        simulations,
+        trust=trust,
+        label=calibration.label,
+        used=used,
     )
     if calibration.report is not None:
         calibration.report(result, calibration.problem, folder, simulations)
@@ -183,6 +194,8 @@ def _prepare(folder: Path, calibration: Calibration, fresh: bool) -> None:
     file = folder / "definition.json"
     if fresh and folder.exists():
         _put_aside(folder)
+    if file.exists() and file.read_text(encoding="utf-8") != definition:
+        _forget_if_empty(folder)
     if file.exists():
         require(
             file.read_text(encoding="utf-8") == definition,
@@ -196,6 +209,24 @@ def _prepare(folder: Path, calibration: Calibration, fresh: bool) -> None:
     if calibration.text:
         (folder / "calibration.toml").write_text(calibration.text, encoding="utf-8")
     _replace(file, definition)
+
+
+def _forget_if_empty(folder: Path) -> None:
+    """Remove a definition under which nothing was simulated, as after a mistake in its options."""
+    ledger = folder / LEDGER
+    if (folder / "manifest.json").exists():
+        return
+    lock = LockFile(ledger.with_suffix(".lock"), f"ledger {ledger}")
+    try:
+        if ledger.exists():
+            with SimulationLedger(ledger) as known:
+                if len(known):
+                    return
+            for suffix in ("", "-wal", "-shm"):
+                ledger.with_name(f"{LEDGER}{suffix}").unlink(missing_ok=True)
+        (folder / "definition.json").unlink()
+    finally:
+        lock.release()
 
 
 def _put_aside(folder: Path) -> None:

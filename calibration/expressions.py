@@ -40,7 +40,7 @@ class Expression:
     Raises
     ------
     CalibrationError
-        The text is something else, or uses a name that is no parameter.
+        The text is something else, compares nothing, or uses a name that is no parameter.
 
     Examples
     --------
@@ -53,6 +53,12 @@ class Expression:
 
     def __post_init__(self) -> None:
         self._check(self._tree)
+        require(
+            _is_truth(self._tree),
+            CalibrationError,
+            f"{self.text!r} is a number and no constraint, expected a comparison such as 'a < b'",
+            value=self.text,
+        )
 
     def __call__(self, values: Mapping[str, Any]) -> Any:
         return _evaluated(self._tree, values)
@@ -90,6 +96,15 @@ class Expression:
         )
         for child in _operands(node):
             self._check(child)
+
+
+def _is_truth(node: ast.AST) -> bool:
+    """Whether every part that is taken as true or false is a comparison."""
+    if isinstance(node, ast.BoolOp):
+        return all(_is_truth(part) for part in node.values)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        return _is_truth(node.operand)
+    return isinstance(node, ast.Compare)
 
 
 def _operands(node: ast.AST) -> Sequence[ast.expr]:

@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.checks import check_options, check_ranges
 from abm.calibration.designs import latin_hypercube
 from abm.calibration.emulator import Emulator, emulate
 from abm.calibration.problem import Problem
@@ -210,10 +211,11 @@ def history_match(
     >>> match.keeps([[0.36], [0.5], [0.64], [0.7]]).tolist()
     [True, True, True, False]
     """
+    check_options(history_match, locals())
     problem = simulations.problem
     d = len(problem.names)
     n = 10 * d if n_points is None else n_points
-    _check(n, d, max_waves, cut, enough)
+    _check(n, d, max_waves, cut, enough, n_sample)
     waves: list[Wave] = []
     notices: list[Notice] = []
     design = _spread_out(problem, n)
@@ -379,18 +381,12 @@ def _nothing(smallest: float, cut: float) -> Notice:
     )
 
 
-def _check(n: int, d: int, max_waves: int, cut: float, enough: float) -> None:
+def _check(n: int, d: int, max_waves: int, cut: float, enough: float, n_sample: int) -> None:
     least = max(10, 2 * d + 2)
-    for argument, value, good, expected in (
+    check_ranges(
         ("n_points", n, n >= least, f">= {least} for {d} parameters"),
         ("max_waves", max_waves, max_waves >= 1, ">= 1"),
         ("cut", cut, cut > 0, "> 0"),
         ("enough", enough, 0 < enough <= 1, "in (0, 1]"),
-    ):
-        require(
-            good,
-            CalibrationError,
-            f"{argument} = {value}, expected {expected}",
-            argument=argument,
-            value=value,
-        )
+        ("n_sample", n_sample, n_sample >= 1, ">= 1"),
+    )

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.checks import is_real, real
 from abm.errors import CalibrationError, require
 
 __all__ = [
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 Floats = NDArray[np.float64]
+_FARTHEST = 30.0
+"""Standard deviations from a normal's mean up to which its tail can be inverted in floats."""
 
 
 @dataclass(frozen=True)
@@ -140,14 +143,25 @@ def log_uniform(low: float, high: float) -> Marginal:
 def normal(mean: float, sd: float) -> Marginal:
     """Normal with this mean and standard deviation > 0."""
     _positive("normal", sd=sd)
-    return Marginal("normal", (float(mean), float(sd)))
+    return Marginal("normal", (real(mean, "normal: mean", argument="mean"), float(sd)))
 
 
 def truncated_normal(mean: float, sd: float, low: float, high: float) -> Marginal:
     """Normal(mean, sd) given that it lies in [low, high]."""
     _positive("truncated_normal", sd=sd)
     _ordered("truncated_normal", low, high)
-    return Marginal("truncated_normal", (float(mean), float(sd), float(low), float(high)))
+    centre = real(mean, "truncated_normal: mean", argument="mean")
+    away = max(low - centre, centre - high) / sd
+    require(
+        away <= _FARTHEST,
+        CalibrationError,
+        f"truncated_normal: mean = {mean} lies {away:.3g} standard deviations outside [{low}, "
+        f"{high}], expected at most {_FARTHEST:g}: beyond, nothing can be drawn. Move the mean, or "
+        "take an exponential",
+        argument="mean",
+        value=mean,
+    )
+    return Marginal("truncated_normal", (centre, float(sd), float(low), float(high)))
 
 
 def log_normal(median: float, sd_of_log: float) -> Marginal:
@@ -248,8 +262,8 @@ def marginal_of(written: Mapping[str, Any] | Marginal, name: str = "parameter") 
     values = written[str(kind)]
     numbers = list(values) if isinstance(values, (list, tuple)) else [values]
     try:
-        return _MAKERS[str(kind)](*(float(v) for v in numbers))
-    except (TypeError, ValueError) as error:
+        return _MAKERS[str(kind)](*numbers)
+    except TypeError as error:
         raise CalibrationError(
             f"prior of {name!r}: {kind} = {values!r}: {error}", argument=name, value=written
         ) from error
@@ -258,7 +272,7 @@ def marginal_of(written: Mapping[str, Any] | Marginal, name: str = "parameter") 
 def _positive(kind: str, **values: float) -> None:
     for name, value in values.items():
         require(
-            math.isfinite(value) and value > 0,
+            real(value, f"{kind}: {name}", argument=name) > 0,
             CalibrationError,
             f"{kind}: {name} = {value}, expected {name} > 0",
             argument=name,
@@ -268,9 +282,9 @@ def _positive(kind: str, **values: float) -> None:
 
 def _ordered(kind: str, low: float, high: float) -> None:
     require(
-        math.isfinite(low) and math.isfinite(high) and low < high,
+        is_real(low) and is_real(high) and low < high,
         CalibrationError,
-        f"{kind}: low = {low}, high = {high}, expected finite low < high",
+        f"{kind}: low = {low!r}, high = {high!r}, expected finite low < high",
         argument="low",
         value=(low, high),
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from abm.calibration.checks import check_options
 from abm.errors import CalibrationError, require
 from abm.studies.parameters import closest
 
@@ -52,10 +53,12 @@ def method_named(name: str, options: Mapping[str, Any]) -> Callable[..., Any]:
         f"method = {name!r}: {closest(name, METHODS)}",
         argument="method",
         value=name,
+        place=("method", "name"),
     )
     module, _, function = METHODS[name].partition(":")
     found: Callable[..., Any] = getattr(import_module(module), function)
-    known = [p for p in inspect.signature(found).parameters if p != "simulations"]
+    parameters = inspect.signature(found).parameters.values()
+    known = [p.name for p in parameters if p.name != "simulations"]
     for option in options:
         require(
             option in known,
@@ -64,4 +67,14 @@ def method_named(name: str, options: Mapping[str, Any]) -> Callable[..., Any]:
             argument=option,
             place=("method", option),
         )
+    needed = [p.name for p in parameters if p.default is p.empty and p.name != "simulations"]
+    missing = [name for name in needed if name not in options]
+    require(
+        not missing,
+        CalibrationError,
+        f"method {name} needs the options {missing}",
+        argument=missing[0] if missing else "",
+        place=("method",),
+    )
+    check_options(found, options)
     return found

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.optimize import minimize
 
+from abm.calibration.checks import check_options, check_ranges
 from abm.calibration.designs import latin_hypercube
 from abm.calibration.problem import Problem
 from abm.calibration.reach import failures
@@ -245,8 +246,16 @@ def simulated_moments(
     >>> bool(abs(fit.estimate[0] - 2) < 0.1), round(float(fit.standard_error[0]), 2)
     (True, 0.27)
     """
+    check_options(simulated_moments, locals())
     problem = simulations.problem
-    _check(problem, n_replicates, n_start, covariance)
+    check_ranges(
+        ("n_replicates", n_replicates, n_replicates >= 2, "a whole number >= 2"),
+        ("n_start", n_start, n_start >= 2, ">= 2"),
+        ("step", step, step > 0, "> 0"),
+        ("max_evaluations", max_evaluations, max_evaluations >= 1, ">= 1"),
+        ("tolerance", tolerance, tolerance >= 0, ">= 0"),
+    )
+    _check(problem, covariance)
     search = _Search(simulations, n_replicates, max_evaluations, tolerance)
     data = problem.fitted.covariance + np.diag(problem.discrepancy_sd**2)
     simulations.stage("moments", n_replicates * (n_start + 2 * max_evaluations))
@@ -392,20 +401,8 @@ def _prior_sd(problem: Problem) -> Floats:
     return result
 
 
-def _check(problem: Problem, n: int, n_start: int, covariance: str) -> None:
+def _check(problem: Problem, covariance: str) -> None:
     need_everywhere(problem, "simulated moments")
-    for argument, value, good, expected in (
-        ("n_replicates", n, isinstance(n, int) and n >= 2, "a whole number >= 2"),
-        ("n_start", n_start, n_start >= 2, ">= 2"),
-        ("covariance", covariance, covariance in ("data", "runs"), "'data' or 'runs'"),
-    ):
-        require(
-            good,
-            CalibrationError,
-            f"{argument} = {value!r}, expected {expected}",
-            argument=argument,
-            value=value,
-        )
     d, m = len(problem.names), problem.fitted.size
     require(
         m >= d,

@@ -11,6 +11,7 @@ This is the non-sequential algorithm. Its sequential form is not offered here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from abm.calibration.checks import check_options, check_ranges, floats
 from abm.calibration.continuation import (
     Continuation,
     Verdicts,
@@ -92,6 +94,7 @@ def run_pilot(
     least
         No probability is smaller: weights are at most 1 / least per step.
     """
+    check_options(run_pilot, locals())
     problem = simulations.problem
     require(
         len(problem.levels) >= 2,
@@ -100,8 +103,11 @@ def run_pilot(
         "use rejection",
         argument="fidelities",
     )
-    require(n_pilot >= 10, CalibrationError, f"n_pilot = {n_pilot}, expected at least 10")
-    require(0 < accept < 1, CalibrationError, f"accept = {accept}, expected 0 < accept < 1")
+    check_ranges(
+        ("n_pilot", n_pilot, n_pilot >= 10, "at least 10"),
+        ("accept", accept, 0 < accept < 1, "0 < accept < 1"),
+        ("least", least, 0 < least <= 1, "0 < least <= 1"),
+    )
     simulations.stage("pilot", n_pilot * len(problem.levels))
     before = simulations.used.total_cost
     draws = prior_draws(problem, "pilot", n_pilot)
@@ -171,9 +177,8 @@ def multifidelity(
     Prescott & Baker (2020), SIAM/ASA Journal on Uncertainty Quantification 8, 114-138; more than
     two levels by nesting the same rule (see `abm.calibration.continuation`).
     """
-    given = None
-    if continue_after is not None:
-        given = Continuation(tuple(continue_after["reject"]), tuple(continue_after["accept"]))
+    check_options(multifidelity, locals())
+    given = None if continue_after is None else _given(continue_after, simulations.problem)
     pilot = run_pilot(
         simulations,
         n_pilot=n_pilot,
@@ -205,7 +210,33 @@ def _limits(
     for level, values in distances.items():
         place = max(1, round(accept * len(values))) - 1
         found[level] = float(given.get(level, np.sort(values)[place]))
+        require(
+            math.isfinite(found[level]),
+            CalibrationError,
+            f"accept = {accept} of {len(values)} pilot runs of {level!r}, but only "
+            f"{int(np.isfinite(values).sum())} gave a distance: a tolerance would take failed runs",
+            argument="accept",
+            value=accept,
+            outcome="no_posterior",
+        )
     return found
+
+
+def _given(continue_after: Mapping[str, Any], problem: Problem) -> Continuation:
+    """The probabilities of going on that a caller names."""
+    steps = len(problem.levels) - 1
+    good = set(continue_after) == {"reject", "accept"}
+    rows = [floats(row, f"continue_after: {name}") for name, row in continue_after.items()]
+    good = good and all(r.shape == (steps,) and bool(((r > 0) & (r <= 1)).all()) for r in rows)
+    require(
+        good,
+        CalibrationError,
+        f"continue_after = {dict(continue_after)}, expected {{reject = [...], accept = [...]}}, "
+        f"each {steps} probabilities in (0, 1], one per level but the dearest",
+        argument="continue_after",
+        value=continue_after,
+    )
+    return Continuation(tuple(continue_after["reject"]), tuple(continue_after["accept"]))
 
 
 def _how_many(n_proposals: int | None, budget: float | None, pilot: Pilot) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from abm.calibration.checks import check_options
 from abm.calibration.posterior import Posterior
 from abm.calibration.reach import failures, out_of_reach
 from abm.calibration.records import Notice, statistics_of
@@ -65,6 +66,7 @@ def npe(
     CalibrationError
         Too few usable simulations; no draw on the support of the prior.
     """
+    check_options(npe, locals())
     _check(n_simulations, n_draws, density_estimator, max_epochs)
     try:
         import torch

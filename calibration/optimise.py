@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from abm.calibration.checks import check_options, check_ranges
 from abm.calibration.designs import latin_hypercube
 from abm.calibration.problem import Problem
 from abm.calibration.reach import failures, out_of_reach
@@ -105,11 +106,13 @@ def bayesian_optimisation(
     >>> bool(abs(fit.estimate[0] - 3) < 0.1)
     True
     """
+    check_options(bayesian_optimisation, locals())
     try:
         from bayes_opt import BayesianOptimization
         from bayes_opt.acquisition import ExpectedImprovement
     except ImportError as error:
         raise _missing("Bayesian optimisation", "bayesian-optimization") from error
+    check_ranges(("n_iterations", n_iterations, n_iterations >= 0, ">= 0"))
     search = _Search(simulations, "bayesian", n_replicates)
     search.start(n_initial, n_iterations)
     names = [f"u{j}" for j in range(len(search.problem.names))]
@@ -179,11 +182,15 @@ def cma_es(
     >>> bool(np.abs(fit.estimate - [1, 3]).max() < 0.1)
     True
     """
+    check_options(cma_es, locals())
     try:
         import cma
     except ImportError as error:
         raise _missing("CMA-ES", "cma") from error
-    require(0 < spread < 1, CalibrationError, f"spread = {spread}, expected 0 < spread < 1")
+    check_ranges(
+        ("spread", spread, 0 < spread < 1, "0 < spread < 1"),
+        ("n_generations", n_generations, n_generations >= 1, ">= 1"),
+    )
     search = _Search(simulations, "cma", n_replicates)
     d = len(search.problem.names)
     n = max(6, 4 + int(3 * np.log(d))) if n_offspring is None else n_offspring

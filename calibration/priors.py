@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr, ndtri
 
+from abm.calibration.checks import floats
 from abm.calibration.expressions import Expression
 from abm.calibration.marginals import Marginal, marginal_of
 from abm.errors import CalibrationError, require
@@ -150,7 +151,7 @@ class Correlated(_OfMarginals):
 
     def __post_init__(self) -> None:
         _settle(self)
-        matrix = np.asarray(self.correlation, dtype=np.float64)
+        matrix = floats(self.correlation, "correlation", argument="correlation")
         d = len(self.parameters)
         good = matrix.shape == (d, d) and bool(np.allclose(matrix, matrix.T))
         good = good and bool(np.allclose(np.diag(matrix), 1.0))
@@ -242,10 +243,25 @@ class Constrained(_OfMarginals):
     constraints: Sequence[str | Constraint]
 
     def __post_init__(self) -> None:
-        names = self.prior.names
-        made = tuple(
-            Expression(c, names) if isinstance(c, str) else c for c in list(self.constraints)
+        require(
+            isinstance(self.prior, (Independent, Correlated)),
+            CalibrationError,
+            f"prior = {self.prior!r}, expected Independent or Correlated",
+            argument="prior",
         )
+        given = self.constraints
+        good = isinstance(given, (list, tuple))
+        good = good and all(isinstance(c, str) or callable(c) for c in given)
+        require(
+            good,
+            CalibrationError,
+            f"constraints = {given!r}, expected a list of texts such as ['low < high'], or of "
+            "functions",
+            argument="constraints",
+            place=("constraints",),
+        )
+        names = self.prior.names
+        made = tuple(Expression(c, names) if isinstance(c, str) else c for c in given)
         object.__setattr__(self, "constraints", made)
 
     @property
@@ -259,7 +275,7 @@ class Constrained(_OfMarginals):
         found = np.ones(len(rows), dtype=bool)
         for constraint in self.constraints:
             assert not isinstance(constraint, str)
-            found &= np.asarray(constraint(columns), dtype=bool)
+            found &= _truths(constraint, columns, len(rows))
         return found
 
     def sample(self, n: int, *, rng: np.random.Generator) -> Floats:
@@ -296,6 +312,19 @@ class Constrained(_OfMarginals):
         """Plain values."""
         texts = [getattr(c, "text", getattr(c, "__qualname__", str(c))) for c in self.constraints]
         return {**self.prior.describe(), "constraints": texts}
+
+
+def _truths(constraint: Constraint, columns: Mapping[str, Floats], n: int) -> NDArray[np.bool_]:
+    """What a constraint says of n rows, shape () or (n,)."""
+    found = np.asarray(constraint(columns))
+    require(
+        found.dtype == np.bool_ and found.shape in ((), (n,)),
+        CalibrationError,
+        f"constraint {getattr(constraint, '__qualname__', constraint)} gave {found.dtype} of shape "
+        f"{found.shape} for {n} rows, expected truths, one per row",
+        argument="constraints",
+    )
+    return found
 
 
 def _settle(prior: Any) -> None:

@@ -18,18 +18,21 @@ from __future__ import annotations
 import inspect
 import json
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from abm.calibration.distances import Distance, ScaledEuclidean
-from abm.calibration.priors import Constrained, Correlated, Independent
+from abm.calibration.checks import floats, is_real
+from abm.calibration.distances import Distance, ScaledEuclidean, check_distance
+from abm.calibration.priors import Constrained, Correlated, Independent, Prior
 from abm.calibration.targets import Targets
 from abm.errors import CalibrationError, require
 from abm.rng import uniform, uniforms
@@ -51,12 +54,32 @@ class Simulated:
     cost
         Notional cost of this run, in the unit of `Problem.fidelities`; `None` takes the declared.
     tokens
-        Notional tokens that language models read and wrote.
+        Notional tokens that language models read and wrote, >= 0.
+
+    Raises
+    ------
+    CalibrationError
+        A cost that is not above 0, or tokens that are no number: every later choice by cost would
+        be undefined.
     """
 
     summaries: Mapping[str, Any]
     cost: float | None = None
     tokens: int = 0
+
+    def __post_init__(self) -> None:
+        cost, tokens = self.cost, self.tokens
+        try:
+            good = (cost is None or 0 < cost < math.inf) and 0 <= tokens < math.inf
+        except TypeError:
+            good = False
+        if not good:
+            raise CalibrationError(
+                f"Simulated: cost = {cost!r}, tokens = {tokens!r}, expected a finite cost > 0 or "
+                "None, and tokens >= 0",
+                argument="cost",
+                value=cost,
+            )
 
 
 Simulator = Callable[[Mapping[str, float], int, str], Mapping[str, Any] | Simulated]
@@ -309,6 +332,18 @@ def described(simulator: Any) -> dict[str, Any]:
     return {"name": name, "code": code, **({"options": options} if options else {})}
 
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
+_PARTS: tuple[tuple[str, Any, str], ...] = (
+    ("prior", Prior, "Independent, Correlated or Constrained"),
+    ("distance", Distance, "a distance such as ScaledEuclidean()"),
+    ("discrepancy", Mapping, "target -> standard deviation"),
+    ("fidelities", Mapping, "name -> notional cost > 0"),
+    ("seed", Integral, "a whole number"),
+    ("name", str, "a text"),
+)
+"""Argument, its type, and the type in words."""
+
+
 def _check(problem: Problem) -> None:
     require(
         callable(problem.simulator),
@@ -316,6 +351,16 @@ def _check(problem: Problem) -> None:
         f"simulator = {problem.simulator!r}, expected a function of (parameters, seed, fidelity)",
         argument="simulator",
     )
+    for argument, kind, expected in _PARTS:
+        value = getattr(problem, argument)
+        require(
+            isinstance(value, kind) and not isinstance(value, type),
+            CalibrationError,
+            f"{argument} = {value!r}, expected {expected}",
+            argument=argument,
+            value=value,
+            place=("calibration", argument) if argument in ("seed", "name") else (),
+        )
     targets: Any = problem.targets
     if not isinstance(targets, Targets):
         object.__setattr__(problem, "targets", Targets(targets))
@@ -326,11 +371,11 @@ def _check(problem: Problem) -> None:
         argument="targets",
     )
     require(
-        bool(problem.fidelities)
-        and all(math.isfinite(c) and c > 0 for c in problem.fidelities.values()),
+        bool(problem.fidelities) and all(is_real(c) and c > 0 for c in problem.fidelities.values()),
         CalibrationError,
         f"fidelities = {dict(problem.fidelities)}, expected name -> notional cost > 0",
         argument="fidelities",
+        place=("fidelities",),
     )
     costs = list(problem.fidelities.values())
     require(
@@ -338,9 +383,11 @@ def _check(problem: Problem) -> None:
         CalibrationError,
         f"fidelities = {dict(problem.fidelities)}, expected from the cheapest to the dearest",
         argument="fidelities",
+        place=("fidelities",),
     )
     for name, sd in problem.discrepancy.items():
-        values = np.asarray(sd, dtype=np.float64)
+        place = ("targets", name, "discrepancy")
+        values = floats(sd, f"discrepancy of {name!r}", argument="discrepancy", place=place)
         good = name in problem.targets.names
         good = good and values.size in (1, problem.targets[name].size)
         require(
@@ -350,7 +397,13 @@ def _check(problem: Problem) -> None:
             "standard deviation >= 0, one or one per statistic",
             argument="discrepancy",
             value=name,
+            place=place,
         )
+    _check_words(problem)
+    check_distance(problem.distance, problem.fitted, problem.discrepancy_sd)
+
+
+def _check_words(problem: Problem) -> None:
     for argument, known in (
         ("common_random_numbers", ("off", "levels", "everywhere")),
         ("failures", ("reject", "abort")),
@@ -362,4 +415,21 @@ def _check(problem: Problem) -> None:
             f"{argument} = {value!r}, expected one of {known}",
             argument=argument,
             value=value,
+            place=("calibration", argument),
         )
+    require(
+        _NAME.fullmatch(problem.name) is not None,
+        CalibrationError,
+        f"name = {problem.name!r}, expected up to 80 letters, digits and . _ + - (it becomes a "
+        "folder)",
+        argument="name",
+        value=problem.name,
+        place=("calibration", "name"),
+    )
+    require(
+        not isinstance(problem.seed, bool),
+        CalibrationError,
+        f"seed = {problem.seed!r}, expected a whole number",
+        argument="seed",
+        place=("calibration", "seed"),
+    )

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, Self
 
@@ -121,32 +122,37 @@ def _read(raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
     chosen: dict[str, Any] = {
         k: head[k] for k in ("seed", "common_random_numbers", "failures") if k in head
     }
-    distance = raw.get("distance")
     report = head.get("report")
+    require(
+        isinstance(head.get("label", ""), str),
+        CalibrationError,
+        f"label = {head.get('label')!r}, expected a text",
+        place=("calibration", "label"),
+    )
     with _at("targets"):
         targets = _targets(raw.get("targets"), folder)
+    if not raw.get("prior"):
+        raise CalibrationError("[prior]: expected parameters, such as rate = { uniform = [0, 1] }")
     with _at("prior"):
         prior = _prior(_table(raw, "prior"))
     with _at("simulator"):
         simulator = _simulator(raw.get("simulator"), folder)
+    with _at("distance"):
+        distance = distance_of(raw["distance"]) if "distance" in raw else ScaledEuclidean()
     discrepancy, targets = _discrepancies(raw, targets)
     if "fidelities" in raw:
         chosen["fidelities"] = _table(raw, "fidelities")
-    problem = Problem(
-        simulator,
-        prior,
-        targets,
-        ScaledEuclidean() if distance is None else distance_of(distance),
-        discrepancy,
-        name=head["name"],
-        **chosen,
-    )
+    problem = Problem(simulator, prior, targets, distance, discrepancy, name=head["name"], **chosen)
+    with _at("simulator"):
+        _check_simulator(problem)
+    with _at("calibration", "report"):
+        reporter = None if report is None else function_of(report, folder)
     return {
         "problem": problem,
         "method": method["name"],
         "options": {k: v for k, v in method.items() if k != "name"},
-        "report": None if report is None else function_of(report, folder),
-        "label": str(head.get("label", "")),
+        "report": reporter,
+        "label": head.get("label", ""),
     }
 
 
@@ -190,15 +196,44 @@ def _target(name: str, table: Any) -> Target:
         argument=name,
     )
     (kind,) = set(table) & set(_KINDS)
+    known = (kind, "discrepancy", *list(signature(_KINDS[kind]).parameters)[2:])  # type: ignore[arg-type]
+    for option in table:
+        require(
+            option in known,
+            CalibrationError,
+            f"target {name!r} has no option {option!r} beside {kind!r}; {closest(option, known)}",
+            argument=name,
+            place=(option,),
+        )
     options = {k: v for k, v in table.items() if k not in (kind, "discrepancy")}
-    try:
-        return _KINDS[kind](name, table[kind], **options)  # type: ignore[operator,no-any-return]
-    except TypeError as error:
-        raise CalibrationError(f"target {name!r}: {error}", argument=name) from error
+    return _KINDS[kind](name, table[kind], **options)  # type: ignore[operator,no-any-return]
 
 
 def _checked(found: Any) -> Targets:
+    """What a function of targets gave."""
+    if not isinstance(found, (list, tuple, Targets)):
+        raise CalibrationError(
+            f"the function of the targets gave {type(found).__name__}, expected Targets"
+        )
     return found if isinstance(found, Targets) else Targets(found)
+
+
+def _check_simulator(problem: Problem) -> None:
+    """Refuse a simulator that cannot be called, before anything runs."""
+    simulator: Any = problem.simulator
+    if isinstance(simulator, StudySimulator):
+        simulator.check(problem.names, problem.levels)
+        return
+    function, options = getattr(simulator, "func", simulator), getattr(simulator, "keywords", {})
+    try:
+        signature(function).bind({}, 0, problem.dearest, **options)
+    except TypeError as error:
+        raise CalibrationError(
+            f"the simulator cannot be called with (parameters, seed, fidelity) and these options: "
+            f"{error}"
+        ) from error
+    except ValueError:  # built in: it has no signature to look at
+        return
 
 
 def _discrepancies(raw: Mapping[str, Any], targets: Targets) -> tuple[dict[str, Any], Targets]:
@@ -246,14 +281,14 @@ def _known(name: str, names: Sequence[str], place: tuple[str, ...]) -> None:
 class _at:
     """Adds the place in the file to an error raised inside."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, *place: str) -> None:
+        self.place = place
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, AbmError):
-            place = (self.name, *getattr(error, "place", ()))
+            place = (*self.place, *getattr(error, "place", ()))
             values = {**error.values, "place": place}
             raise CalibrationError(str(error), **values) from error

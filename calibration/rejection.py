@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from abm.calibration.adjustment import regression_adjustment
+from abm.calibration.checks import check_options
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
 from abm.calibration.reach import failures, few_draws, out_of_reach, piloted
-from abm.calibration.records import Notice, statistics_of
+from abm.calibration.records import Notice, Record, statistics_of
 from abm.calibration.simulations import Simulations
 from abm.errors import CalibrationError, require
 from abm.rng import chance
@@ -67,55 +70,77 @@ def rejection(
     >>> bool(abs(post.covariance[0, 0] - (1 + 1 / 3)) < 0.3)
     True
     """
-    problem = simulations.problem
+    check_options(rejection, locals())
     share = _share(n_simulations, accept, tolerance)
-    simulations.stage("prior", n_simulations)
-    draws = prior_draws(problem, "prior", n_simulations)
-    records = simulations.run_all(problem.tasks("prior", draws))
+    draws, records = _from_prior(simulations, n_simulations)
     statistics = statistics_of(records)
-    problem = piloted(problem, statistics, simulations.used)
+    problem = piloted(simulations.problem, statistics, simulations.used)
     distances = problem.distances(statistics)
-    finite = int(np.isfinite(distances).sum())
-    if tolerance is None:
-        wanted = max(1, round(share * n_simulations))
-        require(
-            wanted <= finite,
-            CalibrationError,
-            f"accept = {share} of {n_simulations} simulations, but only {finite} gave a distance",
-            argument="accept",
-            value=share,
-        )
-        tolerance = float(np.sort(distances)[wanted - 1])
-    kept = np.flatnonzero(distances <= tolerance)
+    limit = _nearest(distances, share) if tolerance is None else float(tolerance)
+    kept = np.flatnonzero(distances <= limit)
     notices = [*out_of_reach(problem, statistics), *failures(simulations.used)]
     if kept.size == 0:
-        _nothing(tolerance, distances, notices)
+        _nothing(limit, distances, notices)
+    details = {
+        "tolerance": limit,
+        "accepted": kept.size / n_simulations,
+        "distances": distances[kept],
+        "distance": problem.distance.describe(),
+    }
     notices += few_draws(float(kept.size))
-    post = Posterior(
-        problem.names,
-        draws[kept],
-        np.ones(kept.size),
+    post = _posterior(simulations, draws[kept], [records[k] for k in kept], notices, details)
+    return regression_adjustment(post, problem) if adjust else post
+
+
+def _from_prior(simulations: Simulations, n: int) -> tuple[np.ndarray, list[Record]]:
+    """Draws of the prior, shape (n, d), and the records of their simulations."""
+    problem = simulations.problem
+    simulations.stage("prior", n)
+    draws = prior_draws(problem, "prior", n)
+    return draws, simulations.run_all(problem.tasks("prior", draws))
+
+
+def _nearest(distances: np.ndarray, share: float) -> float:
+    """The distance within which the nearest `share` of the simulations lie."""
+    finite = int(np.isfinite(distances).sum())
+    wanted = max(1, round(share * len(distances)))
+    require(
+        wanted <= finite,
+        CalibrationError,
+        f"accept = {share} of {len(distances)} simulations, but only {finite} gave a distance",
+        argument="accept",
+        value=share,
+    )
+    return float(np.sort(distances)[wanted - 1])
+
+
+def _posterior(
+    simulations: Simulations,
+    draws: np.ndarray,
+    records: list[Record],
+    notices: list[Notice],
+    details: dict[str, Any],
+) -> Posterior:
+    """Draws with equal weights, what was simulated from them, and what all simulations cost."""
+    return Posterior(
+        simulations.problem.names,
+        draws,
+        np.ones(len(draws)),
         "rejection",
         simulations.used.total_cost,
         simulations.used.n_runs,
-        statistics[kept],
-        np.array([records[k].held_out for k in kept]),
+        statistics_of(records),
+        np.array([record.held_out for record in records]),
         notices,
-        {
-            "tolerance": tolerance,
-            "accepted": kept.size / n_simulations,
-            "distances": distances[kept],
-            "distance": problem.distance.describe(),
-        },
+        details,
     )
-    return regression_adjustment(post, problem) if adjust else post
 
 
 def _share(n_simulations: int, accept: float | None, tolerance: float | None) -> float:
     require(
-        isinstance(n_simulations, int) and n_simulations >= 1,
+        n_simulations >= 1,
         CalibrationError,
-        f"n_simulations = {n_simulations!r}, expected a whole number >= 1",
+        f"n_simulations = {n_simulations}, expected a whole number >= 1",
         argument="n_simulations",
     )
     require(

@@ -206,6 +206,7 @@ def write_report(
     trust: TrustReport | None = None,
     n_predictive: int = 200,
     label: str = "",
+    used: Tally | None = None,
 ) -> Path:
     """Write REPORT.md with its tables and figures into a folder.
 
@@ -220,14 +221,16 @@ def write_report(
         Checks of the calibration, if they were run.
     label
         Printed on every figure and at the head.
+    used
+        What the fit used, where checks have simulated more since; by default `simulations.used`.
 
     Returns
     -------
     The path of REPORT.md. Equal input gives equal files, but for hours.
     """
     base = Path(folder)
-    fit_cost = cost_table(simulations.used)  # before the check simulates more
-    outcomes = _outcomes(simulations.used)
+    used = used or simulations.used
+    fit_cost, outcomes = cost_table(used), _outcomes(used)  # before the check simulates more
     lines = [f"# {problem.name}", ""]
     lines += [f"**{label}**", ""] if label else []
     if trust is not None:
@@ -280,12 +283,16 @@ def _predictive_part(
     n: int,
     label: str,
 ) -> list[str]:
-    check = predictive_check(simulations, post, n=n)
+    head = "## Does the fitted model look like the data?"
+    try:
+        check = predictive_check(simulations, post, n=n)
+    except CalibrationError as error:
+        return [head, "", f"- Nobody knows, for this check was not possible: {error}", ""]
     table = predictive_table(problem, check.table)
     facts = {"runs": n, "level": float(table["level"][0]), "joint_p": check.joint_p}
     save(predictive_intervals(table), base / "figures", "predictive", table, facts, label=label)
     return [
-        "## Does the fitted model look like the data?",
+        head,
         "",
         *[f"- {line}" for line in check.words],
         "",

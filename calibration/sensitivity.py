@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.checks import check_options
 from abm.calibration.priors import Independent
 from abm.calibration.reach import failures
 from abm.calibration.records import Notice
@@ -247,6 +248,7 @@ def sobol(simulations: Simulations, *, n: int = 256) -> Sensitivity:
     >>> found.table["total"].round(1).to_list()
     [1.0, 0.0]
     """
+    check_options(sobol, locals())
     problem = simulations.problem
     seed = int(uniform(problem.seed, "sobol") * 2**31)
     return _run(simulations, sobol_design(problem.names, n=n, seed=seed), seed)
@@ -267,6 +269,7 @@ def morris(simulations: Simulations, *, n_trajectories: int = 20) -> Sensitivity
     >>> morris(Simulations(problem), n_trajectories=8).table["mu_star"].round(6).to_list()
     [2.0, 0.0]
     """
+    check_options(morris, locals())
     problem = simulations.problem
     seed = int(uniform(problem.seed, "morris") * 2**31)
     design = morris_design(problem.names, n_trajectories=n_trajectories, seed=seed)

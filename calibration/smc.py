@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import count, islice, pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
+from abm.calibration.checks import check_options, check_ranges
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem, Task
 from abm.calibration.reach import failures, few_draws, out_of_reach, piloted
@@ -174,10 +175,22 @@ def smc(
     >>> bool(abs(post.covariance[0, 0] - (1 + 1 / 3)) < 0.4)
     True
     """
+    check_options(smc, locals())
+    allowed = max_simulations is None or max_simulations >= 1
+    check_ranges(
+        ("final_tolerance", final_tolerance, final_tolerance >= 0, ">= 0"),
+        ("least_acceptance", least_acceptance, 0 <= least_acceptance < 1, "in [0, 1)"),
+        (
+            "max_simulations",
+            max_simulations,
+            max_simulations is None or max_simulations >= 1,
+            ">= 1",
+        ),
+    )
     plan = _plan(n_particles, tolerances, quantile, generations)
     problem, notices = simulations.problem, list[Notice]()
-    if tolerances is not None and problem.distance.needs_pilot:
-        problem = _piloted(simulations, n_particles, notices)
+    if tolerances is not None:
+        problem = _settled(simulations, n_particles, notices)
     history: list[_Generation] = []
     for number, tolerance in enumerate(plan):
         if tolerance is None:
@@ -235,8 +248,11 @@ def _plan(
     return list(values)
 
 
-def _piloted(simulations: Simulations, n: int, notices: list[Notice]) -> Problem:
+def _settled(simulations: Simulations, n: int, notices: list[Notice]) -> Problem:
+    """The problem with the scales of its distance, from a pilot where it needs one."""
     problem = simulations.problem
+    if not problem.distance.needs_pilot:
+        return problem.with_pilot(np.empty((0, problem.fitted.size)))
     simulations.stage("pilot", n)
     draws = prior_draws(problem, "pilot", n)
     statistics = statistics_of(simulations.run_all(problem.tasks("pilot", draws)))
@@ -271,20 +287,19 @@ def _generation(
     begun = simulations.used.n_runs
     kept: list[Record] = []
     distances: list[float] = []
-    stream = simulations.run(_proposals(problem, stage, kernel))
-    while len(kept) < n_particles:
-        wanted = n_particles - len(kept)  # all of these are needed, even if every one is accepted
-        if max_simulations is not None:
-            wanted = min(wanted, max_simulations - simulations.used.n_runs)
-        if wanted <= 0:
-            break
-        records = list(islice(stream, wanted))
-        near = _distances(problem, records, tolerance)
-        for record, distance in zip(records, near.tolist(), strict=True):
-            if distance <= tolerance and record.is_ok:
-                kept.append(record)
-                distances.append(distance)
-    stream.close()
+    with simulations.supply(_proposals(problem, stage, kernel)) as supply:
+        while len(kept) < n_particles:
+            wanted = n_particles - len(kept)  # all are needed, even if every one is accepted
+            if max_simulations is not None:
+                wanted = min(wanted, max_simulations - simulations.used.n_runs)
+            if wanted <= 0:
+                break
+            records = supply.take(wanted)
+            near = _distances(problem, records, tolerance)
+            for record, distance in zip(records, near.tolist(), strict=True):
+                if distance <= tolerance and record.is_ok:
+                    kept.append(record)
+                    distances.append(distance)
     used = simulations.used.n_runs - begun
     if len(kept) < n_particles:
         message = (

@@ -18,11 +18,16 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.checks import floats, real
 from abm.errors import CalibrationError, require
 
 __all__ = ["Kind", "Target", "Targets", "cross_table", "distribution", "scalar", "series"]
 
 Floats = NDArray[np.float64]
+_ROUNDING = 0.005
+"""How far a share may be off by rounding; shares are then divided by their sum."""
+_NOT_SHARES = 0.01
+"""How far the sum of a simulator's shares may be from 1."""
 Kind = Literal["scalar", "series", "distribution", "cross_table"]
 
 
@@ -58,7 +63,12 @@ class Target:
     held_out: bool = False
 
     def __post_init__(self) -> None:
-        value = np.asarray(self.value, dtype=np.float64)
+        require(
+            isinstance(self.name, str) and bool(self.name),
+            CalibrationError,
+            f"target {self.name!r}: expected a text as its name, the key of a simulator's answer",
+        )
+        value = floats(self.value, f"target {self.name!r}", argument=self.name)
         require(
             bool(np.isfinite(value).all()) and value.size > 0,
             CalibrationError,
@@ -66,7 +76,20 @@ class Target:
             argument=self.name,
         )
         require(
-            np.isfinite(self.weight) and self.weight > 0,
+            np.shape(self.covariance) == (value.size, value.size),
+            CalibrationError,
+            f"target {self.name!r} = {value.tolist()} with a sampling covariance of shape "
+            f"{np.shape(self.covariance)}, expected one number for a scalar; use series for more",
+            argument=self.name,
+        )
+        require(
+            isinstance(self.held_out, bool),
+            CalibrationError,
+            f"target {self.name!r}: held_out = {self.held_out!r}, expected true or false",
+            argument=self.name,
+        )
+        require(
+            real(self.weight, f"target {self.name!r}: weight", argument=self.name) > 0,
             CalibrationError,
             f"target {self.name!r}: weight = {self.weight}, expected > 0; leave out a target "
             "that should not count",
@@ -107,7 +130,15 @@ def scalar(
     [0.01]
     """
     covariance = _covariance(name, standard_error, 1)
-    return Target(name, np.asarray(value), covariance, weight, "scalar", None, held_out)
+    return Target(
+        name,
+        floats(value, f"target {name!r}", argument=name),
+        covariance,
+        weight,
+        "scalar",
+        None,
+        held_out,
+    )
 
 
 def series(
@@ -125,7 +156,13 @@ def series(
     standard_error
         One for all, one each (independent errors), or a covariance of shape (T, T).
     """
-    value = np.atleast_1d(np.asarray(values, dtype=np.float64))
+    value = floats(values, f"target {name!r}", argument=name)
+    require(
+        value.ndim == 1,
+        CalibrationError,
+        f"target {name!r}: values of shape {value.shape}, expected (T,): a list of numbers",
+        argument=name,
+    )
     covariance = _covariance(name, standard_error, value.size)
     return Target(name, value, covariance, weight, "series", None, held_out)
 
@@ -163,17 +200,17 @@ def distribution(
         f"target {name!r}: counts of shape {shares.shape}, expected (K,); use cross_table for more",
         argument=name,
     )
-    places = np.arange(shares.size) if positions is None else np.asarray(positions)
+    what = f"target {name!r}: positions"
+    places = floats(range(shares.size) if positions is None else positions, what, argument=name)
+    growing = places.shape == shares.shape and bool((np.diff(places) > 0).all())
     require(
-        places.shape == shares.shape and bool((np.diff(places) > 0).all()),
+        growing and bool(np.isfinite(places).all()),
         CalibrationError,
         f"target {name!r}: positions = {places.tolist()}, expected {shares.size} growing numbers",
         argument=name,
     )
     covariance = (np.diag(shares) - np.outer(shares, shares)) / size
-    return Target(
-        name, shares, covariance, weight, "distribution", places.astype(np.float64), held_out
-    )
+    return Target(name, shares, covariance, weight, "distribution", places, held_out)
 
 
 def cross_table(
@@ -213,7 +250,16 @@ class Targets:
     targets: Sequence[Target]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "targets", tuple(self.targets))
+        given: Any = self.targets
+        good = isinstance(given, (list, tuple)) and all(isinstance(t, Target) for t in given)
+        require(
+            good,
+            CalibrationError,
+            f"targets = {given!r}, expected a list of scalar(...), series(...), distribution(...) "
+            "or cross_table(...)",
+            argument="targets",
+        )
+        object.__setattr__(self, "targets", tuple(given))
         names = [target.name for target in self.targets]
         twice = sorted({name for name in names if names.count(name) > 1})
         require(
@@ -293,8 +339,9 @@ class Targets:
         return np.concatenate(parts) if parts else np.empty(0)
 
     @cached_property
-    def _plan(self) -> list[tuple[str, tuple[int, ...], slice]]:
-        return [(t.name, t.shape, self.slices[t.name]) for t in self.targets]
+    def _plan(self) -> list[tuple[str, tuple[int, ...], slice, bool]]:
+        shares = ("distribution", "cross_table")
+        return [(t.name, t.shape, self.slices[t.name], t.kind in shares) for t in self.targets]
 
     @property
     def fitted(self) -> Targets:
@@ -306,16 +353,22 @@ class Targets:
         """Those that only scores see."""
         return Targets([target for target in self.targets if target.held_out])
 
-    def vector(self, summaries: Mapping[str, Any]) -> Floats:
+    def vector(self, summaries: Mapping[str, Any], out: Floats | None = None) -> Floats:
         """The statistics of one simulation, shape (m,).
+
+        Parameters
+        ----------
+        out
+            Is written to and returned, where given; shape (m,).
 
         Raises
         ------
         CalibrationError
-            A target is missing from the answer, or has another shape than the data.
+            A target is missing from the answer, or has another shape than the data, or shares that
+            do not add up to 1 (within 0.01): counts, say.
         """
-        found = np.empty(self.size)
-        for name, shape, place in self._plan:
+        found = np.empty(self.size) if out is None else out
+        for name, shape, place, shares in self._plan:
             if name not in summaries:
                 raise CalibrationError(
                     f"the simulator's answer has no {name!r}; it has {sorted(summaries)}",
@@ -323,12 +376,18 @@ class Targets:
                 )
             value = summaries[name]
             if shape == () and isinstance(value, float):
-                found[place] = value
+                found[place.start] = value
                 continue
-            array = np.asarray(value, dtype=np.float64)
+            array = floats(value, f"the simulator's {name!r}", value=name)
             if array.shape != shape:
                 raise CalibrationError(
                     f"the simulator's {name!r} has shape {array.shape}, the data have {shape}",
+                    value=name,
+                )
+            if shares and abs(float(array.sum()) - 1.0) > _NOT_SHARES:  # never for nan
+                raise CalibrationError(
+                    f"the simulator's {name!r} adds up to {array.sum():g}, expected shares that "
+                    "add up to 1 like those of the data",
                     value=name,
                 )
             found[place] = array.ravel()
@@ -337,7 +396,7 @@ class Targets:
     def mapping(self, vector: ArrayLike) -> dict[str, Floats]:
         """Inverse of `vector`: name -> array of the target's shape."""
         values = np.asarray(vector, dtype=np.float64)
-        return {name: values[place].reshape(shape) for name, shape, place in self._plan}
+        return {name: values[place].reshape(shape) for name, shape, place, _ in self._plan}
 
     def describe(self) -> list[dict[str, Any]]:
         """Plain values, for a ledger or a report."""
@@ -355,7 +414,7 @@ class Targets:
 
 
 def _covariance(name: str, error: ArrayLike, size: int) -> Floats:
-    given = np.asarray(error, dtype=np.float64)
+    given = floats(error, f"target {name!r}: standard_error", argument=name)
     require(
         bool(np.isfinite(given).all()),
         CalibrationError,
@@ -382,7 +441,7 @@ def _covariance(name: str, error: ArrayLike, size: int) -> Floats:
 
 
 def _shares(name: str, counts: ArrayLike, n: float | None) -> tuple[Floats, float]:
-    values = np.asarray(counts, dtype=np.float64)
+    values = floats(counts, f"target {name!r}: counts", argument=name)
     total = float(values.sum())
     good = bool(np.isfinite(values).all()) and bool((values >= 0).all()) and total > 0
     require(
@@ -391,15 +450,22 @@ def _shares(name: str, counts: ArrayLike, n: float | None) -> tuple[Floats, floa
         f"target {name!r}: counts = {values.tolist()}, expected at least two numbers >= 0",
         argument=name,
     )
-    shares_given = abs(total - 1.0) < 1e-9
+    off = abs(total - 1.0)
     require(
-        n is not None or not shares_given,
+        total >= 1.0 - 1e-9 or (n is not None and off <= _ROUNDING * values.size),
+        CalibrationError,
+        f"target {name!r}: counts = {values.tolist()} add up to {total:g}, expected counts of "
+        "people, or shares that add up to 1",
+        argument=name,
+    )
+    require(
+        n is not None or off >= 1e-9,
         CalibrationError,
         f"target {name!r}: these are shares; say of how many people with n=",
         argument=name,
     )
     require(
-        n is None or n > 0,
+        n is None or real(n, f"target {name!r}: n", argument=name) > 0,
         CalibrationError,
         f"target {name!r}: n = {n}, expected > 0",
         argument=name,

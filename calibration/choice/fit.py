@@ -181,7 +181,80 @@ def fit_choice(
     """
     _check(data, weights, ridge)
     layout = Layout.of(data.questions, slope=slope, bias=bias)
-    mixing = _start(persona_weights, data)
+    free = _refuse_answer_key(data, layout, weights, hierarchical)
+    climb = _Climb(data, layout, weights, hierarchical, ridge, pseudocounts)
+    found = climb.run(_start(persona_weights, data), tolerance, max_rounds)
+    return ChoiceFit(
+        layout,
+        found.levels.centre,
+        found.levels.spread,
+        found.levels.effects if hierarchical else {},
+        found.mixing,
+        found.value,
+        *free,
+        found.unique,
+        frozenset().union(*(q.marks() for q in data.questions)),
+        _answering(data),
+        data.personas,
+        data.groups,
+    )
+
+
+@dataclass(frozen=True)
+class _Climb:
+    """The alternation between slope and bias, and weights; the likelihood never falls."""
+
+    data: ChoiceData
+    layout: Layout
+    weights: Weighting
+    hierarchical: bool
+    ridge: float
+    pseudocounts: float
+
+    def run(self, mixing: Array, tolerance: float, max_rounds: int) -> _Top:
+        """Rounds until one adds less than the tolerance.
+
+        Raises
+        ------
+        CalibrationError
+            Still climbing after `max_rounds`.
+        """
+        questions, fixed = self.data.questions, self.weights == "fixed"
+        levels = Levels.start(self.layout, questions)
+        value, unique = -np.inf, True
+        for _ in range(max_rounds):
+            levels = fit_levels(
+                questions, mixing, self.layout, levels, self.hierarchical, self.ridge
+            )
+            if not fixed:
+                mixing, unique = _weights(
+                    self.data, self.layout, levels, self.weights, self.pseudocounts
+                )
+            grown = _likelihood(self.data, self.layout, levels, mixing)
+            least = tolerance * max(1.0, abs(grown) * 1e-3)
+            if fixed or abs(grown - value) <= least:
+                return _Top(levels, mixing, unique, grown)
+            value = grown
+        raise CalibrationError(
+            f"slope, bias and weights still change after {max_rounds} rounds: raise max_rounds, "
+            "or fix the weights"
+        )
+
+
+@dataclass(frozen=True)
+class _Top:
+    """Where a climb ended."""
+
+    levels: Levels
+    mixing: Array
+    unique: bool
+    value: float
+
+
+def _refuse_answer_key(
+    data: ChoiceData, layout: Layout, weights: Weighting, hierarchical: bool
+) -> tuple[int, int]:
+    """(free parameters, independent shares of answers); refused where the one reaches the other."""
     n_parameters = _free(data, layout, weights)
     n_answers = sum(
         int((q.counts.sum(axis=1) > 0).sum()) * (q.n_options - 1) for q in data.questions
@@ -194,41 +267,13 @@ def fit_choice(
         n_parameters=n_parameters,
         n_answers=n_answers,
     )
-    levels = Levels.start(layout, data.questions)
-    value, unique = -np.inf, True
-    for _ in range(max_rounds):
-        levels = fit_levels(data.questions, mixing, layout, levels, hierarchical, ridge)
-        if weights != "fixed":
-            mixing, unique = _weights(data, layout, levels, weights, pseudocounts)
-        grown = _likelihood(data, layout, levels, mixing)
-        if weights == "fixed" or abs(grown - value) <= tolerance * max(1.0, abs(grown) * 1e-3):
-            value = grown
-            break
-        value = grown
-    else:
-        raise CalibrationError(
-            f"slope, bias and weights still change after {max_rounds} rounds: raise max_rounds, "
-            "or fix the weights"
-        )
-    return ChoiceFit(
-        layout,
-        levels.centre,
-        levels.spread,
-        levels.effects if hierarchical else {},
-        mixing,
-        value,
-        n_parameters,
-        n_answers,
-        unique,
-        frozenset().union(*(q.marks() for q in data.questions)),
-        frozenset(
-            g
-            for i, g in enumerate(data.groups)
-            if any(q.counts[i].sum() > 0 for q in data.questions)
-        ),
-        data.personas,
-        data.groups,
-    )
+    return n_parameters, n_answers
+
+
+def _answering(data: ChoiceData) -> frozenset[str]:
+    """Groups in which somebody answered."""
+    people = sum(q.counts.sum(axis=1) for q in data.questions)
+    return frozenset(group for group, n in zip(data.groups, people, strict=True) if n > 0)
 
 
 def question_bootstrap(
@@ -308,9 +353,7 @@ def _start(given: ArrayLike | None, data: ChoiceData) -> Array:
 
 
 def _free(data: ChoiceData, layout: Layout, weights: str) -> int:
-    answered = sum(
-        any(q.counts[g].sum() > 0 for q in data.questions) for g in range(len(data.groups))
-    )
+    answered = len(_answering(data))
     mixtures = {"fixed": 0, "pooled": 1, "by group": answered}[weights]
     return layout.size + mixtures * (len(data.personas) - 1)
 

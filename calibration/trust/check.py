@@ -204,36 +204,63 @@ def check_table(
         f" {max(500, 2 * n_sets)} simulations",
     )
     share = 0.01 if accept is None and tolerance is None else accept
-    fitted = problem.with_pilot(rows)
-    exact = tolerance is not None and not adjust and isinstance(fitted.distance, ScaledEuclidean)
+    table = _Table(problem.with_pilot(rows), theta, rows, share, tolerance, adjust)
     rng = chance(problem.seed, "check table")
-    truths, posts, failed = [], list[Posterior](), 0
-    for row in rng.choice(len(rows), n_sets, replace=False):
-        data = rows[row]
-        if exact and tolerance is not None:
-            data = through_kernel(fitted, data, tolerance, rng=rng)
-        others = np.arange(len(rows)) != row
-        try:
-            post = fit_table(
-                with_data(fitted, data),
-                theta[others],
-                rows[others],
-                accept=share,
-                tolerance=tolerance,
-                adjust=adjust,
-            )
-        except CalibrationError:
-            failed += 1
-            continue
-        truths.append(theta[row])
-        posts.append(post)
+    truths, posts, failed = table.plant(n_sets, rng)
     report = _judged(problem, truths, posts, failed, n_draws, [rng] * len(posts))
     sensitivity = summary_sensitivity(problem, theta, rows, accept=share or 0.05, adjust=adjust)
-    remarks = [_kernel_remark(exact)]
+    remarks = [_kernel_remark(table.exact)]
     lost = int((~usable).sum())
     if lost:
         remarks.append(f"{lost} simulations with undefined statistics are not in the table")
     return replace(report, sensitivity=sensitivity, remarks=[*report.remarks, *remarks])
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """A reference table and how it is fitted; the distance of `problem` has its scales."""
+
+    problem: Problem
+    theta: Floats
+    rows: Floats
+    accept: float | None
+    tolerance: float | None
+    adjust: bool
+
+    @property
+    def exact(self) -> bool:
+        """Whether data can go through the kernel, for which rejection is exact."""
+        fixed = self.tolerance is not None and not self.adjust
+        return fixed and isinstance(self.problem.distance, ScaledEuclidean)
+
+    def plant(
+        self, n_sets: int, rng: np.random.Generator
+    ) -> tuple[list[Floats], list[Posterior], int]:
+        """Truths, the posteriors from their rows, and how many rows gave none."""
+        truths, posts, failed = list[Floats](), list[Posterior](), 0
+        for row in rng.choice(len(self.rows), n_sets, replace=False):
+            data = self.rows[row]
+            if self.exact and self.tolerance is not None:
+                data = through_kernel(self.problem, data, self.tolerance, rng=rng)
+            try:
+                posts.append(self.fit(row, data))
+            except CalibrationError:
+                failed += 1
+                continue
+            truths.append(self.theta[row])
+        return truths, posts, failed
+
+    def fit(self, row: int, data: Floats) -> Posterior:
+        """The posterior from data that came from one row, by all others."""
+        others = np.arange(len(self.rows)) != row
+        return fit_table(
+            with_data(self.problem, data),
+            self.theta[others],
+            self.rows[others],
+            accept=self.accept,
+            tolerance=self.tolerance,
+            adjust=self.adjust,
+        )
 
 
 def check_method(

@@ -98,7 +98,8 @@ def posterior_predictive(
     require(
         len(kept) >= 20,
         CalibrationError,
-        f"{len(kept)} predictive runs with finite summaries out of {len(drawn)}, expected >= 20",
+        f"{len(kept)} predictive runs with finite summaries out of {len(drawn)}, expected >= 20; "
+        f"most often undefined: {_undefined(drawn, names)}",
     )
     low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2], axis=0)
     n = len(kept)
@@ -119,6 +120,12 @@ def posterior_predictive(
         }
     )
     return PredictiveCheck(table, _joint(seen, kept), int((~usable).sum()))
+
+
+def _undefined(drawn: Array, names: Sequence[str]) -> list[str]:
+    """The summaries that are most often not finite, at most three."""
+    times = (~np.isfinite(drawn)).sum(axis=0)
+    return [names[k] for k in np.argsort(-times, kind="stable")[:3] if times[k]]
 
 
 def _joint(seen: Array, drawn: Array) -> float:

@@ -82,6 +82,14 @@ def test_another_definition_needs_another_place_or_a_fresh_start(place, capsys):
     assert (place / "runs" / "trial.previous" / "posterior.parquet").exists()
 
 
+def test_a_mistake_before_the_first_simulation_leaves_nothing_in_the_way(place, capsys):
+    (place / "trial.toml").write_text(FILE.replace("accept = 0.05", "accept = 2"))
+    assert guarded(["calibrate", "trial.toml", "--no-report"]) == REFUSED
+    assert "expected 0 < accept <= 1" in capsys.readouterr().err
+    (place / "trial.toml").write_text(FILE)
+    assert guarded(["calibrate", "trial.toml", "--no-report"]) == 0
+
+
 def test_a_check_on_planted_sets_needs_a_method_with_a_posterior(place, capsys):
     text = FILE[: FILE.index("[method]")] + '[method]\nname = "morris"\n'
     (place / "trial.toml").write_text(text)
@@ -117,10 +125,15 @@ def test_check_says_in_words_whether_planted_parameters_are_found(place, capsys)
         ("theta > -9", "theta > nine", 9, "'nine' is no parameter"),
         ("value = 0.3", "valeu = 0.3", 13, "one of value, values, counts, table"),
         ("accept = 0.05", "acept = 0.05", 29, "did you mean 'accept'"),
-        ('"rejection"', '"rejecton"', None, "did you mean 'rejection'"),
+        ('"rejection"', '"rejecton"', 27, "did you mean 'rejection'"),
         ("sim.py:noisy", "sim.py:nosy", 5, "did you mean 'noisy'"),
         ("sim.py:noisy", "sam.py:noisy", 5, "there is no file"),
-        ('scale = "error"', 'scale = "eror"', None, "expected one of"),
+        ('scale = "error"', 'scale = "eror"', 22, "expected one of"),
+        ('scale = "error"', "scale = [1.0, 1.0]", None, r"expected (1,), one per statistic"),
+        ("standard_error = 0.1\ndiscrepancy = 0.2", "", None, "degenerate distance"),
+        ("spread = 0.5", "sprad = 0.5", 5, "unexpected keyword argument 'sprad'"),
+        ("held_out = true", 'held_out = "yes"', 18, "expected true or false"),
+        ("accept = 0.05", 'accept = "all"', 29, "accept = 'all', expected a finite number"),
         ("[method]", "[methods]", 26, "did you mean 'method'"),
         ("seed = 4", "sed = 4", 3, "did you mean 'seed'"),
     ],

@@ -100,7 +100,7 @@ def test_a_constraint_that_cannot_hold_or_be_read_is_refused(constraint, why):
         ({"uniform": [1, 0]}, "expected finite low < high"),
         ({"normal": [0, -1]}, "expected sd > 0"),
         ({"uniform": [0]}, "missing 1 required"),
-        ({"beta": ["a", 1]}, "could not convert"),
+        ({"beta": ["a", 1]}, "a = 'a', expected a finite number"),
     ],
 )
 def test_a_prior_that_makes_no_sense_is_refused(written, why):
