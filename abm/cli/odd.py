@@ -8,15 +8,15 @@ from abm.cli import show
 from abm.cli.study import read
 from abm.errors import ScenarioError, require
 from abm.studies.odd import TO_WRITE, draft_odd, own_odd
-from abm.studies.registry import resolve
+from abm.studies.odd_simulator import draft_simulators, is_calibration
+from abm.studies.registry import families, resolve, studies_of, study_file
 
 __all__ = ["show_odd"]
 
 
 def show_odd(what: str, out: Path | None) -> None:
     """Print the draft, or write it to a new file."""
-    named = read(what) if what.endswith(".toml") else what
-    text = draft_odd(named)
+    text, own = _draft(what)
     if out is None:
         print(text, end="")
         return
@@ -28,6 +28,18 @@ def show_odd(what: str, out: Path | None) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(text, encoding="utf-8")
     show.console.print(f"{out}: {text.count(TO_WRITE)} places are marked {TO_WRITE}", markup=False)
-    written = own_odd(named.model_class if not isinstance(named, str) else resolve(named))
-    if written is not None:
-        show.console.print(f"the model has an ODD of its own: {written}", markup=False)
+    if own is not None:
+        show.console.print(f"the model has an ODD of its own: {own}", markup=False)
+
+
+def _draft(what: str) -> tuple[str, Path | None]:
+    """The draft of a model, a study, a calibration or a folder of simulators; its own ODD."""
+    if what.endswith(".toml") or (":" not in what and len(Path(what).parts) == 2):
+        file = study_file(what)
+        if is_calibration(file):
+            return draft_simulators([file]), None
+        study = read(what)
+        return draft_odd(study), own_odd(study.model_class)
+    if ":" not in what and what not in families() and studies_of(what):
+        return draft_simulators(studies_of(what)), None
+    return draft_odd(what), own_odd(resolve(what))

@@ -22,7 +22,7 @@ from abm.studies.registry import Family, families, reference, resolve
 from abm.studies.run import build_model
 from abm.studies.study import Study
 
-__all__ = ["TO_WRITE", "draft_odd"]
+__all__ = ["TO_WRITE", "draft_odd", "markdown_table", "own_odd"]
 
 TO_WRITE = "**TO WRITE**"
 """Marks what the model cannot say about itself."""
@@ -100,13 +100,15 @@ def _entities(cls: Any, built: Any, problem: str) -> list[str]:
         return [*parts, f"{TO_WRITE}: the society could not be built to look at it: {problem}"]
     rows = [row for table in _populations(built) for row in _columns(table)]
     if rows:
-        parts.append(_table(("column of the population", "type", "range at the start"), rows))
+        parts.append(
+            markdown_table(("column of the population", "type", "range at the start"), rows)
+        )
     for kind, agents in _agents(built).items():
         doc = first_sentence(kind.__doc__)
         parts.append(f"**{kind.__name__}** ({len(agents)} at the start). {doc or TO_WRITE}")
         state = _state(agents)
         if state:
-            parts.append(_table(("state variable", "type", "at the start"), state))
+            parts.append(markdown_table(("state variable", "type", "at the start"), state))
     network = getattr(built, "network", None)
     if network is not None:
         parts.append(f"**Network**: `{network!r}`")
@@ -173,7 +175,7 @@ def _concepts(cls: Any, built: Any) -> list[str]:
         "purpose draws moves nobody else's chance. Purposes:",
     ]
     none = "No draw was found in the model's files."
-    parts.append(_table(("purpose", "seed", "where"), rows) if rows else none)
+    parts.append(markdown_table(("purpose", "seed", "where"), rows) if rows else none)
     observed = ", ".join(f"`{name}`" for name in _outcomes(built))
     return [*parts, f"- *Observation.* Outcomes: {observed or TO_WRITE}."]
 
@@ -185,7 +187,7 @@ def _initialisation(cls: Any, built: Any) -> list[str]:
     return [
         "## 5. Initialisation",
         f"{f'{n} agent objects are made. ' if n else ''}Parameters:",
-        _table(head, rows),
+        markdown_table(head, rows),
         f"{TO_WRITE}: how the initial state is made, and from which data.",
     ]
 
@@ -204,7 +206,7 @@ def _submodels(cls: Any) -> list[str]:
     rows = [(file, f"`{name}`", text) for file, name, text in functions(cls)]
     parts = ["## 7. Submodels"]
     if rows:
-        parts.append(_table(("file", "function", "what it does"), rows))
+        parts.append(markdown_table(("file", "function", "what it does"), rows))
     return [*parts, f"{TO_WRITE}: the equations, with their sources."]
 
 
@@ -340,7 +342,8 @@ def _family(cls: type) -> Family | None:
     return next((f for f in families().values() if f.model == reference(cls)), None)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown; a bar in a text is escaped."""
     lines = [head, [":--"] * len(head), *rows]
     return "\n".join(
         "| " + " | ".join(str(c).replace("|", "\\|").replace("\n", " ") for c in line) + " |"

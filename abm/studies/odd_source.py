@@ -10,6 +10,7 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Draw", "draws", "first_sentence", "functions", "modules", "steps"]
 
@@ -27,8 +28,9 @@ class Draw:
     place: str
 
 
-def modules(cls: type) -> list[Path]:
-    """The Python files of a model: its own, and those of its package that it imports.
+def modules(cls: Any) -> list[Path]:
+    """The Python files of a model (class or function): its own, and those that it imports from its
+    package.
 
     A package may hold more than one model; what only the others use is left out.
     """
@@ -74,7 +76,7 @@ def _file(name: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin else None
 
 
-def draws(cls: type) -> list[Draw]:
+def draws(cls: Any) -> list[Draw]:
     """Every call of `chance`, `uniform` or `uniforms` in the model's files, in order of purpose."""
     found = []
     for path in modules(cls):
@@ -148,7 +150,7 @@ def _is_endless(node: ast.AST) -> bool:
     return isinstance(node, ast.While) and isinstance(node.test, ast.Constant)
 
 
-def functions(cls: type) -> list[tuple[str, str, str]]:
+def functions(cls: Any) -> list[tuple[str, str, str]]:
     """Documented public functions of the model's files: (file, name, first sentence)."""
     found = []
     for path in modules(cls):

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from abm.cli.app import app
 from abm.errors import ScenarioError
 from abm.studies.odd import TO_WRITE, draft_odd
+from abm.studies.odd_simulator import draft_simulators
 from abm.studies.odd_source import draws, modules
 from abm.studies.registry import resolve
 
@@ -90,3 +91,29 @@ def test_the_command_never_replaces_what_somebody_wrote(tmp_path):
     again = CliRunner().invoke(app, ["odd", VILLAGE, "--out", str(out)])
     assert isinstance(again.exception, ScenarioError)
     assert "never replaces" in str(again.exception)
+
+
+def test_a_folder_of_simulators_is_described_from_its_calibrations():
+    done = CliRunner().invoke(app, ["odd", "textbook"])
+    assert done.exit_code == 0, done.output
+    assert done.output.count("# ODD: textbook.") == 2
+    assert done.output.count("## 8. Decisions (ODD+D)") == 2
+    assert "| `infection` | log_uniform = [0.2, 5.0] | per day |" in done.output
+    assert "| epidemic | seed | sir.py:" in done.output
+    assert "| `n_people` | 500 |" in done.output
+    one = CliRunner().invoke(app, ["odd", "textbook/sir_planted"])
+    assert one.output.count("# ODD: ") == 1
+    assert "school" not in one.output.split("## 5.")[1].split("## 7.")[0]
+
+
+def test_a_study_of_a_family_is_named_as_elsewhere():
+    done = CliRunner().invoke(app, ["odd", "opinion_network/preset_small"])
+    assert done.exit_code == 0, done.output
+    assert "# ODD: OpinionNetwork" in done.output
+
+
+def test_a_simulator_that_is_not_there_is_named(tmp_path):
+    file = tmp_path / "lost.toml"
+    file.write_text('[calibration]\nname = "x"\n[simulator]\nfunction = "gone.py:run"\n')
+    with pytest.raises(ScenarioError, match=r"gone\.py"):
+        draft_simulators([file])
