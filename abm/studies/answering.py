@@ -127,6 +127,7 @@ class Answering:
             assert self.ledger is not None
             try:
                 policy = spec.build(_Nobody(), backends)
+                _look_first(policy)
             except ModelFileError:
                 raise
             except BackendError as error:
@@ -220,6 +221,13 @@ class RunAnswers:
         if inferred is None:
             return {}
         return {"inferred": inferred, "from_ledger": max(recorder.counts.asked - inferred, 0)}
+
+
+def _look_first(policy: Policy) -> None:
+    """Have a backend that lives elsewhere say whether it can be asked, before anything runs."""
+    ready = getattr(getattr(policy, "backend", None), "ready", None)
+    if callable(ready):
+        ready()
 
 
 def evaluated(backend: Any) -> dict[str, Any]:

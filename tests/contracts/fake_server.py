@@ -66,6 +66,7 @@ class FakeServer:
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour, self.seen = behaviour, []
+        self.listing: tuple[int, Any] = (501, {})  # what it says about its models
         self.running = self.most_running = 0
         self.lock = threading.Lock()
         self.release = threading.Event()
@@ -76,6 +77,10 @@ class FakeServer:
 
             def do_POST(self) -> None:
                 outer.handle(self)
+
+            def do_GET(self) -> None:
+                code, body = outer.listing
+                Exchange(self, -1, {}).send(body, code)
 
             def log_message(self, *_: Any) -> None:
                 pass

@@ -202,6 +202,56 @@ def test_a_dead_server_costs_one_round_of_waiting_not_one_per_prompt():
     assert backend.statistics().attempts <= 30 + 2 * 3
 
 
+def test_a_server_that_hangs_costs_one_round_of_time_outs_not_one_per_prompt():
+    prompts = [Prompt.plain(f"Park {k}?") for k in range(30)]
+    with FakeServer(lambda e: None) as server:
+        server.behaviour = server.hang
+        backend = reached(server, timeout=0.2, retries=0, concurrency=3)
+        found = backend.score(prompts, [MENU] * 30)
+        counted = backend.statistics().as_dict()
+        server.behaviour = yes_and_no
+        [again] = reached(server).score(prompts[:1], [MENU])
+    assert {one.status for one in found} == {Status.TIMEOUT}
+    assert found[-1].detail.startswith("not sent: 3 requests before it failed in a row")
+    assert counted["attempts"] <= 3 + 2
+    assert counted["failures"] == {"timeout": 30}
+    assert again.status is Status.OK
+
+
+def test_requests_that_fail_among_others_that_do_not_are_no_reason_to_give_up():
+    def answer(exchange: Exchange) -> None:
+        exchange.drop() if int(exchange.text) % 3 else yes_and_no(exchange)
+
+    prompts = [Prompt.plain(str(k)) for k in range(9)]
+    with FakeServer(answer) as server:
+        found = reached(server, retries=0, concurrency=1).score(prompts, [MENU] * 9)
+    assert [one.status is Status.OK for one in found] == [k % 3 == 0 for k in range(9)]
+
+
+def test_a_server_is_looked_at_before_it_is_asked():
+    listed = {"object": "list", "data": [{"id": "large:latest"}, {"id": "small"}]}
+    with FakeServer(yes_and_no) as server:
+        reached(server, server="vllm").ready()  # a server that lists nothing is taken at its word
+        server.listing = (200, listed)
+        reached(server, server="llama-server").ready()  # answers to any name
+        for name in ("small", "large"):
+            OpenAICompatible(server.url, name, server="ollama").ready()
+        with pytest.raises(BackendError, match=r"model = 'm', expected one that .*'small'"):
+            reached(server, server="vllm").ready()
+        server.listing = (404, {})
+        reached(server).ready()
+        with pytest.raises(BackendError, match=r"base_url = .*expected the address up to"):
+            reached(server, server="llama-server").ready()
+        server.listing = (401, {"error": "who are you?"})
+        with pytest.raises(BackendError, match="the key was refused: who are you"):
+            reached(server).ready()
+        assert not server.seen
+        url = server.url
+    gone = OpenAICompatible(url, "m", retries=1, wait=0.01)
+    with pytest.raises(BackendError, match=r"cannot connect .*attempt 2.*Start the server"):
+        gone.ready()
+
+
 def test_a_failure_belongs_to_its_prompt():
     def answer(exchange: Exchange) -> None:
         if "long" in exchange.text:

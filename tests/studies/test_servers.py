@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 
 import pytest
 from fake_server import Exchange, FakeServer
 from polars.testing import assert_frame_equal
 
+from abm.errors import ScenarioError
 from abm.llm import OpenAICompatible
 
 
@@ -38,6 +40,8 @@ def dying(after: int, how: str):
             told(exchange)
         elif how == "dies":
             exchange.drop()
+        elif how == "hangs":
+            threading.Event().wait(8)
         elif how == "garbage":
             exchange.send(b"\x00<not json>")
         else:
@@ -46,18 +50,21 @@ def dying(after: int, how: str):
     return behave
 
 
-@pytest.mark.parametrize("how", ["dies", "garbage", "unavailable"])
+@pytest.mark.parametrize("how", ["dies", "garbage", "unavailable", "hangs"])
 def test_a_server_that_fails_mid_run_leaves_a_study_that_resumes_with_what_is_missing(
     how, town, tmp_path
 ):
     with FakeServer(told) as server:
         whole = town(answerers={"s": {"citizen": backend(server.url)}}).run(tmp_path / "whole")
         needed = set(asked(server))
+    failing = {"timeout": 1.0, "retries": 0} if how == "hangs" else {}
     with FakeServer(dying(9, how)) as server:
-        broken = town(answerers={"s": {"citizen": backend(server.url)}}).run(tmp_path / "broken")
+        served = {"citizen": backend(server.url, **failing)}
+        broken = town(answerers={"s": served}).run(tmp_path / "broken")
         paid = set(asked(server)[:9])
     assert broken.manifest["runs"]["failed"] == 4
-    assert "backend_error" in broken.manifest["failed"]["base/s/r000"]
+    said = "timeout" if how == "hangs" else "backend_error"
+    assert said in broken.manifest["failed"]["base/s/r000"]
     with FakeServer(told) as server:
         again = town(answerers={"s": {"citizen": backend(server.url)}}).run(tmp_path / "broken")
         later = asked(server)
@@ -66,6 +73,14 @@ def test_a_server_that_fails_mid_run_leaves_a_study_that_resumes_with_what_is_mi
     assert set(later) == needed - paid
     for table in ("series", "agents", "outcomes"):
         assert_frame_equal(again.frame(table), whole.frame(table), check_exact=True)
+
+
+def test_a_server_that_is_not_there_is_named_before_anything_runs(town, tmp_path):
+    with FakeServer(told) as server:
+        gone = backend(server.url)
+    with pytest.raises(ScenarioError, match=r"cannot connect to http.*Start the server"):
+        town(answerers={"s": {"citizen": gone}}).run(tmp_path)
+    assert not list(tmp_path.rglob("manifest.json"))
 
 
 def test_a_hanging_server_is_a_time_out_that_the_study_handles_as_declared(town, tmp_path):

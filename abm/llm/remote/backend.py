@@ -165,6 +165,29 @@ class OpenAICompatible:
         """What was sent, what was retried and why, what failed."""
         return self._transport.statistics
 
+    def ready(self) -> None:
+        """Look whether the server is there, takes the key and has the model; a study does first.
+
+        A server that is busy, or shows no list of its models, is taken at its word.
+
+        Raises
+        ------
+        BackendError
+            Nobody listens at `base_url`, the key is refused, the path is wrong, or the server
+            names its models and this is none of them.
+        """
+        code, body = self._transport.look("/models")
+        _expect(
+            code != 404 or not self.server.lists,
+            "base_url",
+            self.base_url,
+            "the address up to and including the version, such as 'http://localhost:8080/v1' "
+            "(there is no /models under it)",
+        )
+        names = replies.models(body)
+        known = not (self.server.only and names) or {self.model, f"{self.model}:latest"} & {*names}
+        _expect(bool(known), "model", self.model, f"one that the server has: {names}")
+
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 from abm.llm.remote.menus import Next
 
-__all__ = ["ended", "next_tokens", "spoken", "usage"]
+__all__ = ["ended", "models", "next_tokens", "spoken", "usage"]
 
 
 def spoken(body: Mapping[str, Any]) -> str | None:
@@ -40,6 +40,19 @@ def usage(body: Mapping[str, Any]) -> tuple[int, int]:
     counted = found if isinstance(found, Mapping) else {}
     pair = [counted.get(name) for name in ("prompt_tokens", "completion_tokens")]
     return tuple(n if isinstance(n, int) and n >= 0 else 0 for n in pair)  # type: ignore[return-value]
+
+
+def models(body: Mapping[str, Any]) -> list[str]:
+    """Names of the models that a server lists; empty where it lists none.
+
+    Examples
+    --------
+    >>> models({"object": "list", "data": [{"id": "small"}, {"id": "large"}]})
+    ['small', 'large']
+    """
+    listed = body.get("data")
+    rows = listed if isinstance(listed, list) else []
+    return [str(row["id"]) for row in rows if isinstance(row, Mapping) and "id" in row]
 
 
 def next_tokens(body: Mapping[str, Any]) -> Next | None:

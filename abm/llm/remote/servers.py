@@ -28,6 +28,10 @@ class Server:
         (llama-cpp-python's form of it), `field` (a field of its own; completions only), or none.
     grammar
         Name of the field that takes a GBNF grammar; empty where there is none.
+    lists
+        Whether it lists its models under `/models`.
+    only
+        Whether it answers for the listed models alone; others take any name.
     """
 
     name: str
@@ -35,6 +39,8 @@ class Server:
     chat_schemas: str = "json_schema"
     completion_schemas: str = ""
     grammar: str = ""
+    lists: bool = True
+    only: bool = False
 
     def constraint(self, constraint: TextConstraint, api: str) -> dict[str, Any]:
         """Fields that bind a text to its constraint.
@@ -72,8 +78,8 @@ class Server:
 SERVERS = {
     server.name: server
     for server in (
-        Server("openai"),
-        Server("vllm", {"top_k": -1, "min_p": 0.0}, completion_schemas="json_schema"),
+        Server("openai", lists=False),
+        Server("vllm", {"top_k": -1, "min_p": 0.0}, completion_schemas="json_schema", only=True),
         Server(
             "llama-server",
             {"top_k": 0, "min_p": 0.0, "repeat_penalty": 1.0},
@@ -86,6 +92,6 @@ SERVERS = {
             chat_schemas="json_object",
             grammar="grammar",
         ),
-        Server("ollama"),
+        Server("ollama", only=True),
     )
 }

@@ -22,6 +22,8 @@ from abm.questions import Status
 __all__ = ["Problem", "Reply", "Traffic", "Transport", "check_settings"]
 
 _MOST_BYTES = 64 * 2**20
+_LOOK = 10.0  # seconds for the list of models
+_FEW = 3  # requests in a row without a reply, at least, before a server counts as gone
 _FATAL = {401: "the key was refused", 403: "access was refused", 404: "no such path or model"}
 _SLOW = (408, 504)
 
@@ -117,6 +119,8 @@ class Transport:
         self.statistics = Traffic()
         self._headers = dict(headers)
         self._lock, self._down = threading.Lock(), threading.Event()
+        self._in_vain = 0  # requests in a row whose retries were used up
+        self._gone: Problem | None = None
 
     @cached_property
     def _client(self) -> Any:
@@ -132,9 +136,12 @@ class Transport:
         """`work(item)` for each item, `concurrency` at a time; results in order.
 
         When the server cannot be reached and the retries of one request are used up, the others of
-        this call are sent once and not retried: a dead server costs one round of waiting.
+        this call are sent once and not retried: a dead server costs one round of waiting. When as
+        many requests in a row as may be under way (3 at least) used up their retries, the others of
+        this call fail without being sent: so does one that hangs.
         """
         self._down.clear()
+        self._heard()
         assert self._client is not None  # made before the threads that share it
         with ThreadPoolExecutor(self.concurrency) as pool:
             futures = [pool.submit(work, item) for item in items]
@@ -155,6 +162,9 @@ class Transport:
         """
         with self._lock:
             self.statistics.requests += 1
+            if self._gone is not None:
+                self.statistics.failures[str(self._gone.status)] += 1
+                return self._gone
         history: list[str] = []
         attempt = 0
         while isinstance(found := self._once(path, payload), Problem):
@@ -164,13 +174,57 @@ class Transport:
             self._pause(found, attempt)
             attempt += 1
         else:
+            self._heard()
             return Reply(found, tuple(history))
-        if found.unreachable:
-            self._down.set()
+        tried = f" (attempt {attempt + 1})" if attempt else ""
+        return self._given_up(found, Problem(found.status, found.detail + tried))
+
+    def _heard(self) -> None:
+        with self._lock:
+            self._in_vain, self._gone = 0, None
+
+    def _given_up(self, found: Problem, told: Problem) -> Problem:
+        """Count a request without a reply, and whether the server has replied to nobody of late."""
         with self._lock:
             self.statistics.failures[str(found.status)] += 1
-        tried = f" (attempt {attempt + 1})" if attempt else ""
-        return Problem(found.status, found.detail + tried)
+            if not found.transient:
+                self._in_vain = 0  # it was a reply, if no good one
+                return told
+            self._in_vain += 1
+            if found.unreachable:
+                self._down.set()
+            elif self._in_vain >= max(self.concurrency, _FEW):
+                detail = f"not sent: {self._in_vain} requests before it failed in a row, the last "
+                self._gone = Problem(found.status, f"{detail}with: {told.detail}")
+        return told
+
+    def look(self, path: str) -> tuple[int, Mapping[str, Any]]:
+        """Status and body of a page; status 0 where it does not come in time.
+
+        Raises
+        ------
+        BackendError
+            Nobody listens there, however often it was tried, or the key was refused.
+        """
+        httpx = _httpx()
+        for attempt in range(self.retries + 1):
+            try:
+                found = self._client.get(self.base_url + path, timeout=min(self.timeout, _LOOK))
+                break
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                if attempt == self.retries:
+                    raise BackendError(
+                        f"cannot connect to {self.base_url} (attempt {attempt + 1}): {error}. "
+                        "Start the server, or correct base_url",
+                        value=self.base_url,
+                    ) from error
+                time.sleep(min(60.0, self.wait * 2**attempt))
+            except httpx.TransportError:
+                return 0, {}
+        if found.status_code in (401, 403):
+            self._refused(path, found.status_code, found.headers, found.content)
+        body = _parsed(found.content)
+        return found.status_code, {} if isinstance(body, Problem) else body
 
     def _pause(self, problem: Problem, attempt: int) -> None:
         seconds = min(60.0, max(self.wait * 2**attempt, problem.wait or 0.0))
