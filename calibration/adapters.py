@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import tempfile
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -238,7 +239,7 @@ class StudySimulator:
         runs = [self._study.run_of(arm, answerer) for answerer in wanted]
         folder = tempfile.TemporaryDirectory(prefix="abm-calibration-")
         answering = Answering(runs, Path(folder.name) / "ledger.sqlite")
-        answering.folder = folder  # type: ignore[attr-defined]  # lives as long as its ledger
+        weakref.finalize(self, _give_back, answering, folder)
         return answering
 
     def _summaries(self, result: Result) -> Mapping[str, Any]:
@@ -257,6 +258,12 @@ class StudySimulator:
 
     def _cost(self, tokens: float) -> float | None:
         return None if self.tokens_per_unit is None else 1.0 + tokens / self.tokens_per_unit
+
+
+def _give_back(answering: Answering, folder: tempfile.TemporaryDirectory[str]) -> None:
+    """What a simulator holds until nobody has it any more: models, ledger, scratch folder."""
+    answering.close()
+    folder.cleanup()
 
 
 def _as_declared(scenario: Any, parameters: Mapping[str, float]) -> dict[str, Any]:

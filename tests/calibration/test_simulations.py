@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,7 +131,7 @@ def test_a_killed_calibration_goes_on_with_only_what_is_missing(tmp_path, worker
 
 def _committed(path):
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as file:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as file:
             return file.execute("SELECT COUNT(*) FROM simulations").fetchone()[0]
     except sqlite3.Error:
         return 0
