@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from scipy.special import digamma, polygamma
 from abm.calibration.replicates import Replicates
 from abm.errors import CalibrationError, MissingExtra, require
 
-__all__ = ["Emulator", "emulate"]
+__all__ = ["Emulator", "emulate", "need_library"]
 
 Floats = NDArray[np.float64]
 _TINY = 1e-10
@@ -104,6 +105,27 @@ def emulate(x: ArrayLike, runs: Replicates) -> list[Emulator]:
     return [_one(points, means[:, k], variances[:, k], counts) for k in range(means.shape[1])]
 
 
+def need_library() -> None:
+    """Refuse to go on without scikit-learn, before simulations are spent on an emulator.
+
+    Raises
+    ------
+    MissingExtra
+        It is not installed.
+
+    Examples
+    --------
+    >>> need_library()
+    """
+    try:
+        import_module("sklearn.gaussian_process")
+    except ImportError as error:
+        raise MissingExtra(
+            "emulators need scikit-learn: install the extra `calibration` "
+            "(pip install 'agora-abm[calibration]')"
+        ) from error
+
+
 def _one(x: Floats, mean: Floats, variance: Floats, counts: NDArray[np.int64]) -> Emulator:
     trend = np.asarray(np.linalg.lstsq(_columns(x), mean, rcond=None)[0], dtype=np.float64)
     rest = mean - _columns(x) @ trend
@@ -140,15 +162,11 @@ class _Constant:
 
 
 def _process(x: Floats, y: Floats, alpha: Floats, *, white: bool = False) -> Any:
-    try:
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
-    except ImportError as error:
-        raise MissingExtra(
-            "emulators need scikit-learn: install the extra `calibration` "
-            "(pip install 'agora-abm[calibration]')"
-        ) from error
+    need_library()
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
     smooth = Matern(np.full(x.shape[1], 0.5), (0.05, 20.0), nu=2.5)
     kernel = ConstantKernel(1.0, (1e-4, 1e3)) * smooth
     if white:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from abm.calibration.checks import check_options, check_ranges
 from abm.calibration.designs import latin_hypercube
-from abm.calibration.emulator import Emulator, emulate
+from abm.calibration.emulator import Emulator, emulate, need_library
 from abm.calibration.problem import Problem
 from abm.calibration.reach import failures
 from abm.calibration.records import Notice
@@ -212,6 +212,7 @@ def history_match(
     [True, True, True, False]
     """
     check_options(history_match, locals())
+    need_library()
     problem = simulations.problem
     d = len(problem.names)
     n = 10 * d if n_points is None else n_points

@@ -1,5 +1,7 @@
 """History matching keeps what could have produced the data, and rules out what could not."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from abm.calibration import Independent, Problem, Simulations, Targets, scalar, 
 from abm.calibration.emulator import emulate
 from abm.calibration.history import history_match, implausibility
 from abm.calibration.replicates import Replicates
-from abm.errors import CalibrationError
+from abm.errors import CalibrationError, MissingExtra
 
 
 def noisy(parameters, seed, fidelity):
@@ -109,6 +111,14 @@ def test_one_run_per_point_is_emulated_with_one_noise_for_all():
     mean, variance = made.predict(grid)
     assert np.mean(np.abs(mean - np.sin(4 * grid[:, 0])) <= 2.5 * np.sqrt(variance)) > 0.8
     assert np.sqrt(made.noise([[0.5]])[0]) == pytest.approx(0.2, rel=0.35)
+
+
+def test_without_scikit_learn_nothing_is_simulated(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.gaussian_process", None)
+    simulations = Simulations(noisy_problem({"sum": 1.0, "product": 0.5}, 1))
+    with pytest.raises(MissingExtra, match=r"agora-abm\[calibration\]"):
+        history_match(simulations)
+    assert simulations.used.n_runs == 0
 
 
 def test_too_few_points_are_refused():
