@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from inspect import signature
 from numbers import Integral, Real
@@ -160,8 +160,8 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint is int:
         return isinstance(value, Integral) and not isinstance(value, bool)
     kind = get_origin(hint) or hint
-    if kind is Any or not isinstance(kind, type):
-        return True
+    if kind is Any or not isinstance(kind, type) or kind.__module__.startswith("numpy"):
+        return True  # arrays are for whoever uses them
     value = value.tolist() if isinstance(value, np.ndarray) else value
     if not isinstance(value, kind) or (isinstance(value, str) and kind is not str):
         return False
@@ -179,8 +179,10 @@ def _told(hint: Any) -> str:
     words = {float: "a finite number", int: "a whole number", bool: "true or false", str: "a text"}
     if hint in words:
         return words[hint]
-    inner = _told(get_args(hint)[-1]) if get_args(hint) else "values"
+    inner = _told(get_args(hint)[-1]) if get_args(hint) else "a value"
     kind = get_origin(hint) or hint
     if isinstance(kind, type) and issubclass(kind, Mapping):
         return f"a table, each value {inner}"
-    return f"a list, each {inner}"
+    if isinstance(kind, type) and issubclass(kind, Sequence):
+        return f"a list, each {inner}"
+    return str(getattr(kind, "__name__", kind))

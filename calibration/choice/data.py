@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from abm.calibration.checks import floats
 from abm.errors import CalibrationError, require
 
 __all__ = ["ChoiceData", "SurveyQuestion"]
@@ -54,9 +55,15 @@ class SurveyQuestion:
     ordered: bool = False
 
     def __post_init__(self) -> None:
-        scores = np.atleast_2d(np.asarray(self.scores, dtype=np.float64))
-        counts = np.atleast_2d(np.asarray(self.counts, dtype=np.float64))
         where = f"question {self.id!r}"
+        scores = np.atleast_2d(floats(self.scores, f"{where}: scores"))
+        counts = np.atleast_2d(floats(self.counts, f"{where}: counts"))
+        require(
+            isinstance(self.id, str) and scores.ndim == 2 == counts.ndim,
+            CalibrationError,
+            f"{where}: scores of shape {scores.shape} and counts of shape {counts.shape}, expected "
+            "a text as id, (n_personas, n_options) and (n_groups, n_options)",
+        )
         require(
             scores.shape[1] == counts.shape[1] >= 2,
             CalibrationError,
@@ -129,6 +136,13 @@ class ChoiceData:
     role: str = field(default="all")
 
     def __post_init__(self) -> None:
+        good = all(isinstance(q, SurveyQuestion) for q in self.questions)
+        require(
+            good,
+            CalibrationError,
+            f"questions = {self.questions!r}, expected SurveyQuestion(...), ...",
+            argument="questions",
+        )
         require(bool(self.questions), CalibrationError, "no questions to calibrate on")
         ids = [q.id for q in self.questions]
         twice = sorted({i for i in ids if ids.count(i) > 1})

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.checks import check_options, floats
 from abm.calibration.choice.data import ChoiceData, SurveyQuestion
 from abm.calibration.choice.levels import Levels, fit_levels
 from abm.calibration.choice.mixture import mixture_weights
@@ -179,6 +180,7 @@ def fit_choice(
     >>> round(fit.temperature, 6)  # log(0.9 / 0.1) / log(0.75 / 0.25)
     2.0
     """
+    check_options(fit_choice, locals())
     _check(data, weights, ridge)
     layout = Layout.of(data.questions, slope=slope, bias=bias)
     free = _refuse_answer_key(data, layout, weights, hierarchical)
@@ -343,13 +345,15 @@ def _start(given: ArrayLike | None, data: ChoiceData) -> Array:
     shape = (len(data.groups), len(data.personas))
     if given is None:
         return np.full(shape, 1 / shape[1])
-    w = np.broadcast_to(np.asarray(given, dtype=np.float64), shape)
+    w = floats(given, "persona_weights", argument="persona_weights")
     require(
-        bool((w >= 0).all() and np.allclose(w.sum(axis=1), 1)),
+        w.shape in (shape, shape[1:]) and bool((w >= 0).all() and np.allclose(w.sum(axis=-1), 1)),
         CalibrationError,
-        "persona_weights must be >= 0 and sum to 1 for each group",
+        f"persona_weights = {w.tolist()}, expected numbers >= 0 that sum to 1 for each group, of "
+        f"shape {shape[1:]} or {shape}",
+        argument="persona_weights",
     )
-    return np.array(w)
+    return np.array(np.broadcast_to(w, shape))
 
 
 def _free(data: ChoiceData, layout: Layout, weights: str) -> int:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.checks import floats
 from abm.errors import CalibrationError, require
 
 __all__ = ["MixtureWeights", "mixture_weights"]
@@ -79,12 +80,18 @@ def mixture_weights(
     >>> fit.weights.round(4).tolist()
     [0.3, 0.7]
     """
-    p, n = np.asarray(probabilities, dtype=np.float64), np.asarray(counts, dtype=np.float64)
+    p, n = floats(probabilities, "probabilities"), floats(counts, "counts")
     require(
         p.ndim == 2 and n.shape == p.shape[1:] and bool(np.all(n >= 0)) and n.sum() > 0,
         CalibrationError,
         f"probabilities {p.shape} and counts {n.shape}: expected (n_components, n_cells) and "
         "(n_cells,), counts >= 0 with a positive sum",
+    )
+    require(
+        bool(((p >= 0) & (p <= 1 + 1e-9)).all()),
+        CalibrationError,
+        f"probabilities lie between {p.min():g} and {p.max():g}, expected [0, 1]",
+        argument="probabilities",
     )
     require(pseudocounts >= 0, CalibrationError, f"pseudocounts = {pseudocounts}, expected >= 0")
     p, n = p[:, n > 0], n[n > 0]

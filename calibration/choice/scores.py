@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.analysis.intervals import mean_interval
+from abm.calibration.checks import floats
 from abm.calibration.choice.data import ChoiceData, SurveyQuestion
 from abm.calibration.choice.fit import ChoiceFit
 from abm.calibration.choice.slopes import log_probabilities
@@ -189,14 +190,14 @@ def _shares(q: SurveyQuestion) -> Array:
 
 
 def _pair(probabilities: ArrayLike, counts: ArrayLike) -> tuple[Array, Array]:
-    p, n = np.asarray(probabilities, dtype=np.float64), np.asarray(counts, dtype=np.float64)
+    p, n = floats(probabilities, "probabilities"), floats(counts, "counts")
+    alike = p.shape == n.shape and p.ndim == 1 and p.size >= 2
     require(
-        p.shape == n.shape
-        and p.ndim == 1
-        and n.sum() > 0
+        alike
+        and bool((p >= 0).all() and (n >= 0).all() and 0 < n.sum() < np.inf)
         and bool(np.isclose(p.sum(), 1, atol=1e-6)),
         CalibrationError,
-        f"probabilities {p.round(4).tolist()} and counts {n.tolist()}: expected equal lengths, "
-        "probabilities that sum to 1 and at least one person",
+        f"probabilities {p.round(4).tolist()} and counts {n.tolist()}: expected as many of both, "
+        "at least two, probabilities >= 0 that sum to 1, counts >= 0 and at least one person",
     )
     return p, n

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from abm.calibration.checks import check_options
 from abm.errors import CalibrationError, require
 from abm.rng import chance
 
@@ -157,6 +158,13 @@ def synthetic_experiment(
     >>> table.columns, table.height
     (['person', 'group', 'condition', 'round', 'answer'], 72)
     """
+    check_options(synthetic_experiment, locals())
+    require(
+        min(weight_sd, noise, spread) >= 0,
+        CalibrationError,
+        f"weight_sd = {weight_sd}, noise = {noise}, spread = {spread}, expected >= 0",
+        argument="noise",
+    )
     require(
         n_groups >= 2 and n_groups % 2 == 0 and group_size >= 2 and n_rounds >= 2,
         CalibrationError,
@@ -194,6 +202,12 @@ def synthetic_experiment(
 def _read(source: str | Path | pl.DataFrame) -> pl.DataFrame:
     if isinstance(source, pl.DataFrame):
         return source
+    require(
+        isinstance(source, (str, Path)),
+        CalibrationError,
+        f"source = {source!r}, expected a CSV file or its table",
+        argument="source",
+    )
     path = Path(source)
     require(path.is_file(), CalibrationError, f"there is no file {str(path)!r}", argument="source")
     try:
@@ -204,7 +218,8 @@ def _read(source: str | Path | pl.DataFrame) -> pl.DataFrame:
 
 def _renamed(table: pl.DataFrame, columns: Mapping[str, str]) -> pl.DataFrame:
     unknown = sorted(set(columns) - set(COLUMNS))
-    require(not unknown, CalibrationError, f"columns: unknown {unknown}; ours are {list(COLUMNS)}")
+    good = isinstance(columns, Mapping) and not unknown
+    require(good, CalibrationError, f"columns: unknown {unknown}; ours are {list(COLUMNS)}")
     wanted = {ours: columns.get(ours, ours) for ours in COLUMNS}
     missing = [
         f"{theirs!r} ({ours})" for ours, theirs in wanted.items() if theirs not in table.columns
@@ -228,19 +243,31 @@ def _cleaned(table: pl.DataFrame, scale: Scale) -> tuple[pl.DataFrame, dict[str,
     )
     typed = table.with_columns(
         pl.col("person", "group", "condition").cast(pl.String),
-        pl.col("round").cast(pl.Int64, strict=False),
-        pl.col("answer").cast(pl.Float64, strict=False),
+        pl.col("round", "answer").cast(pl.Float64, strict=False),
     )
     for name in ("round", "answer"):
         lost = int(typed[name].null_count() - table[name].null_count())
         require(
             lost == 0,
             CalibrationError,
-            f"column {name!r}: {lost} values are not numbers",
+            f"column {name!r}: {lost} values are not numbers; leave cells empty where none is",
             argument="columns",
         )
+    between = typed.filter(pl.col("round") != pl.col("round").round())["round"].unique()
+    require(
+        between.len() == 0,
+        CalibrationError,
+        f"column 'round' holds {sorted(between.to_list())[:3]}, expected whole numbers",
+        argument="columns",
+    )
     usable = pl.all_horizontal(pl.all().is_not_null()) & pl.col("answer").is_finite()
-    kept = typed.filter(usable)
+    kept = typed.filter(usable).with_columns(pl.col("round").cast(pl.Int64))
+    require(
+        kept.height > 0,
+        CalibrationError,
+        f"none of {typed.height} rows has a person, group, condition, round and answer",
+        argument="source",
+    )
     left_out = {"a value is missing": typed.height - kept.height}
     if scale == "log":
         bad = kept.filter(pl.col("answer") <= 0).height

@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 
+from abm.calibration.checks import check_options
 from abm.calibration.revision.data import Experiment
 from abm.errors import CalibrationError, require
 from abm.rng import chance
@@ -143,6 +144,13 @@ def influence(
     >>> bool(found["low"] < 0.35 < found["high"])
     True
     """
+    check_options(influence, locals())
+    require(
+        social != control,
+        CalibrationError,
+        f"social and control are both {social!r}, expected two conditions, or control = None",
+        argument="control",
+    )
     require(n_resamples >= 100, CalibrationError, f"n_resamples = {n_resamples}, expected >= 100")
     require(0 < level < 1, CalibrationError, f"level = {level}, expected 0 < level < 1")
     rows: list[dict[str, Any]] = []

@@ -236,3 +236,20 @@ def test_tables_become_data():
         ChoiceData.from_tables(scores, answers.with_columns(option=pl.lit("maybe")))
     with pytest.raises(CalibrationError, match="at least one finite option"):
         ChoiceData.from_tables(scores.head(3), answers)
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: SurveyQuestion("q", [["a", "b"]], [[1, 2]]), "scores = .*, expected numbers"),
+        (lambda: ChoiceData("ab", ("p",), ("g",)), "expected SurveyQuestion"),
+        (lambda: fit_choice(survey(1), persona_weights=[0.5, 0.5]), r"of shape \(3,\) or \(2, 3\)"),
+        (lambda: fit_choice(survey(1), slope="no"), "slope = 'no', expected true or false"),
+        (lambda: mixture_weights([[1.5, 0.5]], [1, 2]), r"expected \[0, 1\]"),
+        (lambda: log_score([1.5, -0.5], [1, 1]), "probabilities >= 0 that sum to 1"),
+        (lambda: ranked_probability_score([1.0], [1]), "at least two"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(make, why):
+    with pytest.raises(CalibrationError, match=why):
+        make()

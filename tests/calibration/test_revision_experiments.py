@@ -104,6 +104,8 @@ def test_the_likelihood_is_that_of_the_full_covariance():
         ({"round": "first"}, "'round': 432 values are not numbers"),
         ({"answer": "many"}, "'answer'"),
         ({"round": 1}, "several answers in one round"),
+        ({"round": 1.5}, r"'round' holds \[1.5\], expected whole numbers"),
+        ({"answer": None}, "none of 432 rows has a person"),
     ],
 )
 def test_files_that_do_not_hold_together_are_refused(change, message):
@@ -123,6 +125,10 @@ def test_unknown_conditions_and_few_groups_are_refused():
         influence(experiment)
     with pytest.raises(CalibrationError, match="there is no condition 'treated'"):
         influence(experiment, social="treated")
+    with pytest.raises(CalibrationError, match="expected two conditions"):
+        influence(experiment, control="social")
+    with pytest.raises(CalibrationError, match="n_resamples = '400', expected a whole number"):
+        influence(experiment, n_resamples="400")
     with pytest.raises(CalibrationError, match="there is no file"):
         load_experiment("nowhere.csv")
     with pytest.raises(CalibrationError, match="not positive"):
