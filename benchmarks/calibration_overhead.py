@@ -1,6 +1,7 @@
 """What a calibration adds to a simulator that takes 1 ms, side by side with pyABC.
 
     python benchmarks/calibration_overhead.py                     # this library alone
+    python benchmarks/calibration_overhead.py --serial            # on one core alone
     python benchmarks/calibration_overhead.py --peer PEER_PYTHON  # and pyABC, in the same run
 
 pyABC is no dependency: it lives in an environment of its own, made by
@@ -256,6 +257,7 @@ def main() -> None:
     parser.add_argument("--peer", default="", help="python of an environment with pyABC")
     parser.add_argument("--n", type=int, default=2000, help="simulations per measurement")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--serial", action="store_true", help="leave out what needs two cores")
     parser.add_argument("--bare", nargs=3, metavar=("KIND", "STEPS", "N"), help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.bare:
@@ -267,7 +269,7 @@ def main() -> None:
     for method in ("rejection", "smc"):
         print(overhead(method, given.n, given.turns), flush=True)
     steps = steps_of_a_millisecond()
-    for kind in simulators(steps):
+    for kind in () if given.serial else simulators(steps):
         print(two_workers(kind, given.n, given.turns, steps), flush=True)
     if given.peer:
         for cores in (1, 2):

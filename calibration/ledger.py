@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -23,14 +24,14 @@ from abm.ledger.lock import LockFile
 
 __all__ = ["SimulationLedger"]
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+_META = "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
+_SIMULATIONS = """
 CREATE TABLE IF NOT EXISTS simulations (
     stage TEXT NOT NULL, number INTEGER NOT NULL, fidelity TEXT NOT NULL, seed INTEGER NOT NULL,
     parameters BLOB NOT NULL, outcome TEXT NOT NULL, statistics BLOB NOT NULL,
     held_out BLOB NOT NULL, cost REAL NOT NULL, tokens INTEGER NOT NULL, seconds REAL NOT NULL,
     error TEXT NOT NULL, PRIMARY KEY (stage, number, fidelity)
-) WITHOUT ROWID;
+) WITHOUT ROWID
 """
 _COLUMNS = (
     "stage, number, fidelity, seed, parameters, outcome, statistics, held_out, cost, tokens, "
@@ -89,15 +90,21 @@ class SimulationLedger:
         if problem is None:
             self._file = sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)
             return
-        self._file = sqlite3.connect(self.path, isolation_level=None)
-        self._file.execute("PRAGMA journal_mode = WAL")
-        self._file.execute("PRAGMA synchronous = NORMAL")
-        self._file.executescript(_SCHEMA)
-        known = self.meta("identity")
         mine = json.dumps(problem.identity(), sort_keys=True, default=str)
+        fresh = not self.path.exists()
+        self._file = sqlite3.connect(self.path, isolation_level=None)
+        # A file without records has nothing that a power cut could take: no waiting for the disk.
+        self._file.execute(f"PRAGMA synchronous = {'OFF' if fresh else 'NORMAL'}")
+        self._file.execute("PRAGMA journal_mode = WAL")
+        self._file.execute("BEGIN")
+        self._file.execute(_META)
+        self._file.execute(_SIMULATIONS)
+        known = self.meta("identity")
         if known is None:
             self._file.execute("INSERT INTO meta VALUES ('identity', ?)", (mine,))
-        elif known != mine:
+        self._file.execute("COMMIT")
+        self._file.execute("PRAGMA synchronous = NORMAL")
+        if known not in (None, mine):
             raise LedgerError(
                 f"{self.path} holds simulations of another problem: {_differences(known, mine)}. "
                 "Give another folder, or move the file away",
@@ -200,7 +207,7 @@ def _row(record: Record) -> tuple[Any, ...]:
         task.index,
         task.fidelity,
         task.seed,
-        np.array(task.parameters).tobytes(),
+        array("d", task.parameters).tobytes(),
         record.outcome,
         record.statistics.tobytes(),
         record.held_out.tobytes(),

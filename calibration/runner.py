@@ -2,13 +2,17 @@
 
 The same code runs in the calling process and in workers. It knows the shapes of the targets and
 none of their values: what a fit may not see is not even sent.
+
+Between two simulations as little as possible is done: after a simulation caches hold its data, and
+whatever runs next takes several times as long as it does in a loop of its own. So `ask` runs many
+tasks and copies what they answered, and `records` makes their records afterwards, all together.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,9 +24,25 @@ from abm.calibration.records import FAILED, NOT_FINITE, OK, UNDEFINED, Record
 from abm.calibration.targets import Targets
 from abm.errors import CalibrationError
 
-__all__ = ["Runner", "failed"]
+__all__ = ["Answers", "Runner", "failed"]
 
-_NOTHING: NDArray[np.float64] = np.empty(0)
+
+@dataclass(frozen=True)
+class Answers:
+    """What a simulator said to the first of n tasks, copied at once: it may use its arrays again.
+
+    Attributes
+    ----------
+    statistics, held_out
+        Shapes (n, m) and (n, k); rows beyond `said` mean nothing.
+    said
+        For each task that was run, what it took in seconds, and a text where it failed, cost
+        (`None`: as declared) and tokens where it gave them, else `None`.
+    """
+
+    statistics: NDArray[np.float64]
+    held_out: NDArray[np.float64]
+    said: list[tuple[float, str | tuple[float | None, int] | None]]
 
 
 @dataclass(frozen=True)
@@ -58,40 +78,90 @@ class Runner:
         )
 
     def __call__(self, task: Task) -> Record:
-        """Run it.
+        """Run one.
 
         Raises
         ------
         CalibrationError
             The answer lacks a target or has another shape: no simulation could be used.
         """
-        parameters = dict(zip(self.names, task.parameters, strict=True))
-        begun = time.perf_counter()
-        try:
-            answer = self.simulator(parameters, task.seed, task.fidelity)
-        except CalibrationError:
-            raise
-        except Exception as error:  # anybody's code: its failure is an outcome
-            seconds = time.perf_counter() - begun
-            return failed(task, self, f"{type(error).__name__}: {error}", seconds)
-        seconds = time.perf_counter() - begun
-        cost, tokens = self.costs[task.fidelity], 0
+        answers = self.answers(1)
+        self.ask([task], answers)
+        return self.records([task], answers)[0]
+
+    def answers(self, n: int) -> Answers:
+        """Room for the answers of n tasks."""
+        return Answers(np.empty((n, self.fitted.size)), np.empty((n, self.held_out.size)), [])
+
+    def ask(self, tasks: Sequence[Task], answers: Answers, seconds: float = math.inf) -> None:
+        """Run tasks in order until all are done or `seconds` have passed, the first in any case.
+
+        Parameters
+        ----------
+        answers
+            Is filled: where an error ends the loop, what was done is there.
+
+        Raises
+        ------
+        CalibrationError
+            As `__call__`.
+        """
+        simulate, names, clock = self.simulator, self.names, time.perf_counter
+        points = [dict(zip(names, task.parameters, strict=True)) for task in tasks]
+        rows, held_out = list(answers.statistics), list(answers.held_out)
+        note, end = answers.said.append, clock() + seconds
+        for task, point, row, late in zip(tasks, points, rows, held_out, strict=True):
+            begun = clock()
+            try:
+                answer = simulate(point, task.seed, task.fidelity)
+            except CalibrationError:
+                raise
+            except Exception as error:  # anybody's code: its failure is an outcome
+                now = clock()
+                row[:] = late[:] = np.nan
+                note((now - begun, f"{type(error).__name__}: {error}"))
+            else:
+                now = clock()
+                note((now - begun, self._copy(answer, row, late)))
+            if now > end:
+                return
+
+    def records(self, tasks: Sequence[Task], answers: Answers) -> list[Record]:
+        """Records of the tasks that were run."""
+        made = []
+        finite = np.isfinite(answers.statistics).all(axis=1).tolist()
+        rows, held_out = list(answers.statistics), list(answers.held_out)
+        for task, row, late, good, (seconds, told) in zip(
+            tasks, rows, held_out, finite, answers.said, strict=False
+        ):
+            cost, tokens = self.costs[task.fidelity], 0
+            if type(told) is tuple:
+                cost, tokens = (cost if told[0] is None else told[0]), told[1]
+            outcome, error = OK, ""
+            if type(told) is str:
+                outcome, error, cost = FAILED, told, float(cost)
+            elif not good:
+                outcome, error = NOT_FINITE, self._bad(row)
+            made.append(Record(task, outcome, row, late, cost, tokens, seconds, error))
+        return made
+
+    def _copy(
+        self, answer: Any, row: NDArray[np.float64], late: NDArray[np.float64]
+    ) -> tuple[float | None, int] | None:
+        """Copy an answer into two rows; cost and tokens where it gives them."""
+        told = None
         if isinstance(answer, Simulated):
-            tokens = answer.tokens
-            cost = cost if answer.cost is None else float(answer.cost)
+            told = (None if answer.cost is None else float(answer.cost), answer.tokens)
             answer = answer.summaries
-        if not isinstance(answer, Mapping):
+        if type(answer) is not dict and not isinstance(answer, Mapping):
             raise CalibrationError(
                 f"the simulator answered with {type(answer).__name__}, expected a mapping from "
                 "target names to numbers, or Simulated(...)"
             )
-        statistics = self.fitted.vector(answer)
-        held_out = self.held_out.vector(answer) if self.held_out.targets else _NOTHING
-        if math.isfinite(statistics.sum()) or np.isfinite(statistics).all():
-            return Record(task, OK, statistics, held_out, cost, tokens, seconds)
-        return Record(
-            task, NOT_FINITE, statistics, held_out, cost, tokens, seconds, self._bad(statistics)
-        )
+        self.fitted.vector(answer, row)
+        if late.size:
+            self.held_out.vector(answer, late)
+        return told
 
     def _bad(self, statistics: NDArray[np.float64]) -> str:
         labels = self.fitted.labels
@@ -99,15 +169,9 @@ class Runner:
         return UNDEFINED + ", ".join(bad[:5]) + (", ..." if len(bad) > 5 else "")
 
 
-def failed(task: Task, runner: Runner, error: str, seconds: float = 0.0) -> Record:
-    """The record of a simulation that gave no answer; it costs what its fidelity is declared to."""
-    return Record(
-        task,
-        FAILED,
-        np.full(runner.fitted.size, np.nan),
-        np.full(runner.held_out.size, np.nan),
-        float(runner.costs[task.fidelity]),
-        0,
-        seconds,
-        error,
-    )
+def failed(task: Task, runner: Runner, error: str) -> Record:
+    """The record of a simulation that a process died in; it costs what is declared."""
+    statistics = np.full(runner.fitted.size, np.nan)
+    held_out = np.full(runner.held_out.size, np.nan)
+    cost = float(runner.costs[task.fidelity])
+    return Record(task, FAILED, statistics, held_out, cost, 0, 0.0, error)

@@ -4,6 +4,9 @@ Records come in the order of the tasks at any number of workers, so a method tha
 it has seen accepts by proposal and never by arrival. What is in the ledger already is read from
 it. A stream may be left early; what was in flight then is kept in the ledger as speculative work,
 and no method sees it.
+
+A process that is killed loses what was not committed yet: at most 0.2 seconds of work and the
+simulation that was running, and with workers what was on its way to and from them.
 """
 
 from __future__ import annotations
@@ -11,23 +14,26 @@ from __future__ import annotations
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import Protocol, Self
 
 from abm.calibration.ledger import SimulationLedger
 from abm.calibration.pool import WorkerPool
 from abm.calibration.problem import Problem, Task
-from abm.calibration.records import Record, Tally
+from abm.calibration.records import OK, Record, Tally
 from abm.calibration.runner import Runner
 from abm.errors import CalibrationError, LedgerError, require
 from abm.linear_algebra import one_thread
 
-__all__ = ["Progress", "Simulations"]
+__all__ = ["Progress", "Simulations", "Supply"]
 
-_COMMIT_SECONDS = 0.1
-"""At most so much finished work is not in the ledger yet when a process is killed."""
+_COMMIT_SECONDS = 0.08
+"""After so long what is finished is committed."""
 _TELL_SECONDS = 0.2
+_BLOCK_SECONDS = 0.1
+"""Short simulations are run for so long before their records are made; longer ones one by one."""
+_MOST = 512
 
 
 class Progress(Protocol):
@@ -100,6 +106,7 @@ class Simulations:
         self._owner: Simulations | None = None
         self._unsaved: list[Record] = []
         self._saved_at = self._told_at = time.monotonic()
+        self._pace = _BLOCK_SECONDS
         self._threads = ExitStack()
         self._threads.enter_context(one_thread())
 
@@ -150,7 +157,17 @@ class Simulations:
 
     def run_all(self, tasks: Iterable[Task]) -> list[Record]:
         """Records of all tasks, in order."""
-        return list(self.run(tasks))
+        if self.workers > 1:
+            return list(self.run(tasks))
+        try:
+            return self._all_here(tasks)
+        finally:
+            self._save()
+            self._tell()
+
+    def supply(self, tasks: Iterable[Task]) -> Supply:
+        """Records of tasks, as `run` gives them, so many at a time as are certainly needed."""
+        return Supply(self, tasks)
 
     def run(self, tasks: Iterable[Task]) -> Generator[Record, None, None]:
         """Records in the order of the tasks, one by one as they are needed.
@@ -168,7 +185,7 @@ class Simulations:
         source = self._serial(tasks) if self.workers == 1 else self._pooled(tasks)
         try:
             for record in source:
-                self._use(record)
+                self._use([record])
                 yield record
         finally:
             source.close()
@@ -179,11 +196,39 @@ class Simulations:
 
     def _serial(self, tasks: Iterable[Task]) -> Generator[Record, None, None]:
         for task in tasks:
-            record = self._reused(task)
-            if record is None:
-                record = self._runner(task)
-                self._keep(record)
-            yield record
+            yield from self._block([task])
+
+    def _all_here(self, tasks: Iterable[Task]) -> list[Record]:
+        """Records of all tasks, block by block; those of the last moment may not be saved yet."""
+        found: list[Record] = []
+        source = iter(tasks)
+        waiting: list[Task] = []
+        while waiting := waiting or list(islice(source, self._block_size())):
+            done = self._block(waiting)
+            waiting = waiting[len(done) :]
+            self._use(done)
+            found += done
+        return found
+
+    def _block(self, tasks: list[Task]) -> list[Record]:
+        """Records of the first tasks: at least one, and what is done in `_BLOCK_SECONDS`."""
+        known = [self._reused(task) for task in tasks]
+        missing = [task for task, record in zip(tasks, known, strict=True) if record is None]
+        answers, made = self._runner.answers(len(missing)), list[Record]()
+        try:
+            self._runner.ask(missing, answers, _BLOCK_SECONDS)
+        finally:
+            made = self._runner.records(missing, answers)
+            self._keep(made)
+        fresh = iter(made)
+        found = [record or next(fresh, None) for record in known]
+        return found[: found.index(None)] if None in found else found
+
+    def _block_size(self) -> int:
+        """As many tasks as the last ones let one expect in a block; one, where failures abort."""
+        if self.problem.failures == "abort":
+            return 1
+        return max(1, min(_MOST, round(_BLOCK_SECONDS / self._pace)))
 
     # ------------------------------------------------------------------ in a pool
 
@@ -247,7 +292,7 @@ class Simulations:
         known = self._known.get(task.stage)
         if known is None:
             known = self._known[task.stage] = self._ledger.stage(task.stage)
-        record = known.get((task.index, task.fidelity))
+        record = known.get((task.index, task.fidelity)) if known else None
         if record is None:
             return None
         require(
@@ -261,9 +306,11 @@ class Simulations:
         )
         return record
 
-    def _keep(self, record: Record) -> None:
-        self._unsaved.append(record)
-        self._save_now_and_then()
+    def _keep(self, made: list[Record]) -> None:
+        if made:
+            self._pace = max(sum(record.seconds for record in made) / len(made), 1e-6)
+            self._unsaved += made
+            self._save_now_and_then()
 
     def _save_now_and_then(self) -> None:
         if time.monotonic() - self._saved_at > _COMMIT_SECONDS:
@@ -277,22 +324,70 @@ class Simulations:
 
     # ------------------------------------------------------------------ counting
 
-    def _use(self, record: Record) -> None:
-        self.used.add(record)
-        task = record.task
-        known = self._known.get(task.stage, {}).get((task.index, task.fidelity))
-        self.used.reused += known is record
-        if record.outcome != "ok" and self.problem.failures == "abort":
-            point = dict(zip(self.problem.names, record.task.parameters, strict=True))
-            raise CalibrationError(
-                f"simulation {record.task.index} of {record.task.stage} ({record.task.fidelity}) "
-                f"at {point}, seed {record.task.seed}: {record.error}; failures = 'abort'",
-                outcome=record.outcome,
-            )
+    def _use(self, records: list[Record]) -> None:
+        self.used.add_all(records)
+        self.used.reused += sum(map(self._is_reused, records))
+        if self.problem.failures == "abort":
+            self._refuse_failures(records)
         if self.progress is not None and time.monotonic() - self._told_at > _TELL_SECONDS:
             self._tell()
+
+    def _is_reused(self, record: Record) -> bool:
+        task = record.task
+        known = self._known.get(task.stage)
+        return known is not None and known.get((task.index, task.fidelity)) is record
+
+    def _refuse_failures(self, records: list[Record]) -> None:
+        for record in records:
+            if record.outcome != OK:
+                task = record.task
+                point = dict(zip(self.problem.names, task.parameters, strict=True))
+                raise CalibrationError(
+                    f"simulation {task.index} of {task.stage} ({task.fidelity}) at {point}, seed "
+                    f"{task.seed}: {record.error}; failures = 'abort'",
+                    outcome=record.outcome,
+                )
 
     def _tell(self) -> None:
         self._told_at = time.monotonic()
         if self.progress is not None:
             self.progress.advance(self.used)
+
+
+class Supply:
+    """Records of a stream of tasks, taken so many at a time as are certainly needed.
+
+    Taken together, short simulations are run together; a pool works ahead as in `Simulations.run`.
+    Leaving the block commits what is not yet, and what a pool had in flight.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from abm.calibration import Problem, Independent, Targets, scalar, uniform
+    >>> def square(parameters, seed, fidelity):
+    ...     return {"y": parameters["x"] ** 2}
+    >>> problem = Problem(square, Independent({"x": uniform(0, 1)}), Targets([scalar("y", 0.25)]))
+    >>> with Simulations(problem) as simulations:
+    ...     with simulations.supply(problem.tasks("grid", np.full((9, 1), 0.5))) as supply:
+    ...         taken = supply.take(2) + supply.take(1)
+    >>> len(taken), simulations.used.n_runs
+    (3, 3)
+    """
+
+    def __init__(self, simulations: Simulations, tasks: Iterable[Task]) -> None:
+        self._simulations, self._tasks = simulations, iter(tasks)
+        self._stream = simulations.run(self._tasks)
+
+    def take(self, n: int) -> list[Record]:
+        """Records of the next n tasks, or of those that are left."""
+        if self._simulations.workers == 1:
+            return self._simulations._all_here(islice(self._tasks, n))
+        return list(islice(self._stream, n))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self._simulations._save()
+        self._simulations._tell()

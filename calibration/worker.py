@@ -48,7 +48,9 @@ def _serve(link: Connection) -> None:
 
 def _answered(runner: Runner, tasks: list[tuple[Any, ...]]) -> tuple[str, Any]:
     try:
-        return "done", packed([runner(Task(*task)) for task in tasks])
+        chunk, answers = [Task(*task) for task in tasks], runner.answers(len(tasks))
+        runner.ask(chunk, answers)
+        return "done", packed(runner.records(chunk, answers))
     except AbmError as error:
         return "fatal", error
 

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from abm.calibration import Simulated, Simulations, Targets, scalar
+from abm.calibration import Simulated, Simulations, Targets, scalar, series
 from abm.calibration.ledger import SimulationLedger
+from abm.calibration.records import Tally
 from abm.calibration.rejection import prior_draws, rejection
 from abm.calibration.smc import smc
 from abm.errors import CalibrationError, LedgerError
@@ -222,3 +223,88 @@ def test_costs_are_notional_so_a_warm_ledger_changes_nothing(tmp_path):
             post = rejection(simulations, n_simulations=40, accept=0.5)
             costs.append((post.cost, simulations.used.tokens["model"]))
     assert costs == [(100.0, 280), (100.0, 280)]
+
+
+def test_records_of_a_block_are_those_of_one_run_at_a_time():
+    """The generator runs and keeps tasks one by one: the obvious way, with the same tally."""
+    given = problem()
+    with Simulations(given) as block, Simulations(given) as single:
+        together, alone = block.run_all(tasks(given)), list(single.run(tasks(given)))
+        assert plain(together) == plain(alone)
+        sums = [s.used.to_dict() | {"seconds": None} for s in (block, single)]
+    assert sums[0] == sums[1]
+    assert sums[0]["outcomes"].keys() == {"ok", "failed", "not_finite"}
+
+
+def test_a_tally_adds_many_as_it_adds_one_by_one():
+    def priced(parameters, seed, fidelity):
+        return Simulated({"x": parameters["a"], "late": 0.0}, cost=parameters["a"] / 3, tokens=2)
+
+    with Simulations(problem(priced)) as simulations:
+        records = simulations.run_all(tasks(problem(priced)))
+    one_by_one, together = Tally(), Tally()
+    for record in records:
+        one_by_one.add(record)
+    together.add_all(records[:100])
+    together.add_all(records[100:])
+    assert together == one_by_one
+
+
+def test_a_simulator_may_use_its_arrays_again():
+    values, answer = np.zeros(2), {}
+
+    def recycling(parameters, seed, fidelity):
+        values[:] = parameters["a"], seed % 5
+        answer.update(x=values, late=float(seed % 3))
+        return answer
+
+    given = problem(recycling)
+    targets = Targets([series("x", [0.5, 2.0]), scalar("late", 1.0, held_out=True)])
+    given = replace(given, targets=targets)
+    with Simulations(given) as simulations:
+        records = simulations.run_all(tasks(given, 50))
+    for record in records:
+        assert record.statistics.tolist() == [record.task.parameters[0], record.task.seed % 5]
+        assert record.held_out.tolist() == [record.task.seed % 3]
+
+
+def test_what_was_done_before_an_error_or_ctrl_c_is_in_the_ledger(tmp_path):
+    for number, error in enumerate((KeyboardInterrupt, CalibrationError)):
+        count = iter(range(1000))
+
+        def interrupted(parameters, seed, fidelity, count=count, error=error):
+            if next(count) == 77:
+                raise error("enough")
+            return {"x": parameters["a"], "late": 0.0}
+
+        given, path = problem(interrupted), tmp_path / f"{number}.sqlite"
+        with Simulations(given, path) as simulations, pytest.raises(error):
+            simulations.run_all(tasks(given))
+        assert _committed(path) == 77
+
+
+def test_a_failure_that_aborts_lets_nothing_run_after_it(tmp_path):
+    ran = []
+
+    def counted(parameters, seed, fidelity):
+        ran.append(seed)
+        return simulators.fragile(parameters, seed, fidelity)
+
+    given = problem(counted, failures="abort")
+    with Simulations(given, tmp_path / "l.sqlite") as simulations:
+        with pytest.raises(CalibrationError, match="failures = 'abort'"):
+            simulations.run_all(tasks(given))
+        assert simulations.used.n_runs == len(ran) < 300
+    assert _committed(tmp_path / "l.sqlite") == len(ran)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_supply_gives_the_records_of_a_stream(workers):
+    given = problem()
+    with Simulations(given, workers=workers) as simulations, Simulations(given) as single:
+        with simulations.supply(tasks(given)) as supply:
+            taken = [*supply.take(3), *supply.take(60), *supply.take(1)]
+        assert plain(taken) == plain(single.run_all(tasks(given, 64)))
+        assert simulations.used.n_runs == 64
+        if workers == 1:
+            assert simulations.speculative == 0
