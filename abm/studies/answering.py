@@ -16,7 +16,7 @@ from abm.studies.answerers import Spec
 from abm.studies.mixing import base_role
 from abm.studies.progress import Count
 from abm.studies.run import Run
-from abm.studies.shelf import Shelf
+from abm.studies.shelf import Shelf, Shelved
 
 __all__ = ["Answering", "RunAnswers", "travelling"]
 
@@ -113,7 +113,12 @@ class Answering:
             "saved_tokens": cold - counts.inferred_tokens_in - counts.inferred_tokens_out,
             "mean_batch": round(counts.inferred / counts.batches, 2) if counts.batches else 0.0,
             "evaluated": evaluated(getattr(policy.inner, "backend", None)),
+            **_loads(getattr(policy.inner, "backend", None)),
         }
+
+    def memory(self) -> dict[str, int]:
+        """What the bound on loaded models came to; empty without one."""
+        return self._shelf.told()
 
     def _enter(self, spec: Spec) -> None:
         identity = _identity(spec)
@@ -241,6 +246,13 @@ def evaluated(backend: Any) -> dict[str, Any]:
         if hasattr(statistics, name):
             plain[name] = round(float(getattr(statistics, name)), 4)
     return plain
+
+
+def _loads(backend: Any) -> dict[str, int]:
+    """How often a model was loaded that may be closed in between, and its share of the bound."""
+    if not isinstance(backend, Shelved):
+        return {}
+    return {"loads": backend.loads, "bytes": backend.need}
 
 
 def travelling(run: Run) -> Run:

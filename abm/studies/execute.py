@@ -72,7 +72,7 @@ def execute(
             if missing:
                 gather(study, folder, runs, execution.to_dict({}))
             _execute_missing(execution, answering, folder, missing, told)
-            totals = answering.totals()
+            totals, execution.memory = answering.totals(), answering.memory()
         manifest = gather(study, folder, runs, execution.to_dict(totals))
         told.study_finished(manifest)
     finally:
@@ -92,6 +92,7 @@ class _Execution:
     executed: int = 0
     stopped: str = ""
     gathered: dict[str, int] = field(default_factory=dict)
+    memory: dict[str, int] = field(default_factory=dict)
 
     def wanted(self, missing: list[Run]) -> Iterator[Run]:
         """The missing runs, as long as the budget lasts."""
@@ -114,6 +115,7 @@ class _Execution:
             "seconds": round(self.seconds, 2),
             "tokens": self.meter.spent,
             "gathered": self.gathered,
+            "memory": self.memory,
             "answers": answers,
             "made_with": self.made_with,
         }

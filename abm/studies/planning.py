@@ -147,7 +147,8 @@ def plan(
     """
     _check(replications, fraction, tokens_per_second)
     study = study.check()
-    shelf, models = Shelf(), _Models()
+    limit = None if study.memory_gb is None else int(study.memory_gb * 1e9)
+    shelf, models = Shelf(limit), _Models()
     try:
         short, notes = _shortened(study, fraction)
         dry = models.dry(short, min(replications, study.replications), shelf)
@@ -156,6 +157,7 @@ def plan(
             return _estimated(study, done, models, fraction, tokens_per_second, notes)
     finally:
         models.close()
+        shelf.close()
 
 
 def _check(replications: int, fraction: float, speed: float | None) -> None:

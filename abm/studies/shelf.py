@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Shelf", "Shelved", "memory_of"]
 
-_RESIDENT = 256 * 1024 * 1024  # what llama.cpp's prefixes may hold by default
-_WORK = 64 * 1024 * 1024  # compute buffers
-
 
 class Shelf:
     """Loads backends by what a study writes for them.
@@ -26,6 +23,12 @@ class Shelf:
     limit
         Most bytes of models that are loaded at once; `None` keeps all of them. Where it is given,
         the least recently used are closed to make room and loaded again when they are asked.
+
+    Attributes
+    ----------
+    loads, most
+        How often a model was loaded under a limit, and the most bytes that those loaded at once
+        may have held.
 
     Examples
     --------
@@ -45,7 +48,15 @@ class Shelf:
         self.limit, self._load, self._size = limit, load or _load, size or memory_of
         self._backends: dict[str, Any] = {}
         self._open: dict[str, Backend] = {}  # in order of use, the latest last
-        self.loads = 0
+        self._needs: dict[str, int] = {}
+        self.loads = self.most = 0
+
+    def told(self) -> dict[str, int]:
+        """What became of the limit, for a manifest; empty where there is none."""
+        if self.limit is None:
+            return {}
+        closed = self.loads - len(self._open)
+        return {"limit": self.limit, "most": self.most, "loads": self.loads, "closed": closed}
 
     def backend(self, spec: str | Mapping[str, Any]) -> Any:
         """The backend of a specification, the same object every time.
@@ -68,7 +79,7 @@ class Shelf:
             need <= self.limit,
             ScenarioError,
             f"memory_gb = {self.limit / 1e9:g}, and {spec!r} alone needs about {need / 1e9:.2f}; "
-            "raise it, or give the model a smaller resident_bytes",
+            "raise it, or give the model a smaller n_ctx, n_threads, resident_bytes or text_bytes",
         )
         return Shelved(self, key, spec, need)
 
@@ -81,7 +92,9 @@ class Shelf:
                 self._shut(next(iter(self._open)))
             found = self._load(shelved.spec)
             self.loads += 1
-        self._open[shelved.key] = found
+            shelved.loads += 1
+        self._open[shelved.key], self._needs[shelved.key] = found, shelved.need
+        self.most = max(self.most, self._held())
         return found
 
     def close(self) -> None:
@@ -90,11 +103,12 @@ class Shelf:
             self._shut(key)
 
     def _held(self) -> int:
-        return sum(int(self._backends[key].need) for key in self._open if key in self._backends)
+        return sum(self._needs[key] for key in self._open)
 
     def _shut(self, key: str) -> None:
         backend: Any = self._open.pop(key)
-        self._backends[key].keep(backend)
+        if key in self._backends:  # a model that failed while it was first loaded is not
+            self._backends[key].keep(backend)
         if hasattr(backend, "close"):
             backend.close()
 
@@ -113,6 +127,7 @@ class Shelved:
     def __init__(self, shelf: Shelf, key: str, spec: Any, need: int) -> None:
         self.key, self.spec, self.need, self._shelf = key, spec, need, shelf
         self._earlier: list[Any] = []
+        self.loads = 0
         backend: Any = shelf.opened(self)
         self.fingerprint: str = backend.fingerprint
         self.info: dict[str, Any] = {**getattr(backend, "info", {}), "shelved_bytes": need}
@@ -142,7 +157,7 @@ class Shelved:
         """Remember what a backend that is about to be closed has evaluated."""
         found = getattr(backend, "statistics", None)
         if found is not None:
-            self._earlier.append(found())
+            self._earlier = [_sum([*self._earlier, found()])]
 
 
 def _sum(counts: list[Any]) -> Any:
@@ -155,23 +170,22 @@ def _sum(counts: list[Any]) -> Any:
 
 
 def memory_of(spec: Any) -> int:
-    """Bytes that a model may take: its file, its resident prefixes, and room to work.
+    """Bytes that a model of a file may come to hold; 0 for what lives elsewhere.
 
     Examples
     --------
     >>> memory_of({"backend": "scripted"})
     0
     """
+    from abm.llm.llamacpp.footprint import footprint
+
     table = dict(spec) if isinstance(spec, Mapping) else {"backend": str(spec)}
     named = str(table.get("path", table.get("backend", "")))
     if named == "embedded":
         from abm.llm import embedded
 
         named = str(embedded.model_path())
-    path = Path(named)
-    if not path.is_file():
-        return 0
-    return path.stat().st_size + int(table.get("resident_bytes", _RESIDENT)) + _WORK
+    return footprint(named, table) if Path(named).is_file() else 0
 
 
 def _load(spec: Any) -> Backend:

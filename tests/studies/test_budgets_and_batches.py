@@ -208,6 +208,7 @@ def test_a_bounded_shelf_closes_what_was_used_least_recently():
     assert c.score([1], [()]) == ["c"]
     assert len(log) == 6
     assert (a.fingerprint, b.fingerprint) == ("model a", "model b")
+    assert shelf.told() == {"limit": 20, "most": 20, "loads": 4, "closed": 2}
     shelf.close()
     assert sorted(log[6:]) == ["close a", "close c"]
     with pytest.raises(ScenarioError, match="memory_gb"):
@@ -265,6 +266,10 @@ def test_two_model_files_share_a_society_within_a_memory_bound(tmp_path):
     assert sorted(models) == ["embedded", "llama"]
     told = bound.manifest["execution"]["answers"].values()
     assert all(total["evaluated"]["requests"] >= total["inferred"] > 0 for total in told)
+    memory = bound.manifest["execution"]["memory"]
+    assert memory["most"] <= memory["limit"] == int(room * 1e9)
+    assert memory["loads"] == sum(total["loads"] for total in told) > len(told)
+    assert free.manifest["execution"]["memory"] == {}
     assert replay(run.folder).outcomes["all.flipped"] == run.outcomes()["all.flipped"]
 
 

@@ -61,12 +61,15 @@ class Header:
         Number of tensors.
     size
         Bytes that the file must have for all its tensors to be there.
+    n_parameters
+        Elements of all tensors of the file.
     """
 
     path: Path
     metadata: dict[str, Any]
     n_tensors: int
     size: int
+    n_parameters: int
 
 
 class _Short(Exception):
@@ -186,13 +189,15 @@ def _parse(path: Path, data: mmap.mmap) -> Header:
     for _ in range(n_values):
         name = reader.text()
         metadata[name] = reader.value(reader.take("I"))
-    ends = [0, *_tensor_ends(reader, n_tensors)]
+    tensors = list(_tensors(reader, n_tensors))
     alignment = int(metadata.get("general.alignment", 32)) or 32
     start = -(-reader.at // alignment) * alignment
-    return Header(path, metadata, int(n_tensors), start + max(ends) if n_tensors else reader.at)
+    size = start + max(end for end, _ in tensors) if tensors else reader.at
+    return Header(path, metadata, int(n_tensors), size, sum(count for _, count in tensors))
 
 
-def _tensor_ends(reader: _Reader, n_tensors: int) -> Iterator[int]:
+def _tensors(reader: _Reader, n_tensors: int) -> Iterator[tuple[int, int]]:
+    """Where each tensor ends, in bytes after the first one's start, and its elements."""
     for _ in range(n_tensors):
         reader.text()
         n_dimensions = reader.take("I")
@@ -200,7 +205,7 @@ def _tensor_ends(reader: _Reader, n_tensors: int) -> Iterator[int]:
             raise OverflowError(f"a tensor of {n_dimensions} dimensions")
         count = math.prod(reader.take("Q") for _ in range(n_dimensions))
         block, size = _TYPES.get(reader.take("I"), (1, 0))
-        yield int(reader.take("Q")) + count // block * size
+        yield int(reader.take("Q")) + count // block * size, int(count)
 
 
 def shards(header: Header) -> list[Path]:
