@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,10 +110,12 @@ def execute(
         result = method(simulations, **calibration.options)
         manifest = _manifest(calibration, result, simulations, time.monotonic() - begun)
         used = deepcopy(simulations.used)  # of the fit: what checks simulate is not its cost
+        _write(folder, result, manifest)
         trust = _trust(calibration, simulations, folder, check, check_sets)
         if trust is not None:
+            trust = _with_prediction(trust, result, simulations)
             manifest["trust"] = {"passes": trust.passes, "words": trust.words}
-        _write(folder, result, manifest)
+            _write(folder, result, manifest)
         if report:
             _report(calibration, result, folder, simulations, trust, used)
     return Done(result, folder, manifest)
@@ -130,6 +132,7 @@ def _trust(
     if check is None and sets is None:
         return None
     from abm.calibration.trust.check import check_method, check_table
+    from abm.calibration.trust.table import own_noise
 
     problem, options = calibration.problem, dict(calibration.options)
     if sets is not None:
@@ -145,11 +148,32 @@ def _trust(
         )
     assert check is not None
     simulations.stage("check", check)
-    draws = prior_draws(problem, "prior", check)
-    records = simulations.run_all(problem.tasks("prior", draws))
+    apart = own_noise(problem)
+    stage = "prior" if apart is problem else "check"
+    draws = prior_draws(problem, stage, check)
+    records = simulations.run_all(apart.tasks(stage, draws))
     own: dict[str, Any] = {k: options[k] for k in ("accept", "tolerance", "adjust") if k in options}
-    chosen = own if calibration.method == "rejection" else {"accept": 0.05}
-    return check_table(problem, draws, statistics_of(records), **chosen)
+    itself = calibration.method == "rejection"
+    report = check_table(
+        problem, draws, statistics_of(records), **(own if itself else {"accept": 0.05})
+    )
+    remark = (
+        f"these checks judge rejection ABC that accepts 5 % of {check} simulations, not "
+        f"{calibration.method} itself; --check-sets judges a method that gives a posterior"
+    )
+    return report if itself else replace(report, remarks=[*report.remarks, remark])
+
+
+def _with_prediction(trust: TrustReport, result: Any, simulations: Simulations) -> TrustReport:
+    """With the predictive check of the fit to the data, or why there is none."""
+    from abm.calibration.trust.check import predictive_check
+
+    if not isinstance(result, Posterior):
+        return trust
+    try:
+        return replace(trust, predictive=predictive_check(simulations, result))
+    except CalibrationError as error:
+        return replace(trust, remarks=[*trust.remarks, f"no predictive check: {error}"])
 
 
 def _last_tolerance(problem: Problem, options: Mapping[str, Any]) -> float | None:

@@ -24,6 +24,7 @@ from abm.calibration.problem import Problem
 from abm.calibration.records import Notice, Tally
 from abm.calibration.simulations import Simulations
 from abm.calibration.trust.check import TrustReport, predictive_check
+from abm.calibration.trust.predictive import PredictiveCheck
 from abm.errors import CalibrationError, MissingExtra, require
 from abm.rng import chance
 
@@ -238,7 +239,8 @@ def write_report(
     lines += _notices(result.notices)
     if isinstance(result, Posterior):
         lines += _posterior_part(result, problem, base, label)
-        lines += _predictive_part(result, problem, base, simulations, n_predictive, label)
+        known = None if trust is None else trust.predictive
+        lines += _predictive_part(result, problem, base, simulations, n_predictive, label, known)
     else:
         lines += ["## Result", "", to_markdown(result.summary()), ""]
     if trust is not None:
@@ -282,14 +284,16 @@ def _predictive_part(
     simulations: Simulations,
     n: int,
     label: str,
+    known: PredictiveCheck | None,
 ) -> list[str]:
     head = "## Does the fitted model look like the data?"
     try:
-        check = predictive_check(simulations, post, n=n)
+        check = known or predictive_check(simulations, post, n=n)
     except CalibrationError as error:
         return [head, "", f"- Nobody knows, for this check was not possible: {error}", ""]
     table = predictive_table(problem, check.table)
-    facts = {"runs": n, "level": float(table["level"][0]), "joint_p": check.joint_p}
+    runs = int(table["n"][0]) + check.undefined
+    facts = {"runs": runs, "level": float(table["level"][0]), "joint_p": check.joint_p}
     save(predictive_intervals(table), base / "figures", "predictive", table, facts, label=label)
     return [
         head,

@@ -36,7 +36,13 @@ from abm.calibration.trust.recovery import (
     recovery,
     recovery_words,
 )
-from abm.calibration.trust.table import fit_table, summary_sensitivity, through_kernel, with_data
+from abm.calibration.trust.table import (
+    fit_table,
+    own_noise,
+    summary_sensitivity,
+    through_kernel,
+    with_data,
+)
 from abm.calibration.trust.tarp import TarpCheck, tarp
 from abm.errors import CalibrationError, require
 from abm.rng import chance, uniform
@@ -310,7 +316,7 @@ def check_method(
     with Simulations(
         problem, None if base is None else base / "planted.sqlite", workers=workers
     ) as first:
-        records = first.run_all(problem.tasks("planted", planted))
+        records = first.run_all(own_noise(problem).tasks("planted", planted))
         fitted = problem
         if tolerance is not None:
             fitted = problem.with_pilot(statistics_of(records))
@@ -472,7 +478,7 @@ def predictive_check(
     rng = chance(problem.seed, "predictive")
     rows = posterior.clipped().resample(n, rng=rng)
     simulations.stage("predictive", n)
-    records = simulations.run_all(problem.tasks("predictive", rows))
+    records = simulations.run_all(own_noise(problem).tasks("predictive", rows))
     fitted, held = problem.fitted, problem.targets.held_out
     simulated = np.array([np.concatenate([r.statistics, r.held_out]) for r in records])
     simulated[:, : fitted.size] += _sampling_error(fitted.covariance, n, rng)

@@ -20,7 +20,7 @@ from abm.calibration.problem import Problem
 from abm.calibration.targets import Targets
 from abm.errors import CalibrationError, require
 
-__all__ = ["fit_table", "summary_sensitivity", "through_kernel", "with_data"]
+__all__ = ["fit_table", "own_noise", "summary_sensitivity", "through_kernel", "with_data"]
 
 Floats = NDArray[np.float64]
 
@@ -41,6 +41,26 @@ def with_data(problem: Problem, statistics: Floats) -> Problem:
         t if t.held_out else replace(t, value=np.asarray(values[t.name])) for t in problem.targets
     ]
     return replace(problem, targets=Targets(changed))
+
+
+def own_noise(problem: Problem) -> Problem:
+    """The problem with random numbers of their own for all proposals, as data have.
+
+    A search may share them everywhere; planted data and predictions that do would all have the
+    noise of one run.
+
+    Examples
+    --------
+    >>> from abm.calibration import Independent, scalar, uniform
+    >>> problem = Problem(lambda p, s, f: p, Independent({"a": uniform(0, 1)}),
+    ...                   Targets([scalar("a", 0.5)]), common_random_numbers="everywhere")
+    >>> a, b = own_noise(problem).tasks("x", np.zeros((2, 1)))
+    >>> a.seed == b.seed
+    False
+    """
+    if problem.common_random_numbers != "everywhere":
+        return problem
+    return replace(problem, common_random_numbers="levels")
 
 
 def fit_table(

@@ -115,6 +115,9 @@ def test_check_says_in_words_whether_planted_parameters_are_found(place, capsys)
     assert guarded(["calibrate", "trial.toml", "--check", "--check-simulations", "600"]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "check: This calibration recovers what it plants" in out
+    assert "check: 2 of 2 summaries lie in their 90 % predictive intervals" in out
+    report = (place / "runs" / "trial" / "REPORT.md").read_text()
+    assert "| model | 600 |" in report  # the fit's, without what the check simulated
     assert (place / "runs" / "trial" / "REPORT.md").exists()
 
 

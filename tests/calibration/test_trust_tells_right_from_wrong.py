@@ -7,6 +7,7 @@ The critical values are those of 99.9 %, so a correct posterior would fail one s
 import numpy as np
 import pytest
 
+from abm.calibration import Independent, Posterior, Problem, Simulations, scalar, uniform
 from abm.calibration.trust import (
     contraction,
     coverage,
@@ -20,6 +21,7 @@ from abm.calibration.trust import (
     tarp,
     weighted_quantile,
 )
+from abm.calibration.trust.check import predictive_check
 from abm.errors import CalibrationError
 
 N_SETS, N_DRAWS = 1000, 99
@@ -169,6 +171,19 @@ def test_undefined_predictions_are_counted():
     check = posterior_predictive([0.0], sample, names=["a"])
     assert check.undefined == 7
     assert "7 predictive runs" in check.words[-1]
+
+
+def test_predictions_have_noise_of_their_own_where_a_search_shares_it():
+    """Draws are all alike, so what varies is the noise of runs: standard deviation 1."""
+
+    def noisy(parameters, seed, fidelity):
+        return {"y": parameters["a"] + np.random.default_rng(seed).normal()}
+
+    prior = Independent({"a": uniform(-1, 1)})
+    shared = Problem(noisy, prior, [scalar("y", 0.0)], common_random_numbers="everywhere", seed=1)
+    post = Posterior(("a",), np.zeros((50, 1)), np.ones(50), "given")
+    row = predictive_check(Simulations(shared), post, n=400).table.row(0, named=True)
+    assert row["high"] - row["low"] == pytest.approx(2 * 1.645, abs=0.4)  # about 3 standard errors
 
 
 def test_systematic_resampling_takes_each_draw_nearly_as_often_as_its_weight_says():
