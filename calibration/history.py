@@ -20,7 +20,7 @@ from abm.calibration.checks import check_options, check_ranges
 from abm.calibration.designs import latin_hypercube
 from abm.calibration.emulator import Emulator, emulate, need_library
 from abm.calibration.problem import Problem
-from abm.calibration.reach import failures
+from abm.calibration.reach import causes_told, failures
 from abm.calibration.records import Notice
 from abm.calibration.replicates import replicated
 from abm.calibration.simulations import Simulations
@@ -226,7 +226,8 @@ def history_match(
         stage = f"wave/{number + 1}"
         simulations.stage(stage, n * n_replicates)
         runs = replicated(simulations, stage, problem.prior.from_unit(design), n_replicates)
-        emulators = emulate(design, runs)
+        with causes_told(simulations.used):
+            emulators = emulate(design, runs)
         notices += _doubts(problem, emulators, number + 1)
         waves.append(Wave(runs.parameters, emulators, 0.0, np.inf))
         sample, share, smallest = _what_is_left(problem, waves, sample, cut, one_run, n_sample)

@@ -30,7 +30,7 @@ from abm.calibration.continuation import (
 )
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
-from abm.calibration.reach import failures, few_draws, out_of_reach, piloted
+from abm.calibration.reach import causes_told, failures, few_draws, out_of_reach, piloted
 from abm.calibration.records import Notice, Record, statistics_of
 from abm.calibration.rejection import prior_draws
 from abm.calibration.simulations import Simulations
@@ -117,7 +117,8 @@ def run_pilot(
     dear = statistics_of(records[problem.dearest])
     problem = piloted(problem, dear, simulations.used)
     distances = {level: problem.distances(statistics_of(found)) for level, found in records.items()}
-    limits = _limits(distances, accept, tolerances or {})
+    with causes_told(simulations.used):
+        limits = _limits(distances, accept, tolerances or {})
     verdicts = Verdicts.counted(
         np.stack([distances[level] <= limits[level] for level in problem.levels], axis=1),
         np.stack([[r.cost for r in records[level]] for level in problem.levels], axis=1),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from abm.calibration.problem import Problem
 from abm.calibration.records import FAILED, NOT_FINITE, UNDEFINED, Notice, Tally
 from abm.errors import CalibrationError
 
-__all__ = ["ENOUGH", "failures", "few_draws", "out_of_reach", "piloted"]
+__all__ = ["ENOUGH", "causes_told", "failures", "few_draws", "out_of_reach", "piloted"]
 
 Floats = NDArray[np.float64]
 ENOUGH = 19
@@ -99,16 +100,34 @@ def few_draws(ess: float) -> list[Notice]:
     return [Notice("few_effective_draws", message, amount=float(ess))]
 
 
-def piloted(problem: Problem, statistics: Floats, tally: Tally) -> Problem:
-    """`problem.with_pilot`; where that fails, the error also tells why simulations failed."""
+@contextmanager
+def causes_told(tally: Tally) -> Iterator[None]:
+    """An error inside also tells why simulations failed, if some did.
+
+    Examples
+    --------
+    >>> from collections import Counter
+    >>> tally = Tally(Counter(model=2), outcomes=Counter(failed=2), errors=Counter({"no luck": 2}))
+    >>> with causes_told(tally):
+    ...     raise CalibrationError("nothing is left.")
+    Traceback (most recent call last):
+    abm.errors.CalibrationError: nothing is left. 2 of 2 simulations: failed. Rule: they count as
+    infinitely far from the data and are kept in the ledger. Most frequent causes: 2 times no luck
+    """
     try:
-        return problem.with_pilot(statistics)
+        yield
     except CalibrationError as error:
         told = failures(tally)
         if not told:
             raise
         message = " ".join([str(error), *(notice.message for notice in told)])
         raise CalibrationError(message, **error.values) from error
+
+
+def piloted(problem: Problem, statistics: Floats, tally: Tally) -> Problem:
+    """`problem.with_pilot`; where that fails, the error also tells why simulations failed."""
+    with causes_told(tally):
+        return problem.with_pilot(statistics)
 
 
 def _single(

@@ -10,7 +10,7 @@ from abm.calibration.adjustment import regression_adjustment
 from abm.calibration.checks import check_options
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
-from abm.calibration.reach import failures, few_draws, out_of_reach, piloted
+from abm.calibration.reach import causes_told, failures, few_draws, out_of_reach, piloted
 from abm.calibration.records import Notice, Record, statistics_of
 from abm.calibration.simulations import Simulations
 from abm.errors import CalibrationError, require
@@ -76,7 +76,8 @@ def rejection(
     statistics = statistics_of(records)
     problem = piloted(simulations.problem, statistics, simulations.used)
     distances = problem.distances(statistics)
-    limit = _nearest(distances, share) if tolerance is None else float(tolerance)
+    with causes_told(simulations.used):
+        limit = _nearest(distances, share) if tolerance is None else float(tolerance)
     kept = np.flatnonzero(distances <= limit)
     notices = [*out_of_reach(problem, statistics), *failures(simulations.used)]
     if kept.size == 0:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from abm.calibration.checks import check_options
 from abm.calibration.priors import Independent
-from abm.calibration.reach import failures
+from abm.calibration.reach import causes_told, failures
 from abm.calibration.records import Notice
 from abm.calibration.simulations import Simulations
 from abm.errors import CalibrationError, MissingExtra, require
@@ -295,7 +295,8 @@ def _run(simulations: Simulations, design: Design, seed: int) -> Sensitivity:
             design.ids[r.task.index]: float(r.statistics[k]) if r.is_ok else float("nan")
             for r in records
         }
-        found = design.analyse(design.outputs(answers), seed=seed, output=label)
+        with causes_told(simulations.used):
+            found = design.analyse(design.outputs(answers), seed=seed, output=label)
         tables.append(found.table)
         lost, whole = max(lost, found.n_lost), min(whole, found.n_blocks)
     used = simulations.used

@@ -97,6 +97,15 @@ def test_a_study_counts_its_lost_blocks_and_calls_constant_outputs_undefined():
     assert morris(Simulations(problem), n_trajectories=30).n_lost > 0
 
 
+def test_a_design_of_which_nothing_is_left_tells_why_runs_failed():
+    def hopeless(parameters, seed, fidelity):
+        raise ValueError("never")
+
+    problem = Problem(hopeless, Independent({"a": uniform(0, 1)}), Targets([scalar("y", 0.5)]))
+    with pytest.raises(CalibrationError, match=r"0 of 4 blocks.* 8 times ValueError: never"):
+        morris(Simulations(problem), n_trajectories=4)
+
+
 def test_dependent_parameters_have_no_indices():
     prior = Correlated({"a": uniform(0, 1), "b": uniform(0, 1)}, [[1, 0.5], [0.5, 1]])
     problem = Problem(failing, prior, Targets([scalar("y", 0.5)]))
