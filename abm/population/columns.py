@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,12 @@ def as_column(name: str, values: Any, n: int) -> NDArray[Any]:
     Text becomes an object array (fixed-width text would cut longer values off in silence), in which
     equal texts are one object: a category takes 8 bytes per agent.
     """
+    require(
+        not isinstance(values, (set, frozenset, Mapping)),
+        PopulationError,
+        f"column {name!r} is a {type(values).__name__}, expected values in the order of the rows",
+        column=name,
+    )
     if isinstance(values, pl.Series):
         array = from_series(values)
     elif is_one(values):
@@ -265,12 +271,13 @@ def _texts(values: Any, n: int) -> NDArray[Any]:
 
 
 def from_series(series: pl.Series) -> NDArray[Any]:
-    """A writable array from a Polars series.
+    """A writable array from a Polars series; times in a zone are the same instants in UTC.
 
     Raises
     ------
     PopulationError
-        Integers or truth values with missing entries, which no NumPy column can hold.
+        Integers or truth values with missing entries, or integers of 128 bits, which no NumPy
+        column can hold.
     """
     holes = series.null_count()
     kind = series.dtype
@@ -279,6 +286,12 @@ def from_series(series: pl.Series) -> NDArray[Any]:
         PopulationError,
         f"column {series.name!r} of type {kind} has {holes} missing values; drop those rows, "
         "fill them (fill_null), or cast the column to Float64 to have nan",
+        column=series.name,
+    )
+    require(
+        kind != pl.Int128,
+        PopulationError,
+        f"column {series.name!r} of type {kind}: NumPy has none of 128 bits; cast it to Int64",
         column=series.name,
     )
     if kind.is_numeric() or kind == pl.Boolean or kind.is_temporal():

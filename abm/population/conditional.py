@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from abm.errors import PopulationError, require
-from abm.population.microdata import _counts
+from abm.population.microdata import _counts, check_frame
 
 __all__ = ["draw_columns"]
 
@@ -58,6 +58,7 @@ def draw_columns(
         require(people >= 0, PopulationError, f"people = {people}, expected a number >= 0")
         made = pl.DataFrame({"": np.arange(people)})
     else:
+        check_frame("people", people)
         made = people
     for name, table in tables.items():
         require(
@@ -152,7 +153,7 @@ def _shares(
     name: str, parents: Sequence[str], key: tuple[Any, ...], rows: pl.DataFrame
 ) -> NDArray[np.float64]:
     given = f" given {dict(zip(parents, key, strict=True))}" if parents else ""
-    shares = rows[PROBABILITY].cast(pl.Float64).fill_null(np.nan).to_numpy()
+    shares = rows[PROBABILITY].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
     good = bool(np.isfinite(shares).all() and (shares >= 0).all())
     require(
         good and abs(shares.sum() - 1.0) <= 1e-6,

@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import PopulationError, require
-from abm.population.microdata import _weights, draw
+from abm.population.microdata import _weights, check_frame, draw
 from abm.population.raking import Marginal, _check_sums, _Table, _table
 
 __all__ = ["FittedHouseholds", "fit_households"]
@@ -187,6 +187,7 @@ class _Target:
 def _homes(households: pl.DataFrame, persons: pl.DataFrame, by: str) -> NDArray[np.int64]:
     """Row of the household of each person."""
     for name, frame in (("households", households), ("persons", persons)):
+        check_frame(name, frame)
         require(
             by in frame.columns,
             PopulationError,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
@@ -46,7 +48,13 @@ def draw(
     >>> people["respondent"].value_counts().sort("respondent").rows()
     [('a', 2), ('b', 6)]
     """
-    require(n >= 0, PopulationError, f"n = {n}, expected n >= 0", n=n)
+    check_frame("frame", frame)
+    require(
+        isinstance(n, int | np.integer) and n >= 0,
+        PopulationError,
+        f"n = {n!r}, expected a whole number >= 0",
+        n=n,
+    )
     require(
         frame.height > 0 or n == 0, PopulationError, "the frame has no rows to draw people from"
     )
@@ -106,7 +114,7 @@ def integerise(
     >>> int(integerise([1.5, 0.5, 2.0], rng=np.random.default_rng(1)).sum())
     4
     """
-    values = np.asarray(expected, dtype=np.float64)
+    values = _as_numbers("expected", expected)
     require(
         values.ndim == 1 and bool((np.isfinite(values) & (values >= 0)).all()),
         PopulationError,
@@ -142,6 +150,27 @@ def integerise(
     return whole
 
 
+def check_frame(name: str, frame: Any) -> None:
+    """Refuse what is no table, with the way to one."""
+    kind, remedy = type(frame).__name__, ""
+    if isinstance(frame, pl.LazyFrame):
+        remedy = f"; pass {name}.collect()"
+    elif hasattr(frame, "to_numpy"):
+        remedy = f"; pass polars.from_pandas({name})"
+    require(
+        isinstance(frame, pl.DataFrame),
+        PopulationError,
+        f"{name} is a {kind}, expected a polars.DataFrame{remedy}",
+    )
+
+
+def _as_numbers(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise PopulationError(f"{name}: {error}, expected numbers") from error
+
+
 def _weights(frame: pl.DataFrame, weights: str | ArrayLike | None) -> NDArray[np.float64]:
     if weights is None:
         return np.ones(frame.height)
@@ -151,9 +180,9 @@ def _weights(frame: pl.DataFrame, weights: str | ArrayLike | None) -> NDArray[np
             PopulationError,
             f"weights = {weights!r}, expected a column of the frame: {frame.columns}",
         )
-        values = frame[weights].cast(pl.Float64).to_numpy()
+        values = frame[weights].cast(pl.Float64, strict=False).fill_null(np.nan).to_numpy()
     else:
-        values = np.asarray(weights, dtype=np.float64)
+        values = _as_numbers("weights", weights)
     require(
         values.shape == (frame.height,),
         PopulationError,
@@ -163,7 +192,8 @@ def _weights(frame: pl.DataFrame, weights: str | ArrayLike | None) -> NDArray[np
     require(
         bad.size == 0,
         PopulationError,
-        f"weights: {bad.size} are missing, negative or not finite, first in row {bad[:1].tolist()}",
+        f"weights: {bad.size} are missing, negative or no finite numbers, first in row "
+        f"{bad[:1].tolist()}",
     )
     require(
         frame.height == 0 or values.sum() > 0,

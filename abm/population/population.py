@@ -7,7 +7,7 @@ again; rows move up when somebody is removed, and handles follow their id.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -15,7 +15,9 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import PopulationError, RuleError, require
-from abm.population.columns import Columns, fitted, is_one
+from abm.population.columns import Columns, fitted
+from abm.population.keys import as_keys, check_distinct_keys, check_new_keys, common_length
+from abm.population.microdata import check_frame
 from abm.population.table import Selection, Table
 from abm.population.undoing import as_before_if_it_fails
 from abm.rng import agent_key, child_key
@@ -81,7 +83,7 @@ class Population(Table):
         keys: ArrayLike | None = None,
         **columns: Any,
     ) -> None:
-        size = _length(n, keys, columns)
+        size = common_length(n, keys, columns)
         put = object.__setattr__
         put(self, "model", model)
         put(self, "_columns", Columns(size))
@@ -92,8 +94,8 @@ class Population(Table):
         put(self, "_cohorts", ())
         put(self, "_bindings", {})  # id of a cohort -> names of the columns that it moves
         if keys is not None:
-            words = _words(keys, size)
-            _check_distinct(words)
+            words = as_keys(keys, size)
+            check_distinct_keys(words)
             self._state.put("keys", words)
         for name, values in columns.items():
             self[name] = values
@@ -117,6 +119,7 @@ class Population(Table):
         >>> Population.from_frame(frame, key="respondent").age.tolist()
         [30, 40]
         """
+        check_frame("frame", frame)
         require(
             key is None or key in frame.columns,
             PopulationError,
@@ -186,11 +189,11 @@ class Population(Table):
         )
         self._cohorts_follow("add")
         elders = None if parents is None else self.rows(parents)
-        size = _length(n, keys if elders is None else elders, columns, otherwise=1)
+        size = common_length(n, keys if elders is None else elders, columns, otherwise=1)
         values = {name: fitted(name, columns[name], self._columns[name], size) for name in columns}
         state = self._named_rows()
-        words = self._newborn(state, elders, size) if keys is None else _words(keys, size)
-        _check_new(words, state["keys"])
+        words = self._newborn(state, elders, size) if keys is None else as_keys(keys, size)
+        check_new_keys(words, state["keys"])
         ids = np.arange(self._next_id, self._next_id + size)
         hidden = {name: np.zeros(size, dtype=np.int64) for name in state}
         first = self.n
@@ -492,53 +495,3 @@ class Population(Table):
                 kept,
                 **({"keys": self.keys} if getattr(cohort, "keyed", False) else {}),
             )
-
-
-def _length(
-    n: int | None, keys: Any, columns: Mapping[str, Any], otherwise: int | None = None
-) -> int:
-    lengths = {name: len(values) for name, values in columns.items() if not is_one(values)}
-    if keys is not None:
-        lengths["keys"] = len(np.atleast_1d(np.asarray(keys, dtype=object)))
-    if n is not None or (not lengths and otherwise is not None):
-        lengths["n"] = int(otherwise if n is None else n)  # type: ignore[arg-type]
-    require(
-        len(set(lengths.values())) == 1 and min(lengths.values()) >= 0,
-        PopulationError,
-        f"lengths differ: {lengths}"
-        if lengths
-        else "give n, keys, or a column with one value per agent",
-    )
-    return next(iter(lengths.values()))
-
-
-def _words(keys: ArrayLike | Iterable[Any], n: int) -> NDArray[np.uint64]:
-    array = np.atleast_1d(np.asarray(keys))
-    if array.dtype.kind == "i":
-        array = array.astype(np.int64).view(np.uint64)
-    elif array.dtype.kind != "u":
-        names: Sequence[Any] = array.tolist()
-        good = all(isinstance(name, (str, int)) for name in names)
-        require(good, PopulationError, f"keys of type {array.dtype}, expected integers or texts")
-        array = np.array([agent_key(name) for name in names], dtype=np.uint64)
-    require(array.shape == (n,), PopulationError, f"keys has shape {array.shape}, expected ({n},)")
-    return array.astype(np.uint64)
-
-
-def _check_new(words: NDArray[np.uint64], there: NDArray[np.uint64]) -> None:
-    """Refuse keys that are there already, or twice among the newcomers."""
-    _check_distinct(words)
-    if np.isin(there, words).any():
-        _check_distinct(np.concatenate([there, words]))
-
-
-def _check_distinct(words: NDArray[np.uint64]) -> None:
-    ordered = np.sort(words)
-    twice = ordered[:-1][ordered[1:] == ordered[:-1]]
-    require(
-        twice.size == 0,
-        PopulationError,
-        f"keys: {twice.size} are not unique, for example {twice[:3].tolist()}; two agents with one "
-        "key would share their chance. Resampled people need keys of their own: leave keys out to "
-        "take row numbers",
-    )

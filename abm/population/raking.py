@@ -8,6 +8,7 @@ whom the records lack, are reported by name.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import PopulationError, require
-from abm.population.microdata import _weights, draw
+from abm.population.microdata import _weights, check_frame, draw
 
 __all__ = ["Raked", "fit_table", "rake"]
 
@@ -45,6 +46,8 @@ class Raked:
     weights: NDArray[np.float64]
     fit: pl.DataFrame
     rounds: int
+    variables: tuple[str | tuple[str, ...], ...] = ()
+    """Columns of each marginal, in the order of `fit`."""
 
     @property
     def total(self) -> float:
@@ -67,10 +70,13 @@ class Raked:
 
     def fit_of(self, people: pl.DataFrame) -> pl.DataFrame:
         """The fit table with a column `drawn`: how people drawn from it meet the targets."""
-        drawn = []
-        for variable, category in self.fit.select("variable", "category").rows():
-            cells = _labels(people, tuple(variable.split(" x ")))
-            drawn.append(sum(cell == category for cell in cells) * self.total / max(len(cells), 1))
+        check_frame("people", people)
+        drawn: list[float] = []
+        for columns in self.variables:
+            names = (columns,) if isinstance(columns, str) else tuple(columns)
+            found = Counter(_labels(people, names))
+            wanted = self.fit.filter(pl.col("variable") == " x ".join(names))["category"]
+            drawn += [found[name] * self.total / max(people.height, 1) for name in wanted]
         return self.fit.with_columns(drawn=pl.Series(drawn, dtype=pl.Float64))
 
 
@@ -115,6 +121,8 @@ def rake(
     >>> raked.weights.round(6).tolist()
     [3.0, 2.0, 5.0]
     """
+    _check_asked(frame, marginals)
+    require(tolerance >= 0, PopulationError, f"tolerance = {tolerance}, expected tolerance >= 0")
     values = _weights(frame, weights)
     tables = [_table(frame, name, targets, values) for name, targets in marginals.items()]
     require(bool(tables), PopulationError, "marginals is empty, expected at least one variable")
@@ -124,7 +132,7 @@ def rake(
     fitted, rounds = _fit_weights(tables, before, tolerance * total, max_rounds)
     fit = _fit(tables, before, fitted, total)
     _check_met(fit, tolerance, rounds)
-    return Raked(frame, fitted, fit, rounds)
+    return Raked(frame, fitted, fit, rounds, tuple(marginals))
 
 
 def fit_table(
@@ -160,6 +168,7 @@ def fit_table(
     >>> fit_table(people, {"sex": {"f": 0.5, "m": 0.5}}).rows()
     [('sex', 'f', 2.0, 3.0, 0.25), ('sex', 'm', 2.0, 1.0, -0.25)]
     """
+    _check_asked(people, marginals)
     values = _weights(people, weights)
     total = float(values.sum())
     parts = []
@@ -199,6 +208,18 @@ def _fit_weights(
     return weights, rounds
 
 
+def _check_asked(frame: Any, marginals: Any) -> None:
+    """Refuse a frame and marginals of another kind."""
+    check_frame("frame", frame)
+    good = isinstance(marginals, Mapping)
+    wrong = [name for name in marginals if not isinstance(marginals[name], Mapping)] if good else []
+    require(
+        good and not wrong,
+        PopulationError,
+        f"marginals{wrong[:1] or ''} is no mapping, expected {{column: {{category: total}}}}",
+    )
+
+
 @dataclass(frozen=True)
 class _Table:
     name: str
@@ -217,6 +238,11 @@ def _table(
 ) -> _Table:
     columns = (name,) if isinstance(name, str) else tuple(name)
     shown = " x ".join(columns)
+    require(
+        len(set(columns)) == len(columns),
+        PopulationError,
+        f"marginal {shown!r}: a column appears more than once",
+    )
     absent = [column for column in columns if column not in frame.columns]
     require(
         not absent,

@@ -65,6 +65,7 @@ def test_columns_are_added_to_people_who_are_there():
         ({"vote": VOTE.drop("probability")}, "expected rows with 'vote' and 'probability'"),
         ({"probability": {1: 1.0}}, "rename"),
         ({"sex": {"f": 0.5, 1: 0.5}}, "one type"),
+        ({"sex": pl.DataFrame({"sex": ["f"], "probability": ["one"]})}, r"probabilities \[nan\]"),
     ],
 )
 def test_tables_that_do_not_hold_together_are_refused_by_name(tables, message):

@@ -96,6 +96,12 @@ def test_sums_with_rounding_errors_are_whole():
         (lambda: draw(SURVEY, 1, rng=seeded(1), method="luck"), "luck"),
         (lambda: integerise([0.5, 0.2], rng=seeded(1)), "whole number"),
         (lambda: integerise([np.nan], rng=seeded(1)), "finite"),
+        (lambda: integerise(["a"], rng=seeded(1)), "expected: .*expected numbers"),
+        (lambda: draw(SURVEY, 2.5, rng=seeded(1)), "n = 2.5, expected a whole number"),
+        (lambda: draw(SURVEY, 1, weights="respondent", rng=seeded(1)), r"no finite.*row \[0\]"),
+        (lambda: draw(SURVEY, 1, weights=list("abcd"), rng=seeded(1)), "weights: .*numbers"),
+        (lambda: draw(SURVEY.lazy(), 1, rng=seeded(1)), r"LazyFrame, .*; pass frame.collect\(\)"),
+        (lambda: draw({"a": [1]}, 1, rng=seeded(1)), "frame is a dict, expected a polars"),
     ],
 )
 def test_impossible_draws_are_refused(make, message):
@@ -187,6 +193,14 @@ def test_people_drawn_from_raked_records_meet_the_targets_up_to_rounding():
     assert fit["drawn"].sum() == pytest.approx(3 * raked.total)
 
 
+def test_a_fit_after_drawing_knows_columns_whatever_they_are_called():
+    people = pl.DataFrame({"rent x size": ["p", "q"], "sex": ["f", "m"]})
+    raked = rake(people, {"rent x size": {"p": 1, "q": 3}, ("sex", "rent x size"): {
+        ("f", "p"): 1, ("m", "q"): 3}})  # fmt: skip
+    drawn = raked.draw(8, rng=seeded(1))
+    assert raked.fit_of(drawn)["drawn"].to_list() == [1.0, 3.0, 1.0, 3.0]
+
+
 def test_a_zero_target_removes_people():
     survey = random_survey(200, 6)
     raked = rake(survey, {"region": {"north": 50, "south": 50, "west": 0}})
@@ -207,6 +221,9 @@ DIAGONAL = pl.DataFrame({"a": ["x", "y"] * 10, "b": ["u", "v"] * 10})
         (DIAGONAL, {"a": {"x": -7, "y": 3}}, "x = -7"),
         (DIAGONAL, {"a": {"x": 0, "y": 0}}, "sum to 0"),
         (DIAGONAL, {}, "empty"),
+        (DIAGONAL, [("a", {"x": 1})], "marginals is no mapping"),
+        (DIAGONAL, {"a": [1, 2]}, r"marginals\['a'\] is no mapping"),
+        (DIAGONAL, {("a", "a"): {("x", "x"): 1}}, "'a x a': a column appears more than once"),
     ],
 )
 def test_targets_that_cannot_be_met_are_reported_by_name(frame, marginals, message):

@@ -61,6 +61,17 @@ def test_frames_go_in_and_come_out_the_same():
     assert frame["age"].to_list() == [30, 40]
 
 
+def test_times_in_a_zone_are_the_same_instants_without_it():
+    noon = (
+        pl.Series("at", ["2020-01-01T12:00:00"])
+        .str.to_datetime()
+        .dt.replace_time_zone("Asia/Tokyo")
+    )
+    people = Population.from_frame(pl.DataFrame([noon]))
+    assert people.at[0] == np.datetime64("2020-01-01T03:00:00")
+    assert people.frame()["at"].dt.replace_time_zone("UTC").to_list() == noon.to_list()
+
+
 def test_an_outgoing_frame_does_not_change_with_the_population():
     people = three()
     frame = people.frame()
@@ -135,6 +146,10 @@ def test_many_births_and_deaths_keep_every_column_together():
     [
         (lambda: Population(a=[1, 2], b=[1]), "lengths differ"),
         (lambda: Population(), "give n"),
+        (lambda: Population(n=2.5), "n = 2.5, expected a whole number"),
+        (lambda: Population(n="3"), "n = '3', expected a whole number"),
+        (lambda: Population(a={1, 2}), "'a' is a set, expected values in the order of the rows"),
+        (lambda: Population(a={"x": 1}), "'a' is a dict"),
         (lambda: Population(n=2, keys=[5, 5]), "not unique"),
         (lambda: Population(n=2, keys=[1.5, 2.5]), "integers or texts"),
         (lambda: Population(n=2, keys=[1, 2, 3]), "lengths differ"),
@@ -158,6 +173,8 @@ def test_many_births_and_deaths_keep_every_column_together():
         (lambda: Population.from_frame(pl.DataFrame({"a": [1]}), key="b"), "'b'"),
         (lambda: Population.from_frame(pl.DataFrame({"a": [1, None]})), "1 missing values"),
         (lambda: Population.from_frame(pl.DataFrame({"a": [True, None]})), "1 missing values"),
+        (lambda: Population.from_frame(pl.LazyFrame({"a": [1]})), r"pass frame.collect\(\)"),
+        (lambda: Population.from_frame(pl.select(a=pl.lit(1, pl.Int128))), "128 bits"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_its_name(make, message):
