@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.optimize import minimize
 
+from abm.calibration.columns import distinct
 from abm.calibration.emulator import Emulator
 from abm.calibration.moments import Moments
 from abm.calibration.problem import Problem
@@ -69,7 +70,8 @@ class LocalIdentifiability:
 
     def table(self) -> pl.DataFrame:
         """One row per direction: `error`, `identified`, and the weight of each parameter."""
-        columns = {name: self.directions[i] for i, name in enumerate(self.names)}
+        names = distinct(self.names, ("error", "identified"))
+        columns = {name: self.directions[i] for i, name in enumerate(names)}
         return pl.DataFrame({"error": self.errors, "identified": self.identified, **columns})
 
     def _named(self, j: int) -> str:

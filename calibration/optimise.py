@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from abm.calibration.checks import check_options, check_ranges
+from abm.calibration.columns import distinct
 from abm.calibration.designs import latin_hypercube
 from abm.calibration.problem import Problem
 from abm.calibration.reach import failures, out_of_reach
@@ -262,9 +263,10 @@ class _Search:
         best = int(np.argmin(self.losses))
         points = self.problem.prior.from_unit(np.array(self.units))
         used = self.simulations.used
+        names = distinct(self.problem.names, ("distance", "best", "cost"))
         trace = pl.DataFrame(
             {
-                **{name: points[:, j] for j, name in enumerate(self.problem.names)},
+                **{name: points[:, j] for j, name in enumerate(names)},
                 "distance": self.losses,
                 "best": np.minimum.accumulate(self.losses),
                 "cost": self._costs,

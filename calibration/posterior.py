@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.columns import distinct
 from abm.calibration.records import Notice
 from abm.calibration.weights import effective_sample_size, systematic_rows, weighted_quantile
 from abm.errors import CalibrationError, require
@@ -161,6 +162,7 @@ class Posterior:
         )
 
     def frame(self) -> pl.DataFrame:
-        """The draws and a column `weight`."""
-        columns = {name: self.draws[:, i] for i, name in enumerate(self.names)}
+        """The draws and a column `weight`; a parameter of that name is `parameter weight`."""
+        names = distinct(self.names, ("weight",))
+        columns = {name: self.draws[:, i] for i, name in enumerate(names)}
         return pl.DataFrame({**columns, "weight": self.weights})

@@ -19,6 +19,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.calibration.checks import check_options
+from abm.calibration.columns import distinct
 from abm.calibration.priors import Independent
 from abm.calibration.reach import causes_told, failures
 from abm.calibration.records import Notice
@@ -65,7 +66,7 @@ class Design:
     def table(self, values: ArrayLike | None = None) -> pl.DataFrame:
         """Column `id` and one column per parameter: `values` (n, d), or the unit cube."""
         rows = self.unit if values is None else np.asarray(values, dtype=np.float64)
-        columns = {name: rows[:, j] for j, name in enumerate(self.names)}
+        columns = {name: rows[:, j] for j, name in enumerate(distinct(self.names, ("id",)))}
         return pl.DataFrame({"id": list(self.ids), **columns})
 
     def outputs(self, answers: Mapping[str, float] | pl.DataFrame, column: str = "y") -> Floats:

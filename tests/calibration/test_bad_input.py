@@ -14,6 +14,7 @@ from abm.calibration import (
     Energy,
     Independent,
     Mahalanobis,
+    Posterior,
     Problem,
     ScaledEuclidean,
     Simulated,
@@ -163,3 +164,10 @@ def test_scales_from_the_data_need_no_pilot_at_fixed_tolerances(distance):
     post = smc(simulations, n_particles=20, tolerances=[30.0, 15.0])
     assert post.n_simulations == sum(round(20 / share) for share in post.details["acceptance"])
     assert np.abs(post.statistics - 0.5).max() <= 1.5
+
+
+def test_a_parameter_called_weight_is_not_hidden_by_the_weights():
+    draws = np.array([[0.2], [0.4]])
+    table = Posterior(("weight",), draws, np.array([1.0, 3.0]), "given").frame()
+    assert table["parameter weight"].to_list() == [0.2, 0.4]
+    assert table["weight"].to_list() == [0.25, 0.75]
