@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from abm.analysis.arrays import as_numbers, as_whole
 from abm.errors import AnalysisError, require
 
 __all__ = ["cascade_table", "depths", "half_life", "roots", "structural_virality", "subtree_sizes"]
@@ -111,9 +112,10 @@ def cascade_table(parents: ArrayLike, *, times: ArrayLike | None = None) -> pl.D
 
     Returns
     -------
-    One row per cascade: `root`, `size` (rows), `depth` (longest way from the start), `breadth`
-    (most rows at one depth), `virality` (nan for a cascade of one), and with times `duration`
-    (first to last row) and `half_life` (from the start until half of the rows have happened).
+    One row per cascade: `root`, `size` (rows, the start included), `depth` (steps from the start to
+    the farthest row, 0 for a cascade of one), `breadth` (most rows at one depth),
+    `virality` (structural; nan for a cascade of one), and with times `duration` (first to last row)
+    and `half_life` (from the first row until half of the rows have happened).
 
     Examples
     --------
@@ -139,24 +141,33 @@ def cascade_table(parents: ArrayLike, *, times: ArrayLike | None = None) -> pl.D
         "virality": virality,
     }
     if times is not None:
-        columns |= _lasting(place, starts, np.asarray(times, dtype=np.float64), size)
+        columns |= _lasting(place, starts, as_numbers(times, "times").ravel(), size)
     return pl.DataFrame(columns)
 
 
 def half_life(times: ArrayLike) -> float:
     """Time from the first event until half of all events have happened; nan for none.
 
+    Of n events the ceil(n / 2)-th in order ends it, the first one counted; so it is 0 for one or
+    two.
+
+    Raises
+    ------
+    AnalysisError
+        A time is undefined: whether the event came in the first half cannot be said.
+
     Examples
     --------
     >>> half_life([0.0, 1.0, 2.0, 50.0])
     1.0
     """
-    when = np.sort(np.asarray(times, dtype=np.float64).ravel())
+    when = np.sort(as_numbers(times, "times").ravel())
+    require(not np.isnan(when).any(), AnalysisError, "an event has no time: leave it out")
     return float(when[(when.size - 1) // 2] - when[0]) if when.size else float("nan")
 
 
 def _tree(parents: ArrayLike) -> Integers:
-    tree = np.asarray(parents, dtype=np.int64).ravel()
+    tree = as_whole(parents, "parents").ravel()
     inside = tree.size == 0 or (tree.min() >= -1 and tree.max() < tree.size)
     require(
         bool(inside),
@@ -202,7 +213,11 @@ def _breadth(place: Integers, depth: Integers, n: int) -> Integers:
 
 
 def _lasting(place: Integers, starts: Integers, times: Array, size: Integers) -> dict[str, Array]:
-    require(times.shape == place.shape, AnalysisError, f"{times.size} times for {place.size} rows")
+    require(
+        times.shape == place.shape and not np.isnan(times).any(),
+        AnalysisError,
+        f"{times.size} times for {place.size} rows, expected one time for each",
+    )
     order = np.lexsort((times, place))
     first = np.searchsorted(place[order], np.arange(starts.size))
     when = times[order]

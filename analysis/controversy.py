@@ -17,6 +17,7 @@ from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import cg, spsolve
 
+from abm.analysis.arrays import as_edges, as_labels, as_numbers, as_whole
 from abm.errors import AnalysisError, require
 
 __all__ = ["Controversy", "random_walk_controversy"]
@@ -53,6 +54,8 @@ def random_walk_controversy(
     *,
     n_hubs: int = 10,
     weights: ArrayLike | None = None,
+    hubs: tuple[ArrayLike, ArrayLike] | None = None,
+    hubs_end_at_once: bool = False,
 ) -> Controversy:
     """Exact random-walk controversy of a network with two sides.
 
@@ -67,11 +70,21 @@ def random_walk_controversy(
         so that the numbering of nodes does not matter. All nodes of a smaller side are hubs.
     weights
         Weight per edge, > 0; steps and degrees follow them.
+    hubs
+        Node numbers of the hubs of X and of Y, in place of those with the largest degrees.
+    hubs_end_at_once
+        Whether a walker who starts at a hub ends there without a step. By default everybody takes
+        at least one step, as in the simulated walks of Garimella et al.
 
     Returns
     -------
-    The score is nan when a side has no hub with edges, or when nobody ends at one. A walker takes
-    at least one step; nodes whose component has no hub, and nodes without edges, never end.
+    The score is nan when a side has no hub with edges, or when nobody ends at one. Nodes whose
+    component has no hub, and nodes without edges, never end.
+
+    Raises
+    ------
+    AnalysisError
+        There are not two sides, a weight is not > 0, or a given hub lies on the other side.
 
     References
     ----------
@@ -87,31 +100,42 @@ def random_walk_controversy(
     """
     labels, walk = _checked(edges, sides, weights, n_hubs)
     degree = np.asarray(walk.sum(axis=1), dtype=np.float64).ravel()
-    hubs = _hubs(degree, labels, n_hubs, 0), _hubs(degree, labels, n_hubs, 1)
-    ends = np.stack([_ends(walk, degree, hubs, side) for side in (0, 1)], axis=1)
+    chosen = (
+        (_hubs(degree, labels, n_hubs, 0), _hubs(degree, labels, n_hubs, 1))
+        if hubs is None
+        else (_given_hubs(hubs[0], labels, 0), _given_hubs(hubs[1], labels, 1))
+    )
+    ends = np.stack(
+        [_ends(walk, degree, chosen, side, hubs_end_at_once) for side in (0, 1)], axis=1
+    )
     given = np.stack([ends[labels == side].mean(axis=0) for side in (0, 1)])
     arrived = given.sum(axis=0)
     if not np.all(arrived > 0):
-        return Controversy(NAN, np.full((2, 2), np.nan), hubs)
+        return Controversy(NAN, np.full((2, 2), np.nan), chosen)
     p = given / arrived
-    return Controversy(float(p[0, 0] * p[1, 1] - p[0, 1] * p[1, 0]), p, hubs)
+    return Controversy(float(p[0, 0] * p[1, 1] - p[0, 1] * p[1, 0]), p, chosen)
 
 
 def _checked(
     edges: ArrayLike, sides: ArrayLike, weights: ArrayLike | None, n_hubs: int
 ) -> tuple[NDArray[np.int64], sparse.csr_array[Any]]:
-    names, labels = np.unique(np.asarray(sides), return_inverse=True)
+    names, labels = as_labels(sides, "sides")
     require(names.size == 2, AnalysisError, f"sides {names.tolist()[:5]}, expected two values")
     require(n_hubs >= 1, AnalysisError, f"n_hubs = {n_hubs}, expected >= 1")
-    ties = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
-    w = np.ones(len(ties)) if weights is None else np.asarray(weights, dtype=np.float64)
+    ties = as_edges(edges)
+    w = np.ones(len(ties)) if weights is None else as_numbers(weights, "weights")
     good = w.shape == (len(ties),) and bool(np.all(w > 0))
-    require(good, AnalysisError, "expected one weight > 0 per edge")
+    require(
+        good,
+        AnalysisError,
+        f"{w.size} weights for {len(ties)} edges, the smallest {w.min(initial=np.inf)}, expected "
+        "one weight > 0 per edge: leave edges of weight 0 out",
+    )
     n = labels.size
     inside = ties.size == 0 or (ties.min() >= 0 and ties.max() < n)
     require(bool(inside), AnalysisError, f"edges name nodes outside 0 to {n - 1}")
     half = sparse.coo_array((w, (ties[:, 0], ties[:, 1])), shape=(n, n))
-    return labels.ravel().astype(np.int64), sparse.csr_array(half + half.T)
+    return labels, sparse.csr_array(half + half.T)
 
 
 def _hubs(degree: Array, labels: NDArray[np.int64], n_hubs: int, side: int) -> NDArray[np.int64]:
@@ -123,13 +147,26 @@ def _hubs(degree: Array, labels: NDArray[np.int64], n_hubs: int, side: int) -> N
     return chosen
 
 
+def _given_hubs(hubs: ArrayLike, labels: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+    nodes = np.unique(as_whole(hubs, "hubs"))
+    inside = nodes.size == 0 or (nodes[0] >= 0 and nodes[-1] < labels.size)
+    require(
+        bool(inside) and bool(np.all(labels[nodes] == side)),
+        AnalysisError,
+        f"hubs {nodes[:5].tolist()}, expected nodes of {'XY'[side]}, the side of the "
+        f"{('smaller', 'larger')[side]} of the two values",
+    )
+    return nodes
+
+
 def _ends(
     walk: sparse.csr_array[Any],
     degree: Array,
     hubs: tuple[NDArray[np.int64], NDArray[np.int64]],
     side: int,
+    at_once: bool,
 ) -> Array:
-    """Probability of ending at a hub of `side`, after at least one step, for each start."""
+    """Probability of ending at a hub of `side` for each start."""
     n = degree.size
     reached = np.zeros(n)
     reached[hubs[side]] = 1.0
@@ -141,6 +178,8 @@ def _ends(
         rows = walk[free]
         system = sparse.diags_array(degree[free]) - rows[:, free]
         reached[free] = _solve(sparse.csr_array(system), rows @ reached)
+    if at_once:
+        return reached
     step = walk @ reached
     ends: Array = np.divide(step, degree, out=np.zeros(n), where=degree > 0)
     return ends

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from abm.analysis.arrays import as_labels, as_numbers
 from abm.analysis.intervals import Estimate, check_level, mean_interval
 from abm.errors import AnalysisError, require
 
@@ -50,8 +51,8 @@ def convergence(before: ArrayLike, after: ArrayLike, groups: ArrayLike) -> pl.Da
     """
     a, b, g = _aligned(before, after, groups)
     known = ~(np.isnan(a) | np.isnan(b))
-    names, place = np.unique(g, return_inverse=True)
-    place = place.ravel()[known]
+    names, place = as_labels(g, "groups")
+    place = place[known]
     sds = [_group_sd(x[known], place, names.size) for x in (a, b)]
     return pl.DataFrame(
         {
@@ -114,6 +115,8 @@ def convergence_gap(
     (True, 4)
     """
     check_level(level)
+    for name, frame in (("simulated", simulated), ("human", human)):
+        require("change" in frame.columns, AnalysisError, f"{name} lacks `change`: {frame.columns}")
     a, b = (frame["change"].cast(pl.Float64).to_numpy() for frame in (simulated, human))
     one, other = mean_interval(a, level=level), mean_interval(b, level=level)
     a, b = a[np.isfinite(a)], b[np.isfinite(b)]
@@ -198,19 +201,10 @@ def default_drift(
     (0.25, 200)
     """
     check_level(level)
-    a, b, _ = _aligned(before, after, np.zeros(np.shape(before)))
-    target = np.broadcast_to(np.asarray(default, dtype=np.float64), a.shape)
-    ways = [target - a] + ([] if others is None else [np.asarray(others, dtype=np.float64) - a])
-    known = np.all(np.isfinite([*ways, b]), axis=0)
-    x, y = np.stack([way[known] for way in ways], axis=1), (b - a)[known]
-    names = np.arange(y.size) if groups is None else np.asarray(groups).ravel()[known]
-    _, unit = np.unique(names, return_inverse=True)
-    size = int(unit.max(initial=-1)) + 1
-    # Sums of squares and products of each unit: a resample is a weighted sum of them.
-    squares = np.zeros((size, x.shape[1], x.shape[1]))
-    products = np.zeros((size, x.shape[1]))
-    np.add.at(squares, unit, x[:, :, None] * x[:, None, :])
-    np.add.at(products, unit, x * y[:, None])
+    require(n_resamples >= 1, AnalysisError, f"n_resamples = {n_resamples}, expected >= 1")
+    x, y, unit = _ways(before, after, default, others, groups)
+    squares, products = _sums(x, y, unit)
+    size = squares.shape[0]
     value = _solved(squares.sum(axis=0)[None], products.sum(axis=0)[None])[0]
     drawn = np.full((n_resamples, x.shape[1]), np.nan)
     if size > 1:
@@ -220,6 +214,41 @@ def default_drift(
     made = [_percentile(v, d, tails, level, size) for v, d in zip(value, drawn.T, strict=True)]
     nothing = Estimate(NAN, NAN, NAN, level, size, "", "no opinions of others given")
     return DefaultDrift(made[0], made[1] if others is not None else nothing, int(y.size))
+
+
+def _ways(
+    before: ArrayLike,
+    after: ArrayLike,
+    default: ArrayLike,
+    others: ArrayLike | None,
+    groups: ArrayLike | None,
+) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Ways that agents could go, shape (n, k), the way they went, and their unit, both (n,)."""
+    a, b, _ = _aligned(before, after, np.zeros(np.shape(before)))
+    target = as_numbers(default, "default")
+    heard = None if others is None else as_numbers(others, "others").ravel()
+    label = np.arange(a.size) if groups is None else as_labels(groups, "groups")[1]
+    sizes = (target.size if target.ndim else a.size, a.size if heard is None else heard.size)
+    require(
+        {*sizes, label.size} == {a.size},
+        AnalysisError,
+        f"{sizes[0]} defaults, {sizes[1]} opinions of others and {label.size} groups, expected one "
+        f"for each of the {a.size} agents, or one default for all",
+    )
+    ways = [np.broadcast_to(target, a.shape) - a] + ([] if heard is None else [heard - a])
+    known = np.all(np.isfinite([*ways, b]), axis=0)
+    _, unit = np.unique(label[known], return_inverse=True)
+    return np.stack([way[known] for way in ways], axis=1), (b - a)[known], unit.astype(np.int64)
+
+
+def _sums(x: Array, y: Array, unit: NDArray[np.int64]) -> tuple[Array, Array]:
+    """Sums of squares and products of each unit: a resample is a weighted sum of them."""
+    size = int(unit.max(initial=-1)) + 1
+    squares = np.zeros((size, x.shape[1], x.shape[1]))
+    products = np.zeros((size, x.shape[1]))
+    np.add.at(squares, unit, x[:, :, None] * x[:, None, :])
+    np.add.at(products, unit, x * y[:, None])
+    return squares, products
 
 
 def _percentile(value: float, drawn: Array, tails: list[float], level: float, n: int) -> Estimate:
@@ -240,7 +269,7 @@ def _solved(squares: Array, products: Array) -> Array:
 
 
 def _aligned(before: ArrayLike, after: ArrayLike, groups: ArrayLike) -> tuple[Array, Array, Array]:
-    a, b = (np.asarray(x, dtype=np.float64).ravel() for x in (before, after))
+    a, b = (as_numbers(x, "opinions").ravel() for x in (before, after))
     g = np.asarray(groups).ravel()
     require(
         a.shape == b.shape == g.shape,

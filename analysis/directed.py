@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from abm.analysis.networks import checked_edges
+from abm.analysis.arrays import as_edges, as_labels
+from abm.analysis.networks import checked_edges, mixing_excess, node_values
 from abm.errors import AnalysisError, require
 
 __all__ = [
@@ -58,7 +59,7 @@ def reciprocity(edges: ArrayLike, *, n: int | None = None) -> Reciprocity:
     >>> found.share, round(found.correlation, 3)
     (0.5, -0.5)
     """
-    array = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
+    array = as_edges(edges)
     size = n if n is not None else int(array.max(initial=-1)) + 1
     ties, _ = checked_edges(array, size, None)
     if len(ties) == 0:
@@ -95,16 +96,13 @@ def directed_assortativity(
     >>> directed_assortativity([(0, 1), (2, 3)], [0, 0, 1, 1])
     1.0
     """
-    _, labels = np.unique(np.asarray(groups), return_inverse=True)
+    _, labels = as_labels(groups, "groups")
     ties, w = checked_edges(edges, labels.size, weights)
     k = int(labels.max(initial=-1)) + 1
-    total = float(w.sum())
-    if total <= 0:
-        return NAN
     cells = labels[ties[:, 0]] * k + labels[ties[:, 1]]
-    e = np.bincount(cells, weights=w, minlength=k * k).reshape(k, k) / total
-    random = float(e.sum(axis=1) @ e.sum(axis=0))
-    return NAN if not random < 1 else float((np.trace(e) - random) / (1 - random))
+    e = np.bincount(cells, weights=w, minlength=k * k).reshape(k, k)
+    total = float(e.sum())
+    return mixing_excess(e / total) if total > 0 else NAN
 
 
 def directed_correlation(
@@ -128,8 +126,10 @@ def directed_correlation(
     >>> round(directed_correlation([(0, 1), (1, 2), (2, 0)], [1., 2., 3.], [1., 2., 3.]), 6)
     -0.5
     """
-    x, y = (np.asarray(v, dtype=np.float64) for v in (source_values, target_values))
-    ties, _ = checked_edges(edges, min(x.size, y.size), None)
+    x = node_values(source_values, "source_values")
+    y = node_values(target_values, "target_values")
+    require(x.size == y.size, AnalysisError, f"{x.size} source and {y.size} target values")
+    ties, _ = checked_edges(edges, x.size, None)
     a, b = x[ties[:, 0]], y[ties[:, 1]]
     good = ~(np.isnan(a) | np.isnan(b))
     a, b = a[good], b[good]
@@ -152,7 +152,7 @@ def followed_mean(
     >>> followed_mean([(0, 1), (0, 2)], [0.0, 0.2, 0.4]).round(3).tolist()
     [0.3, nan, nan]
     """
-    x = np.asarray(values, dtype=np.float64)
+    x = node_values(values, "values")
     ties, w = checked_edges(edges, x.size, weights)
     known, filled = np.where(np.isnan(x), 0.0, 1.0), np.nan_to_num(x)
     a, b = ties[:, 0], ties[:, 1]
@@ -181,7 +181,7 @@ def follower_paradoxes(edges: ArrayLike, *, n: int | None = None) -> dict[str, f
     >>> follower_paradoxes([(1, 0), (2, 0), (3, 0)])["friends_have_more_followers"]
     1.0
     """
-    array = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
+    array = as_edges(edges)
     size = n if n is not None else int(array.max(initial=-1)) + 1
     ties, _ = checked_edges(array, size, None)
     counts = {

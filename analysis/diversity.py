@@ -1,7 +1,8 @@
 """Diversity: how many different voices there are, and whether they drift or grow alike.
 
 Texts and profiles come as embeddings, one row per text or person; lengths do not matter, because
-every row is brought to length one first.
+every row is brought to length one first. `drift` lives in `abm.analysis.drift`
+and can be taken from here too.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abm.analysis.arrays import as_numbers
+from abm.analysis.drift import drift
 from abm.errors import AnalysisError, require
 
 __all__ = ["drift", "effective_channels", "homogenisation", "mean_cosine"]
@@ -56,7 +59,13 @@ def effective_channels(embeddings: ArrayLike) -> float:
 def mean_cosine(embeddings: ArrayLike) -> float:
     """Mean cosine of all pairs of different rows; nan for fewer than two rows or a row of zeros.
 
-    Computed from the length of the sum of unit rows, so a million rows cost one pass.
+    Pairs are unordered and a row is not paired with itself; with itself counted, as some do, the
+    mean is ((n - 1) x + 1) / n. Computed from the length of the sum of unit rows, so a million rows
+    cost one pass.
+
+    References
+    ----------
+    Salton and McGill (1983), Introduction to Modern Information Retrieval, McGraw-Hill.
 
     Examples
     --------
@@ -67,35 +76,7 @@ def mean_cosine(embeddings: ArrayLike) -> float:
     if unit is None or unit.shape[0] < 2:
         return NAN
     n, total = unit.shape[0], unit.sum(axis=0)
-    return float((total @ total - n) / (n * (n - 1)))
-
-
-def drift(now: ArrayLike, start: ArrayLike) -> Array:
-    """1 - cosine between each row now and at the start: 0 unchanged, 1 unrelated, 2 opposite.
-
-    Parameters
-    ----------
-    now, start
-        Shape (n, n_dimensions), or (n_dimensions,) for one text.
-
-    Returns
-    -------
-    Shape (n,); nan where a row is all zeros.
-
-    Examples
-    --------
-    >>> drift([[2.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [1.0, 0.0]]).tolist()
-    [0.0, 1.0]
-    """
-    a, b = (np.atleast_2d(np.asarray(x, dtype=np.float64)) for x in (now, start))
-    require(
-        a.shape == b.shape, AnalysisError, f"shapes {a.shape} and {b.shape}, expected equal ones"
-    )
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        cosine = np.einsum("ij,ij->i", a, b) / lengths
-    moved = np.where(np.all(a == b, axis=1), 0.0, 1 - np.clip(cosine, -1, 1))
-    return np.where(lengths > 0, moved, np.nan)
+    return float(np.clip((total @ total - n) / (n * (n - 1)), -1, 1))
 
 
 def homogenisation(simulated: ArrayLike, surveyed: ArrayLike) -> float:
@@ -111,19 +92,21 @@ def homogenisation(simulated: ArrayLike, surveyed: ArrayLike) -> float:
     -------
     Sum over items of the simulated variance over that of the surveyed one: 0 when all agents answer
     alike, 1 as diverse as people, above 1 more diverse; nan when people do not differ or fewer than
-    two answered.
+    two answered an item. Variances are over n - 1. Items of different scales weigh by their
+    variance: give one at a time, or bring them to one scale.
 
     Examples
     --------
     >>> homogenisation([3, 3, 3], [1, 3, 5]), homogenisation([1, 3, 5], [1, 3, 5])
     (0.0, 1.0)
     """
-    a, b = (np.asarray(x, dtype=np.float64) for x in (simulated, surveyed))
-    a, b = (x.reshape(x.shape[0], -1) for x in (a, b))
+    a, b = (as_numbers(x, "answers") for x in (simulated, surveyed))
+    a, b = (x[:, None] if x.ndim == 1 else x for x in (a, b))
     require(
-        a.shape[1] == b.shape[1],
+        a.ndim == b.ndim == 2 and a.shape[1] == b.shape[1],
         AnalysisError,
-        f"{a.shape[1]} simulated and {b.shape[1]} surveyed items, expected the same items",
+        f"simulated answers of shape {a.shape} and surveyed ones of {b.shape}, expected the same "
+        "items: (n, n_items) or (n,)",
     )
     kept, given = _variance(a), _variance(b)
     return kept / given if given > 0 else NAN
@@ -138,7 +121,7 @@ def _variance(answers: Array) -> float:
 
 
 def _unit(embeddings: ArrayLike) -> Array | None:
-    rows = np.asarray(embeddings, dtype=np.float64)
+    rows = as_numbers(embeddings, "embeddings")
     require(
         rows.ndim == 2, AnalysisError, f"embeddings of shape {rows.shape}, expected (n, dimensions)"
     )

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import signal, stats
 from scipy.ndimage import gaussian_filter1d
 
+from abm.analysis.arrays import as_numbers
 from abm.analysis.intervals import check_level
 from abm.errors import AnalysisError, require
 
@@ -42,14 +43,15 @@ def flip_rate(opinions: ArrayLike, *, middle: float | None = None) -> float:
     -------
     Over all agents and steps with both opinions defined (and, with `middle`, both on a side); nan
     where there is none. A constant opinion has rate 0, a 60/40 opinion drawn anew at each step has
-    0.48.
+    0.48. Intervals come from its values over agents or replications, by `bootstrap` or
+    `means_table`.
 
     Examples
     --------
     >>> flip_rate([[1, 5], [1, 3], [1, 5]], middle=4)
     0.5
     """
-    x = np.asarray(opinions, dtype=np.float64)
+    x = as_numbers(opinions, "opinions")
     require(x.ndim == 2, AnalysisError, f"shape {x.shape}, expected (n_times, n_agents)")
     sides = x if middle is None else np.where(x == middle, np.nan, np.sign(x - middle))
     before, after = sides[:-1], sides[1:]
@@ -65,23 +67,33 @@ def consensus_time(times: ArrayLike, opinions: ArrayLike, *, tolerance: float = 
     times
         Ascending, shape (n_times,).
     opinions
-        Shape (n_times, n_agents).
+        Shape (n_times, n_agents). An undefined opinion is within reach of nobody's: drop those who
+        never answer.
+    tolerance
+        Largest distance between two opinions of a consensus, >= 0.
 
     Returns
     -------
     nan when there is no consensus at the last time: the run is censored there, see `survival`.
+
+    Raises
+    ------
+    AnalysisError
+        Times do not ascend, or are not as many as rows of opinions.
 
     Examples
     --------
     >>> consensus_time([0, 1, 2], [[0, 1], [1, 1], [1, 1]])
     1.0
     """
-    x, when = np.asarray(opinions, dtype=np.float64), np.asarray(times, dtype=np.float64)
+    x, when = as_numbers(opinions, "opinions"), as_numbers(times, "times")
     require(
-        x.ndim == 2 and when.shape == x.shape[:1],
+        x.ndim == 2 and when.shape == x.shape[:1] and bool(np.all(np.diff(when) > 0)),
         AnalysisError,
-        f"{when.size} times and opinions of shape {x.shape}, expected (n_times, n_agents)",
+        f"{when.size} times and opinions of shape {x.shape}, expected (n_times, n_agents) and "
+        "ascending times",
     )
+    require(tolerance >= 0, AnalysisError, f"tolerance = {tolerance}, expected >= 0")
     if x.size == 0:
         return NAN
     apart = ~(np.ptp(x, axis=1) <= tolerance)
@@ -104,7 +116,8 @@ def survival(times: ArrayLike, happened: ArrayLike, *, level: float = 0.95) -> p
     -------
     One row per time at which something happened: `time`, `at_risk`, `events`, `estimate` (share
     still without), `low`, `high` by Greenwood's variance on the log(-log) scale (nan where the
-    share is 0 or 1), `level`.
+    share is 0 or 1), `level`. Who is censored at a time is still at risk then. No rows where it
+    never happened.
 
     References
     ----------
@@ -116,13 +129,15 @@ def survival(times: ArrayLike, happened: ArrayLike, *, level: float = 0.95) -> p
     [0.75, 0.5, 0.25]
     """
     check_level(level)
-    when, real = np.asarray(times, dtype=np.float64), np.asarray(happened, dtype=bool)
+    when, marks = as_numbers(times, "times").ravel(), as_numbers(happened, "happened").ravel()
+    good = when.shape == marks.shape and not np.isnan(when).any() and not np.isnan(marks).any()
     require(
-        when.shape == real.shape and not np.isnan(when).any(),
+        good and bool(np.all(when >= 0)) and bool(np.isin(marks, (0, 1)).all()),
         AnalysisError,
-        f"{when.size} times and {real.size} marks, expected equal numbers and no nan: a run "
-        "without the event has the time of its end and happened = False",
+        f"{when.size} times and {marks.size} marks, expected equal numbers, times >= 0, marks True "
+        "or False, no nan: a run without the event has the time of its end and happened = False",
     )
+    real = marks == 1
     moments, events = np.unique(when[real], return_counts=True)
     risk = when.size - np.searchsorted(np.sort(when), moments)
     share: Array = np.cumprod(1 - events / risk).astype(np.float64)
@@ -156,8 +171,10 @@ def early_warning(series: ArrayLike, *, window: int) -> pl.DataFrame:
 
     Returns
     -------
-    One row per window: `end` (index of its last observation), `variance`, `autocorrelation` (nan
-    where the window is constant). `early_warning_trend` sums it up.
+    One row per window: `end` (index of its last observation), `variance` (over the number in the
+    window; R's `var` divides by one less), `autocorrelation` (lag-1 sum of products about the
+    window's mean over its sum of squares, as R's `acf`; nan where the window is constant). Both nan
+    where the window has an undefined value. `early_warning_trend` sums it up.
 
     References
     ----------
@@ -168,11 +185,11 @@ def early_warning(series: ArrayLike, *, window: int) -> pl.DataFrame:
     >>> early_warning([0.0, 1.0, 0.0, 1.0, 0.0], window=4)["variance"].to_list()
     [0.25, 0.25]
     """
-    x = np.asarray(series, dtype=np.float64).ravel()
+    x = as_numbers(series, "series").ravel()
     require(
-        3 <= window <= x.size,
+        3 <= window <= x.size and int(window) == window,
         AnalysisError,
-        f"window = {window}, expected 3 to the {x.size} observations there are",
+        f"window = {window}, expected a whole number from 3 to the {x.size} observations there are",
     )
     rows = np.lib.stride_tricks.sliding_window_view(x, window)
     gaps = rows - rows.mean(axis=1, keepdims=True)
@@ -208,7 +225,7 @@ def detrended(series: ArrayLike, *, bandwidth: float) -> Array:
     >>> bool(np.abs(detrended(line, bandwidth=5)[20:80]).max() < 1e-9)
     True
     """
-    x = np.asarray(series, dtype=np.float64).ravel()
+    x = as_numbers(series, "series").ravel()
     require(bandwidth > 0, AnalysisError, f"bandwidth = {bandwidth}, expected > 0")
     smooth: Array = gaussian_filter1d(x, bandwidth, mode="nearest")
     return x - smooth
@@ -261,7 +278,7 @@ def early_warning_trend(
 
     Returns
     -------
-    nan for a constant series.
+    nan for a constant series, or one with an undefined value.
 
     References
     ----------
@@ -279,10 +296,11 @@ def early_warning_trend(
         f"indicator = {indicator!r}, expected 'variance' or 'autocorrelation'",
     )
     check_level(level)
-    x = np.asarray(series, dtype=np.float64).ravel()
+    require(n_surrogates >= 1, AnalysisError, f"n_surrogates = {n_surrogates}, expected >= 1")
+    x = as_numbers(series, "series").ravel()
     tau, n = _tau(x, window, indicator)
     gaps = x - x.mean()
-    if not np.isfinite(tau) or not gaps.any():
+    if not np.isfinite(tau) or np.isnan(gaps).any() or not gaps.any():
         return WarningTrend(NAN, NAN, NAN, NAN, n)
     follow = float(np.clip(gaps[1:] @ gaps[:-1] / (gaps @ gaps), -0.999, 0.999))
     drawn = (_autoregression(follow, x.size, rng) for _ in range(n_surrogates))

@@ -9,6 +9,7 @@ of an exposure counts for what came before.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,8 @@ def exposure_spells(
     start, end
         Window of observation. Later exposures and adoptions are not seen.
     agents
-        All agents at risk; by default those with an exposure or an adoption.
+        All agents at risk; by default those with an exposure or an adoption. Only they may have
+        records.
 
     Returns
     -------
@@ -59,7 +61,8 @@ def exposure_spells(
     Raises
     ------
     AnalysisError
-        A column is missing, an agent adopts twice, or the window is empty.
+        A column is missing, a record lacks its agent or time, an agent adopts twice or is not among
+        `agents`, or the window is empty.
 
     Examples
     --------
@@ -76,23 +79,8 @@ def exposure_spells(
     leave = who.join(adopted, on=agent, how="left").with_columns(
         _end=pl.min_horizontal(pl.col("_adopted").fill_null(end), pl.lit(end))
     )
-    spells = _begun(exposures, who, agent, time, start)
-    return (
-        spells.join(leave, on=agent)
-        .sort(agent, "start")
-        .with_columns(
-            exposures=pl.col("_more").cum_sum().over(agent).cast(pl.Int64),
-            _next=pl.col("start").shift(-1).over(agent),
-        )
-        .with_columns(stop=pl.min_horizontal(pl.col("_next").fill_null(end), "_end"))
-        .filter(pl.col("start") < pl.col("stop"))
-        .with_columns(
-            adopted=(
-                (pl.col("_adopted") == pl.col("stop")) & (pl.col("_adopted") <= end)
-            ).fill_null(False)
-        )
-        .select(agent, "start", "stop", "exposures", "adopted")
-    )
+    spells = _begun(exposures, who, agent, time, start).join(leave, on=agent)
+    return _ended(spells, agent, end).select(agent, "start", "stop", "exposures", "adopted")
 
 
 def _check_records(
@@ -106,6 +94,15 @@ def _check_records(
     for name, frame in (("exposures", exposures), ("adoptions", adoptions)):
         missing = [column for column in (agent, time) if column not in frame.columns]
         require(not missing, AnalysisError, f"{name} lack {missing}; they have {frame.columns}")
+        empty = frame.select(
+            pl.col(agent).is_null() | pl.col(time).cast(pl.Float64).fill_null(NAN).is_nan()
+        )
+        undefined = int(empty.to_series().sum())
+        require(
+            undefined == 0,
+            AnalysisError,
+            f"{undefined} {name} lack their agent or time, expected none: leave out who has none",
+        )
     require(start < end, AnalysisError, f"window [{start}, {end}], expected start < end")
     require(
         not adoptions[agent].is_duplicated().any(),
@@ -128,6 +125,21 @@ def _begun(
     births = who.select(agent, pl.lit(start).alias("start"), pl.lit(0, pl.UInt32).alias("_more"))
     spells = pl.concat([births, opened.select(births.columns).cast(births.schema)])
     return spells.group_by(agent, "start").agg(pl.col("_more").sum()).sort(agent, "start")
+
+
+def _ended(spells: pl.DataFrame, agent: str, end: float) -> pl.DataFrame:
+    """Each spell until the next one, adoption or the end of observation; those of no length go."""
+    adopted = (pl.col("_adopted") == pl.col("stop")) & (pl.col("_adopted") <= end)
+    return (
+        spells.sort(agent, "start")
+        .with_columns(
+            exposures=pl.col("_more").cum_sum().over(agent).cast(pl.Int64),
+            _next=pl.col("start").shift(-1).over(agent),
+        )
+        .with_columns(stop=pl.min_horizontal(pl.col("_next").fill_null(end), "_end"))
+        .filter(pl.col("start") < pl.col("stop"))
+        .with_columns(adopted=adopted.fill_null(False))
+    )
 
 
 def adoption_curve(spells: pl.DataFrame, *, level: float = 0.95) -> pl.DataFrame:
@@ -157,6 +169,9 @@ def adoption_curve(spells: pl.DataFrame, *, level: float = 0.95) -> pl.DataFrame
     [(0, 2, 0, 0.0, 3.0), (1, 2, 1, 0.5, 6.0)]
     """
     check_level(level)
+    needed = ("exposures", "adopted", "start", "stop")
+    missing = [name for name in needed if name not in spells.columns]
+    require(not missing, AnalysisError, f"the spells lack {missing}; they have {spells.columns}")
     table = (
         spells.group_by("exposures")
         .agg(
@@ -190,7 +205,8 @@ class Cox:
         `estimate` (hazard ratio per unit) with `low` and `high`, `p_value`, `level`, `n` (events).
     concordance
         Share of pairs at risk together in which the one that adopted first has the higher fitted
-        risk, ties counting half: 1/2 says nothing, 1 perfect.
+        risk, equal risks counting half: 1/2 says nothing, 1 perfect. Who is at risk when another
+        adopts and does not adopt itself at that moment makes a pair, even if observed no longer.
     n_spells, n_events
         Rows and adoptions.
     reason
@@ -228,18 +244,20 @@ def cox_regression(
 
     Returns
     -------
-    Fit by Efron's approximation of ties. Undefined without an adoption, or where a covariate does
-    not vary.
+    Fit by Efron's approximation of ties, with Wald intervals of the log hazard. Undefined, with the
+    reason, without an adoption, where a covariate does not vary or is a combination of others, and
+    where covariates separate those who adopt so that the likelihood grows without end.
 
     Raises
     ------
     AnalysisError
-        A column is missing or undefined, or a spell has no length.
+        A column is missing, undefined or no number, or a spell has no length.
 
     References
     ----------
-    Cox (1972), Journal of the Royal Statistical Society B 34, 187-220; Lin and Wei (1989), Journal
-    of the American Statistical Association 84, 1074-1078.
+    Cox (1972), Journal of the Royal Statistical Society B 34, 187-220; Efron (1977), Journal of the
+    American Statistical Association 72, 557-565; Harrell et al. (1982), JAMA 247, 2543-2546; Lin
+    and Wei (1989), Journal of the American Statistical Association 84, 1074-1078.
 
     Examples
     --------
@@ -253,24 +271,35 @@ def cox_regression(
     """
     check_level(level)
     names = list(covariates)
-    _check_spells(
-        spells, [start, stop, event, *names, *([cluster] if cluster else [])], start, stop
-    )
+    needed = [start, stop, event, *names, *([cluster] if cluster else [])]
+    _check_spells(spells, needed, names, start, stop)
     exog = spells.select(pl.col(names).cast(pl.Float64)).to_numpy()
     begin, finish = (spells[c].cast(pl.Float64).to_numpy() for c in (start, stop))
     happened = spells[event].cast(pl.Boolean).to_numpy()
     n_events = int(happened.sum())
-    flat = [name for name, column in zip(names, exog.T, strict=True) if np.ptp(column) == 0]
-    reason = "nobody adopted" if n_events == 0 else f"{flat} do not vary" if flat else ""
+    reason = _unfit(exog, names, n_events)
+    coefficients = errors = np.full(len(names), np.nan)
+    if not reason:
+        coefficients, errors, reason = _phreg(begin, finish, happened, exog, spells, cluster)
     if reason:
-        empty = np.full(len(names), np.nan)
-        return Cox(
-            _cox_table(names, empty, empty, level, n_events), NAN, len(exog), n_events, reason
-        )
-    coefficients, errors = _phreg(begin, finish, happened, exog, spells, cluster)
+        table = _cox_table(names, coefficients, errors, level, n_events)
+        return Cox(table, NAN, len(exog), n_events, reason)
     risk = exog @ coefficients
     table = _cox_table(names, coefficients, errors, level, n_events)
     return Cox(table, _concordance(begin, finish, happened, risk), len(exog), n_events)
+
+
+def _unfit(exog: Array, names: list[str], n_events: int) -> str:
+    """Why there is nothing to fit; empty otherwise."""
+    if n_events == 0:
+        return "nobody adopted"
+    flat = [name for name, column in zip(names, exog.T, strict=True) if np.ptp(column) == 0]
+    if flat:
+        return f"{flat} do not vary"
+    scaled = (exog - exog.mean(axis=0)) / exog.std(axis=0)
+    if np.linalg.matrix_rank(scaled, tol=1e-7 * np.sqrt(len(exog))) < len(names):
+        return f"{names} cannot be told apart: one is a combination of the others"
+    return ""
 
 
 def _phreg(
@@ -280,15 +309,23 @@ def _phreg(
     exog: Array,
     spells: pl.DataFrame,
     cluster: str | None,
-) -> tuple[Array, Array]:
+) -> tuple[Array, Array, str]:
+    """Log hazards, their standard errors, and why they are undefined."""
     from statsmodels.duration.hazard_regression import PHReg
 
     # Centred and scaled: the hazard ratio of a count in the hundreds does not overflow.
     scale = exog.std(axis=0)
     model = PHReg(finish, (exog - exog.mean(axis=0)) / scale, happened, entry=begin, ties="efron")
     groups = None if cluster is None else spells[cluster].rank("dense").to_numpy()
-    fit = model.fit(groups=groups)
-    return np.asarray(fit.params) / scale, np.asarray(fit.bse) / scale
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they warn of is found below
+        fit = model.fit(groups=groups)
+        certain = -np.asarray(model.hessian(fit.params))
+    # Of covariates with variance 1 an event tells about 1; a millionth of that is a flat ridge.
+    if not np.isfinite(certain).all() or np.linalg.eigvalsh(certain)[0] < 1e-6:
+        nothing = np.full(exog.shape[1], np.nan)
+        return nothing, nothing, "the likelihood grows without end: covariates separate who adopts"
+    return np.asarray(fit.params) / scale, np.asarray(fit.bse) / scale, ""
 
 
 def _cox_table(
@@ -317,17 +354,38 @@ def _agents(
         both = pl.concat([exposures[agent], adoptions[agent].cast(exposures.schema[agent])])
         return pl.DataFrame({agent: both.unique().sort()})
     known = pl.Series(agent, list(agents), dtype=exposures.schema[agent])
+    for name, frame in (("exposures", exposures), ("adoptions", adoptions)):
+        others = frame.filter(~pl.col(agent).is_in(known.implode()))[agent].unique().sort()
+        require(
+            others.is_empty(),
+            AnalysisError,
+            f"{name} of {others.len()} agents such as {others.head(3).to_list()}, not among "
+            "`agents`, expected all who are at risk",
+        )
     return pl.DataFrame({agent: known.unique().sort()})
 
 
-def _check_spells(spells: pl.DataFrame, names: list[str], start: str, stop: str) -> None:
+def _is_number(kind: pl.DataType) -> bool:
+    return kind.is_numeric() or kind == pl.Boolean
+
+
+def _check_spells(
+    spells: pl.DataFrame, names: list[str], covariates: list[str], start: str, stop: str
+) -> None:
     missing = [name for name in names if name not in spells.columns]
     require(not missing, AnalysisError, f"the spells lack {missing}; they have {spells.columns}")
+    words = [name for name in covariates if not _is_number(spells.schema[name])]
+    require(
+        bool(covariates) and not words,
+        AnalysisError,
+        f"covariates {covariates}, of which {words} hold no numbers; expected one or more columns "
+        "of numbers: make indicators for kinds",
+    )
     undefined = [
         name
         for name in names
         if spells[name].null_count()
-        or (spells.schema[name].is_float() and spells[name].is_nan().any())
+        or (spells.schema[name].is_float() and not spells[name].is_finite().all())
     ]
     require(not undefined, AnalysisError, f"{undefined} are undefined in some spells: fill or drop")
     empty = spells.filter(pl.col(start) >= pl.col(stop)).height
@@ -336,13 +394,14 @@ def _check_spells(spells: pl.DataFrame, names: list[str], start: str, stop: str)
 
 @njit(cache=True)
 def _concordance(begin: Array, finish: Array, happened: NDArray[np.bool_], risk: Array) -> float:
-    """Harrell's C over pairs of an event and a spell at risk at its time that goes on."""
+    """Harrell's C over pairs of an event and a spell at risk then that has none at that moment."""
     pairs, good = 0, 0.0
     for i in range(finish.size):
         if not happened[i]:
             continue
         for j in range(finish.size):
-            if begin[j] < finish[i] < finish[j]:
+            after = finish[j] > finish[i] or (finish[j] == finish[i] and not happened[j])
+            if begin[j] < finish[i] and after:
                 pairs += 1
                 if risk[i] > risk[j] + 1e-12:
                     good += 1.0

@@ -1,9 +1,10 @@
 """Hawkes processes: how much of a stream of events was set off by earlier events.
 
 The intensity is mu + sum over earlier events of n beta exp(-beta (t - t_k)): base rate mu,
-branching ratio n (events that one event sets off directly, on average) and decay beta. Fitted by
-maximum likelihood; checked by the time-rescaling theorem: under the right model the integrated
-intensity between events is exponential with mean 1.
+branching ratio n (events that one event sets off directly, on average) and decay beta. Where a
+kernel is written alpha exp(-beta t), alpha is n beta. Fitted by maximum likelihood; checked by the
+time-rescaling theorem: under the right model the integrated intensity between events is exponential
+with mean 1.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from numba import njit
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
+from abm.analysis.arrays import as_numbers
 from abm.analysis.intervals import Estimate, check_level
 from abm.errors import AnalysisError, require
 
@@ -96,7 +98,8 @@ def fit_hawkes(
     Returns
     -------
     nan for fewer than ten events. Intervals are asymptotic; where n is estimated as 0 the
-    likelihood has no maximum inside, and the intervals of n and beta are undefined.
+    likelihood has no maximum inside, and the intervals of n and beta are undefined. Events at one
+    instant make the likelihood grow without end in beta; where that happens the reason says so.
 
     Raises
     ------
@@ -291,7 +294,7 @@ def _simulated_p(
 
 
 def _checked(times: ArrayLike, start: float, end: float) -> Array:
-    when = np.sort(np.asarray(times, dtype=np.float64).ravel())
+    when = np.sort(as_numbers(times, "times").ravel())
     require(start < end, AnalysisError, f"window [{start}, {end}], expected start < end")
     inside = when.size == 0 or (when[0] >= start and when[-1] <= end)
     require(
@@ -334,7 +337,11 @@ def _log_errors(scaled: Array, length: float, at: Array) -> tuple[Array, str]:
     """Standard errors of the logs of the parameters by the observed information."""
     inside = all(low + 1e-3 < a < high - 1e-3 for a, (low, high) in zip(at, _BOUNDS, strict=True))
     if not inside or np.exp(at[1]) < 1e-4:
-        return np.full(3, np.nan), "no excitation found: the likelihood is largest at its edge"
+        together = int(np.sum(np.diff(scaled) == 0))
+        why = "no excitation found: the likelihood is largest at its edge"
+        if together and at[2] > 10:
+            why = f"{together} events share their instant with another: their times are too coarse"
+        return np.full(3, np.nan), why
     step = 1e-4
     columns = [
         (_loss(scaled, length, at + step * e)[1] - _loss(scaled, length, at - step * e)[1])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abm.analysis.arrays import as_labels, as_numbers
 from abm.analysis.intervals import Estimate, check_level, t_halfwidth
 from abm.errors import AnalysisError, require
 
@@ -24,7 +25,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class TransferEntropy:
-    """Transfer entropy from a source to a target, in nats.
+    """Transfer entropy from a source to a target, in nats; over log 2 it is in bits.
 
     Attributes
     ----------
@@ -102,6 +103,11 @@ def transfer_entropy(
     (0.69, True, True)
     """
     check_level(level)
+    require(
+        n_permutations >= 1 and n_blocks >= 1,
+        AnalysisError,
+        f"n_permutations = {n_permutations}, n_blocks = {n_blocks}, expected >= 1",
+    )
     x, y = _series(source, target, max(lag, history), lag, history)
     now, past, states = _encoded(y, history, max(lag, history))
     first = max(lag, history) - lag
@@ -109,23 +115,21 @@ def transfer_entropy(
     n_x, n_y = int(x.max(initial=0)) + 1, int(y.max(initial=0)) + 1
     shape = (n_y, states, n_x)
     blocks = _blocks(now.shape, n_blocks)
+    if n_y < 2:
+        return _constant(now.size, level)
     tables = _counts(now, past, heard, shape, blocks)
-    value = _information(tables.sum(axis=0)) if n_y > 1 else NAN
-    null = np.array(
-        [
-            _information(_counts(now, past, _turned(heard, rng), shape, None)[0])
-            for _ in range(n_permutations if n_y > 1 else 0)
-        ]
-    )
-    if null.size == 0:
-        nothing = Estimate(
-            NAN, NAN, NAN, level, now.size, "block jackknife", "the target is constant"
-        )
-        return TransferEntropy(NAN, nothing, NAN, NAN, NAN, now.size)
+    value = _information(tables.sum(axis=0))
+    turned = (_turned(heard, rng) for _ in range(n_permutations))
+    null = np.array([_information(_counts(now, past, t, shape, None)[0]) for t in turned])
     mean = float(null.mean())
     p = float((np.sum(null >= value - 1e-12) + 1) / (null.size + 1))
     excess = _jackknife(tables, value - mean, level, now.size)
     return TransferEntropy(value, excess, mean, float(np.quantile(null, level)), p, now.size)
+
+
+def _constant(n: int, level: float) -> TransferEntropy:
+    nothing = Estimate(NAN, NAN, NAN, level, n, "block jackknife", "the target is constant")
+    return TransferEntropy(NAN, nothing, NAN, NAN, NAN, n)
 
 
 def symbols(values: ArrayLike, n_symbols: int) -> Integers:
@@ -138,12 +142,14 @@ def symbols(values: ArrayLike, n_symbols: int) -> Integers:
     >>> symbols([0.1, 0.9, 0.2, 0.8], 2).tolist()
     [0, 1, 0, 1]
     """
-    x = np.asarray(values, dtype=np.float64)
+    x = as_numbers(values, "values")
     require(
         n_symbols >= 2 and not np.isnan(x).any(),
         AnalysisError,
         f"n_symbols = {n_symbols}, expected >= 2, and values without nan",
     )
+    if x.size == 0:
+        return np.empty(x.shape, dtype=np.int64)
     cuts = np.unique(np.quantile(x, np.arange(1, n_symbols) / n_symbols))
     return np.searchsorted(cuts, x, side="right").astype(np.int64)
 
@@ -161,16 +167,10 @@ def _series(
     require(
         lag >= 1 and history >= 1, AnalysisError, f"lag = {lag}, history = {history}, expected >= 1"
     )
-    require(
-        not any(v.dtype.kind == "f" and np.isnan(v).any() for v in (x, y)),
-        AnalysisError,
-        "a series has nan: give no answer a symbol of its own, or leave the pair out",
-    )
-    made = []
-    for v in (x, y):
-        _, codes = np.unique(v, return_inverse=True)
-        made.append(codes.reshape(v.shape[0], -1).astype(np.int64))
-    return made[0], made[1]
+    # A missing answer is refused: it may have a symbol of its own, or the pair be left out.
+    codes = (as_labels(v.ravel(), name)[1] for v, name in ((x, "source"), (y, "target")))
+    one, other = (code.reshape(x.shape[0], -1) for code in codes)
+    return one, other
 
 
 def _encoded(y: Integers, history: int, reach: int) -> tuple[Integers, Integers, int]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from abm.analysis.arrays import as_whole
 from abm.errors import AnalysisError, require
 
 __all__ = [
@@ -198,6 +199,7 @@ def bootstrap(
     (49.5, True)
     """
     check_level(level)
+    _check_resampling(n_resamples, method)
     arrays = [np.asarray(sample) for sample in samples]
     n = _common_length(arrays)
     value = float(statistic(*arrays)) if n else float("nan")
@@ -234,7 +236,9 @@ def bootstrap_counts(
     True
     """
     check_level(level)
-    table = np.asarray(counts, dtype=np.int64)
+    _check_resampling(n_resamples, "percentile")
+    table = as_whole(counts, "counts").ravel()
+    require(bool(np.all(table >= 0)), AnalysisError, f"counts {table[:9].tolist()}, expected >= 0")
     n = int(table.sum())
     value = float(statistic(table.astype(np.float64)))
     if n < 2:
@@ -246,8 +250,17 @@ def bootstrap_counts(
     return _summarise(value, draws, tails, level, n, "percentile")
 
 
+def _check_resampling(n_resamples: int, method: str) -> None:
+    require(n_resamples >= 1, AnalysisError, f"n_resamples = {n_resamples}, expected >= 1")
+    require(
+        method in ("percentile", "bca"),
+        AnalysisError,
+        f"method = {method!r}, expected 'percentile' or 'bca'",
+    )
+
+
 def _common_length(arrays: list[NDArray[Any]]) -> int:
-    lengths = sorted({array.shape[0] for array in arrays})
+    lengths = sorted({array.shape[0] if array.ndim else 0 for array in arrays})
     require(
         len(lengths) == 1,
         AnalysisError,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from abm.analysis.arrays import as_numbers
 from abm.errors import MissingExtra
 
 __all__ = ["Dip", "dip_test"]
@@ -72,7 +73,7 @@ def dip_test(opinions: ArrayLike) -> Dip:
     >>> dip_test(one).p_value > 0.1, dip_test(two).p_value < 0.001
     (True, True)
     """
-    x = np.asarray(opinions, dtype=np.float64).ravel()
+    x = as_numbers(opinions, "opinions").ravel()
     x = x[~np.isnan(x)]
     if x.size < 4:
         return Dip(NAN, NAN, x.size, "fewer than four opinions")

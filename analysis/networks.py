@@ -1,9 +1,12 @@
 """Networks and opinions on them: who is tied to whom, and how alike the tied are.
 
 A network is an array of undirected edges, shape (m, 2), of node numbers 0 to n - 1, each edge once,
-with weights if wanted; node values and groups are arrays of shape (n,). Everything is vectorised
-over edges. Random-walk controversy and the friendship paradox have modules of their own:
-`abm.analysis.controversy`, `abm.analysis.paradox`.
+with weights if wanted; node values and groups are arrays of shape (n,). An edge that is given twice
+counts twice, and a loop has both its ends at one node, as in NetworkX's modularity. Everything is
+vectorised over edges. An interval over replications comes from `means_table`; one over the edges of
+a single network from `bootstrap(lambda e: measure(e, groups), edges, rng=rng)`, which takes edges
+as drawn independently. Random-walk controversy and the friendship paradox have modules of their
+own: `abm.analysis.controversy`, `abm.analysis.paradox`.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abm.analysis.arrays import as_edges, as_labels, as_numbers
 from abm.errors import AnalysisError, require
 
 __all__ = [
@@ -47,9 +51,7 @@ def assortativity(
     >>> assortativity([(0, 1), (2, 3)], [0, 0, 1, 1])
     1.0
     """
-    e = mixing_matrix(edges, groups, weights=weights)
-    random = float((e.sum(axis=0) * e.sum(axis=1)).sum())
-    return NAN if not random < 1 else float((np.trace(e) - random) / (1 - random))
+    return mixing_excess(mixing_matrix(edges, groups, weights=weights))
 
 
 def mixing_matrix(
@@ -66,8 +68,18 @@ def mixing_matrix(
     k = int(labels.max(initial=-1)) + 1
     cells = labels[ties[:, 0]] * k + labels[ties[:, 1]]
     e = np.bincount(cells, weights=w, minlength=k * k).reshape(k, k)
-    total = 2 * w.sum()
-    return (e + e.T) / total if total > 0 else np.full((k, k), np.nan)
+    total = e.sum()
+    return (e + e.T) / (2 * total) if total > 0 else np.full((k, k), np.nan)
+
+
+def mixing_excess(e: Array) -> float:
+    """(tr e - sum a b) / (1 - sum a b) with the marginals a and b of a mixing matrix."""
+    sources, targets = e.sum(axis=1), e.sum(axis=0)
+    # One group at both ends of every edge: 1 - sum a b is 0, whatever rounding makes of it.
+    if e.size == 0 or np.isnan(e).any() or np.count_nonzero(sources + targets) < 2:
+        return NAN
+    random = float(sources @ targets)
+    return float((np.trace(e) - random) / (1 - random))
 
 
 def modularity(
@@ -79,9 +91,15 @@ def modularity(
 ) -> float:
     """Newman and Girvan's modularity of a partition; nan without edges.
 
+    Parameters
+    ----------
+    resolution
+        Weight of what random mixing would give; 1 in the original.
+
     References
     ----------
-    Newman and Girvan (2004), Physical Review E 69, 026113.
+    Newman and Girvan (2004), Physical Review E 69, 026113; Reichardt and Bornholdt (2006), Physical
+    Review E 74, 016110, for the resolution.
 
     Examples
     --------
@@ -119,7 +137,8 @@ def disagreement(
     Returns
     -------
     >= 0; 0 without edges (nobody is tied to anybody who disagrees). Edges with an undefined opinion
-    are left out.
+    are left out; nan where that leaves none. Each edge counts once: the sum over ordered pairs, as
+    some write it, is twice this.
 
     References
     ----------
@@ -130,9 +149,11 @@ def disagreement(
     >>> disagreement([(0, 1), (1, 2)], [1.0, 1.0, -1.0])
     4.0
     """
-    x = np.asarray(opinions, dtype=np.float64)
+    x = node_values(opinions, "opinions")
     ties, w = checked_edges(edges, x.size, weights)
     gaps = x[ties[:, 0]] - x[ties[:, 1]]
+    if gaps.size and np.isnan(gaps).all():
+        return NAN
     return float(np.nansum(w * gaps**2))
 
 
@@ -153,7 +174,7 @@ def neighbour_mean(
     >>> neighbour_mean([(0, 1), (1, 2)], [0.0, 0.5, 1.0]).tolist()
     [0.5, 0.5, 0.5]
     """
-    x = np.asarray(values, dtype=np.float64)
+    x = node_values(values, "values")
     ties, w = checked_edges(edges, x.size, weights)
     known = np.where(np.isnan(x), 0.0, 1.0)
     filled = np.nan_to_num(x)
@@ -182,13 +203,13 @@ def neighbour_correlation(
     >>> neighbour_correlation([(0, 1), (1, 2)], [0.0, 1.0, 0.0])
     -1.0
     """
-    x = np.asarray(values, dtype=np.float64)
+    x = node_values(values, "values")
     ties, w = checked_edges(edges, x.size, weights)
     one, other = np.concatenate([x[ties], x[ties[:, ::-1]]]).T
     both = np.concatenate([w, w])
-    good = ~(np.isnan(one) | np.isnan(other))
+    good = ~(np.isnan(one) | np.isnan(other)) & (both > 0)
     one, other, both = one[good], other[good], both[good]
-    if both.sum() <= 0 or np.ptp(one) == 0:
+    if one.size == 0 or np.ptp(one) == 0:
         return NAN
     mean = np.average(one, weights=both)
     top = np.average((one - mean) * (other - mean), weights=both)
@@ -203,14 +224,20 @@ def homophily_slope(
     Returns
     -------
     0 where ties ignore the value, 1 where neighbours are on average like oneself; nan for fewer
-    than two nodes with neighbours or when their values are equal.
+    than two nodes with neighbours or when their values are equal. Every node with neighbours counts
+    once, however many it has; where all have as many, this is `neighbour_correlation`.
+
+    References
+    ----------
+    The line through the map of own and neighbours' opinion of Cota et al. (2019), EPJ Data Science
+    8, 35, and Cinelli et al. (2021), PNAS 118, e2023301118.
 
     Examples
     --------
     >>> homophily_slope([(0, 1), (2, 3)], [0.0, 0.0, 1.0, 1.0])
     1.0
     """
-    x = np.asarray(values, dtype=np.float64)
+    x = node_values(values, "values")
     means = neighbour_mean(edges, x, weights=weights)
     good = ~(np.isnan(x) | np.isnan(means))
     own, theirs = x[good], means[good]
@@ -220,10 +247,17 @@ def homophily_slope(
     return float(gaps @ (theirs - theirs.mean()) / (gaps @ gaps))
 
 
+def node_values(values: ArrayLike, what: str) -> Array:
+    """One number per node, nan where undefined, shape (n,)."""
+    x = as_numbers(values, what)
+    require(x.ndim == 1, AnalysisError, f"{what} of shape {x.shape}, expected one per node, (n,)")
+    return x
+
+
 def checked_edges(edges: ArrayLike, n: int, weights: ArrayLike | None) -> tuple[Edges, Array]:
-    ties = np.asarray(edges)
-    ties = ties.astype(np.int64).reshape(-1, 2) if ties.size else np.empty((0, 2), np.int64)
-    w = np.ones(ties.shape[0]) if weights is None else np.asarray(weights, dtype=np.float64)
+    """Edges between nodes 0 to n - 1, shape (m, 2), and their weights, shape (m,)."""
+    ties = as_edges(edges)
+    w = np.ones(ties.shape[0]) if weights is None else as_numbers(weights, "weights")
     require(
         w.shape == (ties.shape[0],) and bool(np.all(w >= 0)),
         AnalysisError,
@@ -241,12 +275,6 @@ def checked_edges(edges: ArrayLike, n: int, weights: ArrayLike | None) -> tuple[
 def _grouped(
     edges: ArrayLike, groups: ArrayLike, weights: ArrayLike | None
 ) -> tuple[Edges, Array, Edges]:
-    names, labels = np.unique(np.asarray(groups), return_inverse=True)
-    require(
-        names.dtype.kind != "f" or not np.isnan(names).any(),
-        AnalysisError,
-        "groups contain nan: leave those nodes and their edges out, or name their group",
-    )
-    labels = labels.astype(np.int64).ravel()
+    _, labels = as_labels(groups, "groups")
     ties, w = checked_edges(edges, labels.size, weights)
     return ties, w, labels

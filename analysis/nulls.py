@@ -13,6 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from abm.analysis.arrays import as_edges
+from abm.analysis.intervals import check_level
 from abm.errors import AnalysisError, require
 
 __all__ = ["NullComparison", "against_null", "rewired"]
@@ -51,7 +53,8 @@ def rewired(edges: ArrayLike, *, rng: np.random.Generator, swaps_per_edge: float
     >>> np.bincount(new.ravel()).tolist() == np.bincount(np.ravel(edges)).tolist()
     True
     """
-    ties = np.asarray(edges, dtype=np.int64).reshape(-1, 2).copy()
+    require(swaps_per_edge >= 0, AnalysisError, f"swaps_per_edge = {swaps_per_edge}, expected >= 0")
+    ties = as_edges(edges).copy()
     m, n = len(ties), int(ties.max(initial=0)) + 1
     table = np.full(1 << max(2, int(4 * m).bit_length()), -1, dtype=np.int64)
     simple = ties.size == 0 or (int(ties.min()) >= 0 and _fill(table, ties, n))
@@ -116,7 +119,9 @@ def against_null(
     >>> found.value, found.p_value
     (1.0, 0.01)
     """
-    ties = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
+    check_level(level)
+    require(n_networks >= 1, AnalysisError, f"n_networks = {n_networks}, expected >= 1")
+    ties = as_edges(edges)
     value = float(measure(ties))
     drawn = [
         float(measure(rewired(ties, rng=rng, swaps_per_edge=swaps_per_edge)))
@@ -127,7 +132,9 @@ def against_null(
     if null.size == 0 or not np.isfinite(value):
         return NullComparison(value, nan, nan, nan, nan, int(null.size))
     mean = float(null.mean())
-    far = np.abs(null - mean) >= abs(value - mean) * (1 - 1e-12)
+    # Equal values that were added up in another order differ by rounding; that is not far.
+    same = 1e-12 * max(abs(value), abs(mean))
+    far = np.abs(null - mean) >= abs(value - mean) - same
     low, high = np.quantile(null, [(1 - level) / 2, (1 + level) / 2])
     p = float((far.sum() + 1) / (null.size + 1))
     return NullComparison(value, mean, float(low), float(high), p, int(null.size))

@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from abm.analysis.arrays import as_numbers
 from abm.analysis.scales import (
     agreement,
     counts,
@@ -54,6 +55,9 @@ SHIFTS = ("more_extreme", "more_moderate", "flipped", "unchanged")
 def variance_over_maximum(opinions: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> float:
     """Variance over the largest that the scale allows, (high - low)^2 / 4.
 
+    The variance is that of these people (over n); that of a sample drawn from more (over n - 1) is
+    n / (n - 1) times as large.
+
     Returns
     -------
     0 for consensus, 1 for two equal camps at the ends, 1/3 for a uniform spread; nan for nobody.
@@ -70,8 +74,9 @@ def variance_over_maximum(opinions: ArrayLike, *, low: float = 0.0, high: float 
 def bimodality_coefficient(opinions: ArrayLike) -> float:
     """Sarle's bimodality coefficient (g^2 + 1) / (k + 3 (n-1)^2 / ((n-2)(n-3))).
 
-    g is the bias-corrected skewness and k the bias-corrected excess kurtosis. Above 5/9, the value
-    of a uniform distribution, it hints at two modes; skewness alone can carry it there.
+    g is the bias-corrected skewness and k the bias-corrected excess kurtosis, as in SAS; without
+    the corrections it is (g^2 + 1) / (k + 3), which it tends to as n grows. Above 5/9, the value of
+    a uniform distribution, it hints at two modes; skewness alone can carry it there.
 
     Returns
     -------
@@ -105,6 +110,10 @@ def bimodality_coefficient(opinions: ArrayLike) -> float:
 def dispersion(opinions: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> float:
     """Mean absolute deviation from the mean over the largest that the scale allows.
 
+    Returns
+    -------
+    0 for consensus, 1 for two equal camps at the ends, 1/2 for a uniform spread; nan for nobody.
+
     References
     ----------
     Bramson et al. (2016), Journal of Mathematical Sociology 40, 80-111, sense 2.
@@ -119,7 +128,7 @@ def dispersion(opinions: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> f
 
 
 def spread(opinions: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> float:
-    """Distance between the two outermost opinions over the length of the scale.
+    """Distance between the two outermost opinions over the length of the scale; nan for nobody.
 
     References
     ----------
@@ -135,7 +144,12 @@ def spread(opinions: ArrayLike, *, low: float = 0.0, high: float = 1.0) -> float
 
 
 def coverage(opinions: ArrayLike, *, bins: int = 20, low: float = 0.0, high: float = 1.0) -> float:
-    """Share of equal bins of the scale that somebody holds.
+    """Share of equal bins of the scale that somebody holds; nan for nobody.
+
+    Parameters
+    ----------
+    bins
+        Equal parts of the scale, >= 1, each with its lower end and the last with both.
 
     References
     ----------
@@ -146,12 +160,17 @@ def coverage(opinions: ArrayLike, *, bins: int = 20, low: float = 0.0, high: flo
     >>> coverage([0.01, 0.02, 0.99], bins=10)
     0.2
     """
-    require(bins >= 1, AnalysisError, f"bins = {bins}, expected >= 1")
+    require(
+        bins >= 1 and int(bins) == bins,
+        AnalysisError,
+        f"bins = {bins}, expected a whole number >= 1",
+    )
     x = _on_scale(opinions, low, high)
     if x.size == 0:
         return NAN
-    place = np.minimum(((x - low) / (high - low) * bins).astype(np.int64), bins - 1)
-    return float(np.unique(place).size / bins)
+    ends = low + (high - low) * np.arange(1, bins) / bins  # k / bins, rounded as 0.29 is
+    held = np.bincount(np.searchsorted(ends, x, side="right"), minlength=int(bins))
+    return float(np.count_nonzero(held) / bins)
 
 
 @dataclass(frozen=True)
@@ -201,6 +220,7 @@ def clusters(opinions: ArrayLike, *, gap: float = 0.02, major: float = 0.05) -> 
     ([2, 1, 2], 3, 2)
     """
     require(gap > 0, AnalysisError, f"gap = {gap}, expected > 0")
+    require(0 <= major <= 1, AnalysisError, f"major = {major}, expected a share in [0, 1]")
     x = np.sort(_defined(opinions))
     if x.size == 0:
         return Clusters(np.empty(0), np.empty(0, np.int64), np.empty(0, np.bool_))
@@ -259,7 +279,8 @@ def shifts(before: ArrayLike, after: ArrayLike, *, middle: float) -> NDArray[np.
     >>> [SHIFTS[i] for i in shifts([5, 5, 5, 5, 4], [7, 4, 2, 5, 3], middle=4)]
     ['more_extreme', 'more_moderate', 'flipped', 'unchanged', 'more_extreme']
     """
-    a, b = (np.asarray(x, dtype=np.float64) - middle for x in (before, after))
+    require(bool(np.isfinite(middle)), AnalysisError, f"middle = {middle}, expected a number")
+    a, b = (as_numbers(x, "opinions") - middle for x in (before, after))
     require(a.shape == b.shape, AnalysisError, f"{a.size} opinions before and {b.size} after")
     grown = np.abs(b) - np.abs(a)
     code = np.select([a * b < 0, grown > 0, grown < 0], [2, 0, 1], default=3)
@@ -300,6 +321,8 @@ def flow_table(before: ArrayLike, after: ArrayLike) -> pl.DataFrame:
     >>> flow_table([1, 1, 2, 2], [1, 2, 2, 2]).rows()
     [(1, 1, 1, 0.25), (1, 2, 1, 0.25), (2, 2, 2, 0.5)]
     """
+    n_before, n_after = np.size(before), np.size(after)
+    require(n_before == n_after, AnalysisError, f"{n_before} answers before and {n_after} after")
     pairs = pl.DataFrame({"before": before, "after": after}, strict=False)
     pairs = pairs.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None)).drop_nulls()
     counted = pairs.group_by("before", "after").agg(n=pl.len().cast(pl.Int64))
@@ -308,7 +331,7 @@ def flow_table(before: ArrayLike, after: ArrayLike) -> pl.DataFrame:
 
 
 def _defined(opinions: ArrayLike) -> Array:
-    x = np.asarray(opinions, dtype=np.float64).ravel()
+    x = as_numbers(opinions, "opinions").ravel()
     return x[~np.isnan(x)] if np.isnan(x).any() else x
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from abm.analysis.networks import checked_edges, neighbour_mean
+from abm.analysis.arrays import as_edges
+from abm.analysis.networks import checked_edges, neighbour_mean, node_values
 
 __all__ = ["FriendshipParadox", "friendship_paradox"]
 
@@ -23,7 +24,9 @@ class FriendshipParadox:
     share
         Share of nodes with neighbours whose neighbours have, on average, strictly more.
     ratio
-        Mean over those nodes of the neighbours' mean, divided by their own mean.
+        Mean over those nodes of the neighbours' mean, divided by their own mean. (Feld's ratio of
+        the mean over ends of edges, <k^2> / <k>^2 for the degree, weighs nodes by how many
+        neighbours they have, and is another number.)
     n
         Nodes with neighbours.
     """
@@ -47,7 +50,9 @@ def friendship_paradox(
 
     Returns
     -------
-    Share and ratio; nan when no node has neighbours, or the ratio where the mean is 0.
+    Share and ratio; nan when no node has neighbours, or the ratio where the mean is 0. Nodes
+    without neighbours do not count. Whether degrees alone make it, `against_null` tells:
+    `against_null(lambda e: friendship_paradox(e, values).share, edges, rng=rng)`.
 
     References
     ----------
@@ -59,9 +64,9 @@ def friendship_paradox(
     >>> friendship_paradox([(0, 1), (0, 2), (0, 3)])
     FriendshipParadox(share=0.75, ratio=1.6666666666666667, n=4)
     """
-    array = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
+    array = as_edges(edges)
     size = n if n is not None else int(array.max(initial=-1)) + 1
-    x = np.asarray(values, dtype=np.float64) if values is not None else None
+    x = node_values(values, "values") if values is not None else None
     ties, _ = checked_edges(array, size if x is None else x.size, None)
     size = size if x is None else x.size
     own = np.bincount(ties.ravel(), minlength=size).astype(np.float64) if x is None else x

@@ -47,7 +47,7 @@ def provenance(
     Raises
     ------
     AnalysisError
-        A column is missing or a time undefined.
+        A column is missing, or a row lacks a value.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def provenance(
     names = [item, sender, receiver, time]
     missing = [name for name in names if name not in tellings.columns]
     require(not missing, AnalysisError, f"tellings lack {missing}; they have {tellings.columns}")
-    require(tellings[time].null_count() == 0, AnalysisError, "a telling has no time")
+    _check_complete(tellings, names, time)
     ordered = _in_turn(tellings, item, sender, receiver, time)
     first = _first_mentions(ordered, item)
     parents = first.select(item, pl.col("person").alias("told_by"), pl.col("_row").alias("parent"))
@@ -70,6 +70,17 @@ def provenance(
     )
     deep = depths(table["parent"].to_numpy())
     return table.select(item, "person", "time", "told_by", "parent").with_columns(depth=deep)
+
+
+def _check_complete(frame: pl.DataFrame, names: list[str], time: str) -> None:
+    empty = {name: frame[name].null_count() for name in names if frame[name].null_count()}
+    if frame.schema[time].is_float() and frame[time].is_nan().any():
+        empty[time] = int(frame[time].is_nan().sum())
+    require(
+        not empty,
+        AnalysisError,
+        f"rows without a value: {empty}, expected none; leave out what has no time, item or person",
+    )
 
 
 def _in_turn(
@@ -177,6 +188,7 @@ def knowledge(
     """
     missing = [name for name in (item, person, time) if name not in shown.columns]
     require(not missing, AnalysisError, f"`shown` lacks {missing}; it has {shown.columns}")
+    _check_complete(shown, [item, person, time], time)
     knew = shown.select(
         item, pl.col(person).cast(tree.schema["person"]).alias("person"), pl.col(time).alias("t")
     )

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.vq import kmeans2
 from scipy.spatial.distance import cdist
 
+from abm.analysis.arrays import as_edges, as_numbers
 from abm.analysis.networks import checked_edges
 from abm.errors import AnalysisError, require
 
@@ -51,8 +52,10 @@ def core_periphery(edges: ArrayLike, *, n: int | None = None) -> CorePeriphery:
 
     For a core of k, the k nodes of the largest degrees have the fewest pairs that break the
     pattern (Lip 2011), so only the n - 1 cuts of the nodes in order of degree are compared, and the
-    one that correlates best with the ideal pattern is taken; ties between the two parts say
-    nothing. Of equal nodes at the cut the lower number is in the core.
+    one that correlates best with the ideal pattern is taken. Of Borgatti and Everett's patterns it
+    is the one in which ties between the two parts say nothing, not the one in which every node of
+    the periphery is tied to every one of the core; `density_between` tells them apart. Of equal
+    nodes at the cut the lower number is in the core.
 
     Parameters
     ----------
@@ -78,7 +81,7 @@ def core_periphery(edges: ArrayLike, *, n: int | None = None) -> CorePeriphery:
     >>> found.core.tolist(), found.correlation
     ([True, True, True, False, False, False], 1.0)
     """
-    array = np.asarray(edges, dtype=np.int64).reshape(-1, 2)
+    array = as_edges(edges)
     size = n if n is not None else int(array.max(initial=-1)) + 1
     ties, _ = checked_edges(array, size, None)
     require(
@@ -181,8 +184,9 @@ def role_clusters(
     >>> np.bincount(found.labels).tolist(), found.silhouette > 0.7, found.stability > 0.99
     ([80, 20], True, True)
     """
-    x = np.asarray(features, dtype=np.float64)
-    x = x.reshape(x.shape[0], -1)
+    x = as_numbers(features, "features")
+    x = x[:, None] if x.ndim == 1 else x
+    require(x.ndim == 2, AnalysisError, f"features of shape {x.shape}, expected (n, n_features)")
     require(
         1 <= k <= x.shape[0] and bool(np.isfinite(x).all()),
         AnalysisError,

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abm.analysis.arrays import as_numbers
 from abm.errors import AnalysisError, require
 
 __all__ = [
@@ -47,8 +48,9 @@ def counts(answers: ArrayLike, categories: Sequence[float] | ArrayLike) -> Array
     >>> counts([1, 2, 2, float("nan")], [1, 2, 3]).tolist()
     [1.0, 2.0, 0.0]
     """
-    scale = np.asarray(categories, dtype=np.float64)
-    given = np.asarray(answers, dtype=np.float64).ravel()
+    scale = as_numbers(categories, "categories").ravel()
+    require(scale.size > 0, AnalysisError, "categories are empty, expected all points of the scale")
+    given = as_numbers(answers, "answers").ravel()
     given = given[~np.isnan(given)]
     place = np.searchsorted(scale, given)
     known = scale[np.minimum(place, scale.size - 1)] == given
@@ -132,7 +134,8 @@ def esteban_ray(
     Returns
     -------
     Polarisation in the unit of the positions, >= 0, largest for two equal groups at the ends; nan
-    when nobody answered.
+    when nobody answered. Esteban and Ray leave a constant K in front free (it is 1 here), and
+    positions on the scale itself, 1 to 7 say, give six times the value of [0, 1].
 
     References
     ----------
@@ -147,17 +150,21 @@ def esteban_ray(
     p = _shares(frequencies)
     if p.size == 0 or np.isnan(p).any():
         return NAN
-    y = np.linspace(0, 1, p.size) if positions is None else np.asarray(positions, dtype=np.float64)
+    y = np.linspace(0, 1, p.size) if positions is None else as_numbers(positions, "positions")
     require(
-        y.shape == p.shape,
+        y.shape == p.shape and not np.isnan(y).any(),
         AnalysisError,
-        f"{y.size} positions for {p.size} categories, expected equal numbers",
+        f"{y.size} positions for {p.size} categories, expected one number for each",
     )
     return float(p ** (1 + alpha) @ np.abs(y[:, None] - y[None, :]) @ p)
 
 
 def entropy(frequencies: ArrayLike) -> float:
-    """Shannon entropy of the shares in nats; nan when nobody answered.
+    """Shannon entropy of the shares in nats (over log 2: in bits); nan when nobody answered.
+
+    References
+    ----------
+    Shannon (1948), Bell System Technical Journal 27, 379-423.
 
     Examples
     --------
@@ -187,7 +194,11 @@ def effective_number(frequencies: ArrayLike) -> float:
 
 
 def inverse_simpson(frequencies: ArrayLike) -> float:
-    """1 / sum of squared shares: Hill's effective number of order 2.
+    """1 / sum of squared shares: Hill's effective number of order 2; nan when nobody answered.
+
+    References
+    ----------
+    Simpson (1949), Nature 163, 688; Hill (1973), Ecology 54, 427-432.
 
     Examples
     --------
@@ -199,7 +210,7 @@ def inverse_simpson(frequencies: ArrayLike) -> float:
 
 
 def _frequencies(values: ArrayLike) -> Array:
-    given = np.asarray(values, dtype=np.float64).ravel()
+    given = as_numbers(values, "frequencies").ravel()
     require(
         bool(np.all(given >= 0)),
         AnalysisError,

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from abm.analysis.networks import checked_edges
+from abm.analysis.networks import checked_edges, node_values
 from abm.errors import AnalysisError, require
 
 __all__ = ["Snapshot", "snapshot"]
@@ -71,7 +71,7 @@ def snapshot(
     >>> shown.nodes.height, shown.note
     (50, '50 of 400 nodes: those that a random walk met first')
     """
-    x = np.asarray(opinions, dtype=np.float64).ravel()
+    x = node_values(opinions, "opinions")
     ties, _ = checked_edges(edges, x.size, None)
     require(2 <= most <= 600, AnalysisError, f"most = {most}, expected 2 to 600")
     whole = x.size <= most

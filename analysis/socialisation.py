@@ -18,6 +18,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from abm.analysis.arrays import as_labels, as_numbers
 from abm.analysis.diversity import mean_cosine
 from abm.analysis.intervals import Estimate, bootstrap_counts, mean_interval
 from abm.analysis.nulls import NullComparison
@@ -64,13 +65,13 @@ def semantic_stabilisation(embeddings: ArrayLike, windows: ArrayLike) -> pl.Data
     >>> semantic_stabilisation(texts, [1, 2, 3, 3])["to_previous"].round(3).to_list()
     [nan, 0.707, 1.0]
     """
-    unit, order = _unit(embeddings), np.asarray(windows)
+    unit = _unit(embeddings)
+    names, place = as_labels(windows, "windows")
     require(
-        order.shape == unit.shape[:1],
+        place.shape == unit.shape[:1],
         AnalysisError,
-        f"{order.size} windows for {unit.shape[0]} texts, expected one per text",
+        f"{place.size} windows for {unit.shape[0]} texts, expected one per text",
     )
-    names, place = np.unique(order, return_inverse=True)
     means = np.stack([unit[place == i].mean(axis=0) for i in range(names.size)])
     previous = np.concatenate([[np.nan], _cosine(means[1:], means[:-1])])
     return pl.DataFrame(
@@ -105,6 +106,11 @@ def lexical_turnover(tokens: Sequence[Sequence[str]]) -> pl.DataFrame:
     >>> table.select("births", "new", "deaths").rows()
     [(0.5, 0.5, 0.5), (0.5, 0.0, 0.5)]
     """
+    require(
+        not any(isinstance(window, str) for window in tokens),
+        AnalysisError,
+        "a window is a text, expected its words: abm.analysis.text.words(text)",
+    )
     sets = [set(window) for window in tokens]
     seen: set[str] = set()
     rows = []
@@ -248,7 +254,7 @@ def influence_persistence(scores: ArrayLike, *, top: int = 10) -> InfluencePersi
     >>> found.kept, found.kept_by_chance, found.supernodes.tolist()
     (1.0, 0.25, [0])
     """
-    x = np.asarray(scores, dtype=np.float64)
+    x = as_numbers(scores, "scores")
     require(
         x.ndim == 2 and 1 <= top <= x.shape[-1] and not np.isnan(x).any(),
         AnalysisError,
@@ -299,8 +305,8 @@ def collective_consensus(
     >>> found["modal_share"].estimate, round(found["consensus"].estimate, 3)
     (0.9, 0.531)
     """
-    _, place = np.unique(np.asarray(answers), return_inverse=True)
-    counted = np.bincount(place.ravel())
+    _, place = as_labels(answers, "answers")
+    counted = np.bincount(place)
     kinds = counted.size if n_answers is None else n_answers
     require(
         kinds >= counted.size,
@@ -339,7 +345,7 @@ def _cosine(one: Array, other: Array) -> Array:
 
 
 def _unit(embeddings: ArrayLike) -> Array:
-    rows = np.asarray(embeddings, dtype=np.float64)
+    rows = as_numbers(embeddings, "embeddings")
     require(
         rows.ndim == 2 and rows.shape[0] > 0,
         AnalysisError,

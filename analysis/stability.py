@@ -14,7 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
-from abm.analysis.diversity import drift
+from abm.analysis.arrays import as_numbers
+from abm.analysis.drift import drift
 from abm.analysis.text import words
 from abm.errors import AnalysisError, require
 
@@ -92,6 +93,38 @@ def stability_index(
     >>> stability_index(items, patience=1).select(pl.col("asi").round(3), "alarm").rows()
     [(1.0, False), (0.845, False), (0.491, True)]
     """
+    _check_weights(groups, weights)
+    known = _known_items(items, groups)
+    made = {
+        group: _mean([known[name] for name in names if name in known], items.height)
+        for group, names in groups.items()
+    }
+    score, mass = np.zeros(items.height), np.zeros(items.height)
+    for group, value in made.items():
+        there = ~np.isnan(value)
+        score[there] += weights[group] * value[there]
+        mass[there] += weights[group]
+    asi = np.divide(score, mass, out=np.full(items.height, np.nan), where=mass > 0)
+    index = {
+        "asi": asi,
+        "recorded": mass / sum(weights[group] for group in groups),
+        "alarm": _alarm(asi < floor, patience),
+    }
+    return pl.DataFrame({"window": items["window"]} | made | index)
+
+
+def _check_weights(groups: Mapping[str, Sequence[str]], weights: Mapping[str, float]) -> None:
+    weighed = set(groups) <= set(weights) and all(weights[name] >= 0 for name in groups)
+    weighed = weighed and sum(weights[name] for name in groups) > 0
+    require(
+        weighed,
+        AnalysisError,
+        f"weights {dict(weights)}, expected one >= 0 for each group of {list(groups)}",
+    )
+
+
+def _known_items(items: pl.DataFrame, groups: Mapping[str, Sequence[str]]) -> dict[str, Array]:
+    """Items that were recorded, nan where one is missing."""
     known = [name for names in groups.values() for name in names if name in items.columns]
     require(
         bool(known) and "window" in items.columns,
@@ -102,25 +135,7 @@ def stability_index(
     values = {name: items[name].cast(pl.Float64).fill_null(NAN).to_numpy().copy() for name in known}
     wrong = [n for n, v in values.items() if np.any((v < -1e-9) | (v > 1 + 1e-9))]
     require(not wrong, AnalysisError, f"items {wrong} leave [0, 1], where 1 is as at the baseline")
-    made = {
-        group: _mean([values[name] for name in names if name in values], items.height)
-        for group, names in groups.items()
-    }
-    score, mass = np.zeros(items.height), np.zeros(items.height)
-    for group, value in made.items():
-        there = ~np.isnan(value)
-        score[there] += weights[group] * value[there]
-        mass[there] += weights[group]
-    asi = np.divide(score, mass, out=np.full(items.height, np.nan), where=mass > 0)
-    return pl.DataFrame(
-        {"window": items["window"]}
-        | made
-        | {
-            "asi": asi,
-            "recorded": mass / sum(weights.values()),
-            "alarm": _alarm(asi < floor, patience),
-        }
-    )
+    return values
 
 
 def stability_items(
@@ -275,8 +290,11 @@ def distribution_stability(now: ArrayLike, start: ArrayLike) -> float:
     >>> distribution_stability([5, 5], [50, 50]), distribution_stability([1, 0], [0, 1])
     (1.0, 0.0)
     """
-    p, q = (np.asarray(x, dtype=np.float64) for x in (now, start))
-    require(p.shape == q.shape, AnalysisError, f"{p.size} and {q.size} categories")
+    p, q = (as_numbers(x, "counts").ravel() for x in (now, start))
+    good = p.shape == q.shape and bool(np.all(p >= 0)) and bool(np.all(q >= 0))
+    require(
+        good, AnalysisError, f"{p.size} and {q.size} categories, expected equal numbers, each >= 0"
+    )
     if p.sum() <= 0 or q.sum() <= 0:
         return NAN
     p, q = p / p.sum(), q / q.sum()

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
+from abm.analysis.arrays import as_numbers
 from abm.analysis.tails import TailFit
 from abm.errors import AnalysisError, require
 
@@ -61,7 +62,7 @@ def compare_tails(
     """
     unknown = [name for name in alternatives if name not in ALTERNATIVES]
     require(not unknown, AnalysisError, f"alternatives {unknown}, expected of {ALTERNATIVES}")
-    given = np.asarray(values, dtype=np.float64).ravel()
+    given = as_numbers(values, "values").ravel()
     nan, rows = float("nan"), []
     if fit.reason:
         rows = [(name, nan, nan, nan, nan, nan, 0) for name in alternatives]

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from scipy.special import zeta
 
+from abm.analysis.arrays import as_numbers
 from abm.analysis.intervals import Estimate, check_level
 from abm.errors import AnalysisError, require
 
@@ -109,22 +110,12 @@ def fit_tail(
     """
     check_level(level)
     x, times, n = _counted(values, discrete)
-    starts = _starts(x, xmin, n_candidates)
+    starts = _starts(x, xmin, n_candidates, discrete)
     nothing = TailFit(NAN, NAN, NAN, NAN, NAN, 0, n, NAN, discrete, xmin is not None, level)
     if starts.size == 0:
         return replace(nothing, reason="fewer than two different values in the tail")
-    lower = np.array([xmin]) if xmin is not None else x[starts]
-    above = np.cumsum(times[::-1])[::-1][starts].astype(np.float64)
-    logs = np.cumsum((times * np.log(x))[::-1])[::-1][starts].astype(np.float64)
-    alphas = _exponents(above, logs, lower, discrete)
-    gaps = np.array(
-        [
-            _distance(x[i:], times[i:], a, b, discrete)
-            for i, a, b in zip(starts, alphas, lower, strict=True)
-        ]
-    )
-    best = int(np.argmin(gaps))
-    alpha, begin, held = float(alphas[best]), float(lower[best]), int(above[best])
+    lower = np.array([xmin], dtype=np.float64) if xmin is not None else x[starts]
+    alpha, begin, held, gap = _closest(x, times, starts, lower, discrete)
     if alpha > _STEEPEST - 0.01:
         return replace(nothing, reason="no finite exponent: the tail is too steep")
     error = _standard_error(alpha, begin, held, discrete)
@@ -137,7 +128,7 @@ def fit_tail(
         standard_error=error,
         xmin=begin,
         n_tail=held,
-        ks=float(gaps[best]),
+        ks=gap,
     )
 
 
@@ -246,9 +237,9 @@ def draw_tail(
     True
     """
     require(
-        alpha > 1 and xmin > 0,
+        alpha > 1 and xmin > 0 and (not discrete or xmin == np.floor(xmin)),
         AnalysisError,
-        f"alpha = {alpha}, xmin = {xmin}: alpha > 1, xmin > 0",
+        f"alpha = {alpha}, xmin = {xmin}, expected alpha > 1 and xmin > 0, whole if discrete",
     )
     left = 1 - rng.random(n)  # in (0, 1]; the largest x with P(X >= x) >= left is drawn
     if not discrete:
@@ -272,7 +263,7 @@ def tail_ccdf(values: ArrayLike) -> tuple[Array, Array]:
     >>> x.tolist(), share.tolist()
     ([1.0, 2.0, 5.0], [1.0, 0.5, 0.25])
     """
-    given = np.asarray(values, dtype=np.float64).ravel()
+    given = as_numbers(values, "values").ravel()
     given = given[~np.isnan(given)]
     x, times = np.unique(given, return_counts=True)
     share: Array = np.cumsum(times[::-1])[::-1] / max(given.size, 1)
@@ -281,11 +272,11 @@ def tail_ccdf(values: ArrayLike) -> tuple[Array, Array]:
 
 def _counted(values: ArrayLike, discrete: bool) -> tuple[Array, NDArray[np.int64], int]:
     """Different values > 0 with their counts, and the number of all values that are no nan."""
-    given = np.asarray(values, dtype=np.float64).ravel()
+    given = as_numbers(values, "values").ravel()
     given = given[~np.isnan(given)]
     whole = not discrete or bool(np.all(given == np.floor(given)))
     require(
-        given.size == 0 or (given.min() >= 0 and whole and bool(np.isfinite(given).all())),
+        given.size == 0 or (bool(given.min() >= 0) and whole),
         AnalysisError,
         f"values reach from {given.min(initial=0)} to {given.max(initial=0)}, expected finite "
         f"{'whole numbers' if discrete else 'numbers'} >= 0",
@@ -294,16 +285,36 @@ def _counted(values: ArrayLike, discrete: bool) -> tuple[Array, NDArray[np.int64
     return x[x > 0], times[x > 0], int(given.size)
 
 
-def _starts(x: Array, xmin: float | None, n_candidates: int) -> NDArray[np.int64]:
+def _starts(x: Array, xmin: float | None, n_candidates: int, discrete: bool) -> NDArray[np.int64]:
     """Places of the values that could be xmin; each leaves two different values in the tail."""
     if xmin is not None:
-        require(xmin > 0, AnalysisError, f"xmin = {xmin}, expected > 0")
+        require(
+            xmin > 0 and (not discrete or xmin == np.floor(xmin)),
+            AnalysisError,
+            f"xmin = {xmin}, expected {'a whole number ' if discrete else ''}> 0",
+        )
         first = int(np.searchsorted(x, xmin))
         return np.array([first] if x.size - first >= 2 else [], dtype=np.int64)
+    require(n_candidates >= 1, AnalysisError, f"n_candidates = {n_candidates}, expected >= 1")
     last = x.size - 2
     if last < 0:
         return np.empty(0, dtype=np.int64)
     return np.unique(np.linspace(0, last, min(n_candidates, last + 1)).astype(np.int64))
+
+
+def _closest(
+    x: Array, times: NDArray[np.int64], starts: NDArray[np.int64], lower: Array, discrete: bool
+) -> tuple[float, float, int, float]:
+    """Exponent, start, size and distance of the tail that comes closest to a power law."""
+    above = np.cumsum(times[::-1])[::-1][starts].astype(np.float64)
+    logs = np.cumsum((times * np.log(x))[::-1])[::-1][starts].astype(np.float64)
+    alphas = _exponents(above, logs, lower, discrete)
+    gaps = [
+        _distance(x[i:], times[i:], a, b, discrete)
+        for i, a, b in zip(starts, alphas, lower, strict=True)
+    ]
+    best = int(np.argmin(gaps))
+    return float(alphas[best]), float(lower[best]), int(above[best]), float(gaps[best])
 
 
 def _exponents(n: Array, logs: Array, xmin: Array, discrete: bool) -> Array:

@@ -33,12 +33,21 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text.lower())
 
 
+def _check_words(tokens: Sequence[str]) -> None:
+    require(
+        tokens is not None and not isinstance(tokens, str),
+        AnalysisError,
+        f"{tokens if tokens is None else tokens[:20]!r} is a text, expected its words: words(text)",
+    )
+
+
 def mattr(tokens: Sequence[str], *, window: int = 50) -> float:
     """Moving-average type-token ratio: share of different words in a window, over all windows.
 
     Returns
     -------
-    In (0, 1]; nan for a text shorter than the window, to which it cannot be compared.
+    In (0, 1]; nan for a text shorter than the window, to which it cannot be compared (some programs
+    give the ratio of the whole text instead).
 
     References
     ----------
@@ -49,7 +58,12 @@ def mattr(tokens: Sequence[str], *, window: int = 50) -> float:
     >>> mattr(["a", "b", "a", "b"], window=2), mattr(["a", "a", "b"], window=2)
     (1.0, 0.75)
     """
-    require(window >= 1, AnalysisError, f"window = {window}, expected >= 1")
+    _check_words(tokens)
+    require(
+        window >= 1 and int(window) == window,
+        AnalysisError,
+        f"window = {window}, expected a whole number >= 1",
+    )
     if len(tokens) < window:
         return NAN
     held = Counter(tokens[:window])
@@ -88,12 +102,13 @@ def hd_d(tokens: Sequence[str], *, draws: int = 42) -> float:
     >>> hd_d(["a", "b"])
     nan
     """
+    _check_words(tokens)
     require(draws >= 1, AnalysisError, f"draws = {draws}, expected >= 1")
     n = len(tokens)
     if n < draws:
         return NAN
     times = np.fromiter(Counter(tokens).values(), dtype=np.float64)
-    return float(-np.expm1(_log_absent(times, n, draws)).sum() / draws)
+    return min(float(-np.expm1(_log_absent(times, n, draws)).sum() / draws), 1.0)
 
 
 def _log_absent(times: NDArray[np.float64], n: int, draws: int) -> NDArray[np.float64]:
@@ -122,6 +137,7 @@ def yules_k(tokens: Sequence[str]) -> float:
     >>> yules_k(["a", "b"]), yules_k(["a", "a"])
     (0.0, 5000.0)
     """
+    _check_words(tokens)
     n = len(tokens)
     if n == 0:
         return NAN
@@ -132,11 +148,17 @@ def yules_k(tokens: Sequence[str]) -> float:
 def turnover(before: Sequence[str], after: Sequence[str]) -> float:
     """Jaccard distance of two vocabularies: 0 the same words, 1 none in common; nan if both empty.
 
+    References
+    ----------
+    Jaccard (1912), New Phytologist 11, 37-50.
+
     Examples
     --------
     >>> turnover(["a", "b", "b"], ["b", "c"])
     0.6666666666666667
     """
+    _check_words(before)
+    _check_words(after)
     one, other = set(before), set(after)
     union = one | other
     return 1 - len(one & other) / len(union) if union else NAN
