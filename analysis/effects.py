@@ -14,6 +14,7 @@ from abm.analysis.paired import FIXED, VARIED, Effect, paired_effect, unpaired_e
 from abm.analysis.planning import (
     equivalence_power,
     power,
+    replications_for_equivalence,
     replications_for_power,
     replications_needed,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "means_table",
     "paired_effect",
     "power",
+    "replications_for_equivalence",
     "replications_for_power",
     "replications_needed",
     "unpaired_effect",

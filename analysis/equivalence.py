@@ -28,6 +28,9 @@ class Equivalence:
         The larger of the two one-sided p values; nan where undefined.
     low, high
         The (1 - 2 alpha) interval: equivalent exactly when it lies inside (-margin, margin).
+    reason
+        Why nothing is defined, or that the difference was the same in all pairs, so that the test
+        rests on no spread at all; empty otherwise.
     """
 
     equivalent: bool
@@ -54,10 +57,10 @@ def equivalence(effect: Effect, margin: float, *, alpha: float = 0.05) -> Equiva
     (True, False)
     """
     require(
-        margin > 0,
+        0 < margin < float("inf"),
         AnalysisError,
-        f"margin = {margin}, expected > 0: the largest difference that would not matter, in the "
-        "unit of the outcome, fixed before looking",
+        f"margin = {margin}, expected a finite number > 0: the largest difference that would not "
+        "matter, in the unit of the outcome, fixed before looking",
     )
     require(0 < alpha < 0.5, AnalysisError, f"alpha = {alpha}, expected 0 < alpha < 0.5")
     error, nan = effect.standard_error, float("nan")
@@ -66,7 +69,8 @@ def equivalence(effect: Effect, margin: float, *, alpha: float = 0.05) -> Equiva
     half = float(stats.t.ppf(1 - alpha, effect.degrees)) * error
     p = _one_sided(abs(effect.estimate) - margin, error, effect.degrees)
     low, high = effect.estimate - half, effect.estimate + half
-    return Equivalence(p < alpha, p, margin, alpha, low, high)
+    reason = effect.reason if error > 0 else "no spread: the same difference in all pairs"
+    return Equivalence(p < alpha, p, margin, alpha, low, high, reason)
 
 
 def _one_sided(distance: float, error: float, degrees: float) -> float:

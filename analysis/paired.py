@@ -32,6 +32,8 @@ Array = NDArray[np.float64]
 
 VARIED = ("chance", "population", "network")
 FIXED = ("model", "prompt")
+ROUNDING = 1e-13
+"""Spread relative to the size of the values up to which it is rounding error."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +84,14 @@ class Effect:
 
     @property
     def p_value(self) -> float:
-        """Two-sided p value of no difference, by Student's t; nan where undefined."""
+        """Two-sided p value of no difference, by Student's t; nan where undefined.
+
+        Where the difference is the same in all pairs there is no t: 1 if it is exactly 0, else
+        undefined.
+        """
         error = self.standard_error
-        if not np.isfinite(error):
-            return float("nan")
-        if error == 0:
-            return float(self.estimate == 0)
+        if not (np.isfinite(error) and error > 0):
+            return 1.0 if error == 0 and self.estimate == 0 else float("nan")
         return float(2 * stats.t.sf(abs(self.estimate) / error, self.degrees))
 
     @property
@@ -141,7 +145,9 @@ def paired_effect(
 
     Returns
     -------
-    The effect; its interval is nan, with the reason, when fewer than two pairs remain.
+    The effect; its interval is nan, with the reason, when fewer than two pairs remain. Where the
+    difference is the same in all pairs, but for rounding, the interval has no width and the p value
+    is nan, or 1 if the difference is exactly 0.
 
     Raises
     ------
@@ -164,7 +170,7 @@ def paired_effect(
     a, b = a[kept], b[kept]
     n, gaps = a.size, a - b
     estimate = float(gaps.mean()) if n else float("nan")
-    sd = float(gaps.std(ddof=1)) if n > 1 else float("nan")
+    sd = _spread(gaps, a, b) if n > 1 else float("nan")
     half = float(t_halfwidth(sd, n, level))
     return Effect(
         estimate,
@@ -211,7 +217,7 @@ def unpaired_effect(
     estimate = float(a.mean() - b.mean()) if n else nan
     half = degrees = nan
     if n > 1:
-        va, vb = a.var(ddof=1) / a.size, b.var(ddof=1) / b.size
+        va, vb = (_spread(v, a, b) ** 2 / v.size for v in (a, b))
         bottom = va**2 / (a.size - 1) + vb**2 / (b.size - 1)
         degrees = float((va + vb) ** 2 / bottom) if bottom > 0 else float(a.size + b.size - 2)
         half = float(stats.t.ppf((1 + level) / 2, degrees) * np.sqrt(va + vb))
@@ -219,6 +225,12 @@ def unpaired_effect(
     return Effect(
         estimate, low, high, level, n, nan, nan, sd, tuple(varied), tuple(fixed), degrees, reason
     )
+
+
+def _spread(values: Array, a: Array, b: Array) -> float:
+    """Standard deviation of some values; 0 where it is rounding error at the size of a and b."""
+    sd = float(values.std(ddof=1))
+    return sd if sd > ROUNDING * max(float(abs(a).max()), float(abs(b).max())) else 0.0
 
 
 def correlation(a: Array, b: Array) -> float:

@@ -15,6 +15,7 @@ __all__ = [
     "detectable_effect",
     "equivalence_power",
     "power",
+    "replications_for_equivalence",
     "replications_for_power",
     "replications_needed",
 ]
@@ -129,6 +130,35 @@ def equivalence_power(
     room = margin - critical * error * _estimated_sd(n)
     inside = stats.norm.cdf((room - effect) / error) - stats.norm.cdf((-room - effect) / error)
     return float(np.where(room > 0, inside, 0.0).mean())
+
+
+def replications_for_equivalence(
+    margin: float, sd: float, *, effect: float = 0.0, wanted: float = 0.8, alpha: float = 0.05
+) -> int:
+    """Smallest number of pairs that show equivalence within +-margin with that probability.
+
+    Parameters
+    ----------
+    margin
+        Largest difference that would not matter, fixed beforehand, in the unit of the outcome.
+    sd
+        Standard deviation of the differences within pairs (`effect.sd_paired` of a pilot), > 0.
+    effect
+        True difference, inside the margin.
+
+    Examples
+    --------
+    >>> n = replications_for_equivalence(0.5, 1.0)
+    >>> n, equivalence_power(0.5, 1.0, n) >= 0.8 > equivalence_power(0.5, 1.0, n - 1)
+    (36, True)
+    """
+    _check_power(wanted)
+    good = abs(effect) < margin < float("inf") and np.isfinite(sd) and sd > 0
+    text = f"margin = {margin}, effect = {effect}, sd = {sd}: expected |effect| < margin and sd > 0"
+    require(bool(good), AnalysisError, text)
+    return _smallest(
+        lambda n: equivalence_power(margin, sd, n, effect=effect, alpha=alpha) >= wanted
+    )
 
 
 def _estimated_sd(n: int) -> NDArray[np.float64]:

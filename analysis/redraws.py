@@ -27,9 +27,10 @@ from abm.analysis.paired import Effect
 from abm.analysis.sampled import with_answer_error
 from abm.errors import AnalysisError, require
 
-__all__ = ["ERROR", "scope_of", "with_redraws"]
+__all__ = ["ERROR", "UNKNOWN", "scope_of", "with_redraws"]
 
 ERROR = "answer_error"
+UNKNOWN = "undefined under some redraws: without the error of sampled answers"
 Make = Callable[[pl.DataFrame], pl.DataFrame]
 
 
@@ -114,11 +115,16 @@ def scope_of(table: pl.DataFrame) -> tuple[str, str]:
 
 
 def _widened(row: dict[str, Any], degrees: int) -> dict[str, Any]:
-    """One row with the error of its answers; unchanged where none is left or nothing is defined."""
+    """One row with the error of its answers; unchanged where none is left or nothing is defined.
+
+    Where some redraw leaves the estimate undefined, the error is not known, and the reason says so.
+    """
     error = row[ERROR]
     own = row["high"] - row["low"]
-    if error is None or not error > 0 or own != own:
+    if own != own or error == 0:
         return row
+    if error is None or error != error:
+        return row | {"reason": "; ".join(filter(None, [row.get("reason"), UNKNOWN]))}
     wider = with_answer_error(_effect(row), error, degrees=degrees)
     changed = {"varied": ", ".join(wider.varied), "fixed": ", ".join(wider.fixed)}
     changed = {name: value for name, value in changed.items() if name in row}

@@ -293,3 +293,23 @@ def test_a_cell_without_control_runs_has_an_undefined_effect_and_does_not_vanish
     row = table.filter(arm="opposing", answerer="rule").row(0, named=True)
     assert np.isnan([row["estimate"], row["low"]]).all()
     assert row["reason"] == "no pair; 6 runs without a partner left out"
+
+
+def test_a_difference_without_spread_has_no_p_value_and_rounding_is_no_spread():
+    for treated, control in (([2.0] * 3, [1.0] * 3), ([0.1 + 0.2] * 3, [0.3] * 3)):
+        effect = paired_effect(treated, control)
+        assert (effect.sd_paired, effect.low) == (0.0, effect.high)
+        assert math.isnan(effect.p_value)
+        assert math.isnan(unpaired_effect(treated, control).p_value)
+    gaps = np.array([0.1, 0.2, 0.3])
+    rounded = paired_effect(1e3 + gaps + 0.7, 1e3 + gaps)  # apart by rounding only
+    assert rounded.sd_paired == 0.0
+    tiny = paired_effect(1e-15 * np.array([1.0, 2.0, 4.0]), np.zeros(3))  # small, but no rounding
+    assert tiny.p_value == pytest.approx(stats.ttest_1samp([1.0, 2.0, 4.0], 0).pvalue)
+
+
+def test_equivalence_without_spread_says_so_and_no_margin_is_infinite():
+    same = paired_effect([1.0, 2.0], [1.0, 2.0])
+    assert equivalence(same, margin=0.1).reason.startswith("no spread")
+    with pytest.raises(AnalysisError, match="finite number > 0"):
+        equivalence(same, margin=math.inf)
