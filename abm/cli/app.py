@@ -264,7 +264,10 @@ def models(
 @app.command()
 def audit(
     folder: Annotated[
-        Path, typer.Argument(metavar="RUN", help="A finished run folder.", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="RUN_OR_STUDY", help="A finished run folder, or a study's.", show_default=False
+        ),
     ],
     paraphrase: Annotated[
         bool, typer.Option("--paraphrase", help="Ask the recorded requests in other words.")
@@ -291,16 +294,18 @@ def audit(
 ) -> None:
     """Say what share of a run was fallback, and how much the words or the model mattered.
 
-    Without options, who decided. Audits are kept beside the study, and its report shows them.
+    Without options, who decided. Audits are kept beside the study, and its report shows them. Of a
+    study, a table by arm and answerer; what is asked for is then done for the first run of each
+    arm that a language model answered.
 
     Example:  abm audit runs/exposure_arms/runs/ordinary/embedded/r000 --paraphrase --twin
     """
-    from abm.cli.audit import audit_run
+    from abm.cli.audit import Wanted, audit_run
 
     kinds = [
         k for k, on in (("paraphrase", paraphrase), ("permute", permute), ("twin", twin)) if on
     ]
-    audit_run(folder, kinds, halve or [], variants, repeat, model, model_class)
+    audit_run(folder, Wanted(kinds, halve or [], variants, repeat, model, model_class))
 
 
 @app.command()
@@ -309,7 +314,8 @@ def odd(
         str,
         typer.Argument(
             metavar="MODEL_OR_STUDY",
-            help="A model (see `abm models`, module:Class, file.py:Class) or a study file.",
+            help="A model (see `abm models`, module:Class, file.py:Class), a study or calibration "
+            "file, or FAMILY/NAME.",
             show_default=False,
         ),
     ],
@@ -366,7 +372,13 @@ def bench_llm(
             "parameters.",
         ),
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of llama.cpp, on both sides.")] = 1,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads on both sides; as many as the model would take by itself if left out.",
+        ),
+    ] = None,
     size: Annotated[
         float, typer.Option(min=0.001, max=1.0, help="Share of the full numbers of prompts.")
     ] = 1.0,

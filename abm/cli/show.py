@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -14,13 +14,22 @@ __all__ = ["console", "flags", "labels", "mapping", "share", "table"]
 console = Console(highlight=False, soft_wrap=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print a table; numbers are aligned to the right."""
+def table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, whole: int = 0
+) -> None:
+    """Print a table; numbers are aligned to the right.
+
+    Parameters
+    ----------
+    whole
+        So many columns in front are never broken, however narrow the terminal.
+    """
     made = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     cells = [[_shown(value) for value in row] for row in rows]
     for number, column in enumerate(columns):
         right = bool(cells) and all(_is_number(row[number]) for row in cells)
-        made.add_column(column, justify="right" if right else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if right else "left"
+        made.add_column(column, justify=side, overflow="fold", no_wrap=number < whole)
     for row in cells:
         made.add_row(*map(Text, row))
     console.print(made)

@@ -78,9 +78,14 @@ class RunFolder:
         """Decisions of each question: as assigned, by a rule that stood in, or otherwise.
 
         See `abm.studies.decided.decision_counts`; empty where nothing was asked.
+
+        Raises
+        ------
+        ScenarioError
+            The manifest tells of decisions, and the table of them is not there.
         """
-        path = self.folder / "decisions.parquet"
-        return decision_counts(read_table(path)) if path.exists() else pl.DataFrame()
+        decided = self.manifest.get("decisions", {}).get("decisions", 0)
+        return decision_counts(self.frame("decisions")) if decided else pl.DataFrame()
 
     def _refuse_failed(self) -> None:
         if not self.finished:
