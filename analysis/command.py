@@ -193,14 +193,41 @@ def _print_comparison(console: Console, made: Comparison, material: Material) ->
     pairs = "paired by seeds" if made.paired else "independent runs (Welch)"
     console.print(
         f"Intervals: {100 * row['level']:g} %, {pairs}. Varied: {row['varied']}. Held fixed: "
-        f"{row['fixed']}. p is corrected for {made.table.height} comparisons.{_achieved(made)}",
+        f"{row['fixed']}.{_corrected(made)}{_achieved(made)}",
         markup=False,
     )
+    if "margin" in made.table.columns:
+        console.print(
+            "Equivalence: two one-sided tests, each row by itself; their p is not corrected."
+            + _needed(made),
+            markup=False,
+        )
     for note in made.notes:
         console.print(f"{note}.", markup=False)
     for reason in made.table["reason"].unique(maintain_order=True):
         if reason:
             console.print(f"{reason}.", markup=False)
+
+
+def _corrected(made: Comparison) -> str:
+    """For how many comparisons p is corrected: those that have one."""
+    n = int(made.table["p_value"].is_finite().sum())
+    return f" p is corrected for {n} comparison{'s' * (n > 1)}." if n else " No p is defined."
+
+
+def _needed(made: Comparison) -> str:
+    """How many pairs would show the equivalences that were not shown."""
+    import polars as pl
+
+    open_ones = made.table.filter(~pl.col("equivalent") & pl.col("pairs_needed").is_not_null())
+    if not open_ones.height:
+        return ""
+    told = [
+        f"{', '.join(map(str, row[:-1]))} {row[-1]:,}"
+        for row in open_ones.select(*made.cells, "outcome", "pairs_needed").iter_rows()
+    ]
+    most = "; ".join(told[:6]) + (f"; and {len(told) - 6} more" if len(told) > 6 else "")
+    return f" Pairs that would show it with 80 % power if there is no difference: {most}."
 
 
 def _achieved(made: Comparison) -> str:

@@ -40,6 +40,7 @@ def dose_response(
     xlabel: str = "dose",
     ylabel: str = "",
     zero: float | None = None,
+    own_scales: bool = False,
     order: Mapping[str, Sequence[Any]] | None = None,
     names: Mapping[Any, str] | None = None,
     width: Width | float = "single",
@@ -58,6 +59,8 @@ def dose_response(
         Doses on a logarithmic scale.
     zero
         Where a line of no effect stands; None for none.
+    own_scales
+        Whether each panel has a y axis of its own, as panels of different units need it.
     others
         As in `trajectories`.
 
@@ -76,7 +79,7 @@ def dose_response(
     with figure_style():
         look = looks(ordered(table, series, given.get(series or "")))
         figure, axes = grid_figure(
-            1, len(columns), width=width, height=height, sharex=True, sharey=True
+            1, len(columns), width=width, height=height, sharex=True, sharey=not own_scales
         )
         for axis, name in zip(axes[0], columns, strict=True):
             if logarithmic:

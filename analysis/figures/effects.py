@@ -10,12 +10,16 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 from abm.analysis.figures.layout import (
     bottom_label,
     few_ticks,
+    foot_lines,
+    grow,
     name_uncertainty,
     panel_titles,
+    rearranged,
     shared_legend,
 )
 from abm.analysis.figures.style import (
@@ -59,8 +63,9 @@ def effect_forest(
     zero
         Where the line of no effect stands; None for none.
     others
-        As in `trajectories`. An undefined interval is drawn as an open point without a bar, an
-        undefined estimate as the word "undefined".
+        As in `trajectories`. An undefined interval, or one without width (the same in all
+        replications), is drawn as an open point without a bar, and the foot says so; an undefined
+        estimate as the word "undefined".
 
     Examples
     --------
@@ -87,10 +92,23 @@ def effect_forest(
         few_ticks(figure, axes[0])
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
         bottom_label(figure, axes[0], xlabel)
-        name_uncertainty(figure, table, "bars", "paired replications")
+        bare = ~_sure(*(column(table, name) for name in (low, high))) & np.isfinite(
+            column(table, estimate)
+        )
+        more = "open points: no spread or no interval" if bare.any() else ""
+        name_uncertainty(figure, table, "bars", "paired replications", more=more)
         if series is not None:
             shared_legend(figure, _handles(look), [shown(v, names) for v in look])
+        if height is None:
+            _give_room(figure, axes[0], legend=series is not None)
     return figure
+
+
+def _give_room(figure: Figure, axes: Sequence[Axes], *, legend: bool) -> None:
+    """Make up for long titles, long notes and a legend, so that the lines stay apart."""
+    titles = max(axis.get_title(loc="left").count("\n") for axis in axes)
+    grow(figure, 9.5 * titles + sum(foot_lines(figure)[1:]) + 12 * legend)
+    rearranged(figure)
 
 
 def _frame(axis: Axes, zero: float | None, margin: float | None) -> None:
@@ -110,7 +128,7 @@ def _points(
     y, estimate, low, high = names
     places = np.array([lines.index(value) for value in table[y]]) + shift
     middle, left, right = (column(table, name) for name in (estimate, low, high))
-    sure = np.isfinite(left) & np.isfinite(right)
+    sure = _sure(left, right)
     axis.hlines(places[sure], left[sure], right[sure], color=look.colour, lw=1.3)
     for known, face in ((sure, look.colour), (~sure & np.isfinite(middle), "white")):
         axis.plot(middle[known], places[known], look.marker, color=look.colour, mfc=face, ms=4)
@@ -124,6 +142,12 @@ def _points(
             fontsize=5.5,
             color=look.colour,
         )
+
+
+def _sure(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which intervals can be drawn: defined, and of some width."""
+    size = np.maximum(abs(low), abs(high))
+    return np.isfinite(low) & np.isfinite(high) & (high - low > 1e-12 * size)
 
 
 def _lines(axis: Axes, lines: list[Any], names: Mapping[Any, str] | None, ylabel: str) -> None:

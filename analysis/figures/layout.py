@@ -18,8 +18,11 @@ from abm.analysis.redraws import scope_of
 __all__ = [
     "bottom_label",
     "few_ticks",
+    "foot_lines",
+    "grow",
     "name_uncertainty",
     "panel_titles",
+    "rearranged",
     "shared_legend",
     "stamp",
     "stamp_note",
@@ -87,21 +90,39 @@ def bottom_label(figure: Figure, axes: Sequence[Axes], text: str) -> None:
         axes[0].set_xlabel(wrapped(text, 0.8 * points, 7))
     else:
         _write(figure, _LABEL, wrapped(text, 0.95 * points, 7))
-        _arrange(figure)
+        rearranged(figure)
 
 
 def stamp(figure: Figure, *lines: str) -> None:
-    """Print lines at the foot of a figure, in room kept free for them; replaces earlier ones."""
+    """Print lines at the foot of a figure, in room kept free for them; replaces earlier ones.
+
+    The figure becomes as much taller as lines beyond the first take, so that they cost the axes
+    nothing.
+    """
     points = 0.97 * 72 * figure.get_figwidth()
     text = "\n".join(wrapped(line, points, _SIZES[_STAMP]) for line in lines if line)
+    before = sum(foot_lines(figure, _STAMP)[1:])
     _write(figure, _STAMP, text)
-    _arrange(figure)
+    grow(figure, sum(foot_lines(figure, _STAMP)[1:]) - before)
+    rearranged(figure)
+
+
+def foot_lines(figure: Figure, gid: str = _NOTE) -> list[float]:
+    """Heights in points of the lines of a note, or of what is stamped, at the foot."""
+    count = sum(1 + text.get_text().count("\n") for text in _texts(figure, gid))
+    return [1.32 * _SIZES[gid]] * count
+
+
+def grow(figure: Figure, points: float) -> None:
+    """Make a figure taller; nothing for 0."""
+    if points:
+        figure.set_figheight(figure.get_figheight() + points / 72)
 
 
 def stamp_note(figure: Figure, text: str) -> None:
     """Print how to read a figure at its foot; replaces an earlier note."""
     _write(figure, _NOTE, wrapped(text, 0.97 * 72 * figure.get_figwidth(), _SIZES[_NOTE]))
-    _arrange(figure)
+    rearranged(figure)
 
 
 def name_uncertainty(
@@ -162,7 +183,7 @@ def _texts(figure: Figure, gid: str) -> list[Text]:
     return [text for text in figure.texts if text.get_gid() == gid]
 
 
-def _arrange(figure: Figure) -> None:
+def rearranged(figure: Figure) -> None:
     """Stack the stamp and the shared label from the bottom, and keep the axes above them."""
     high, used = 72 * figure.get_figheight(), 0.0
     for gid in (_STAMP, _NOTE, _LABEL):

@@ -137,7 +137,10 @@ def echo_chambers(
         few_ticks(figure, axes[0])
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
         bottom_label(figure, axes[0], xlabel)
-        figure.colorbar(image, ax=axes[0], label="agents", pad=0.015, aspect=30, format="%g")
+        bar = figure.colorbar(image, ax=axes[0], label="agents", pad=0.015, aspect=30, format="%g")
+        whole = [m * 10**k for k in range(9) for m in (1, 2, 5) if m * 10**k <= norm.vmax]
+        bar.set_ticks(whole if len(whole) <= 6 else [t for t in whole if str(t)[0] == "1"])
+        bar.minorticks_off()
     return figure
 
 

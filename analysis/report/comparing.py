@@ -12,6 +12,8 @@ import polars as pl
 from abm.analysis.comparisons import adjusted
 from abm.analysis.equivalence import equivalence
 from abm.analysis.paired import Effect, paired_effect, unpaired_effect
+from abm.analysis.planning import replications_for_equivalence
+from abm.analysis.redraws import UNKNOWN
 from abm.analysis.report.material import SEEDS, Material
 from abm.analysis.report.results import with_planning
 from abm.analysis.sampled import with_answer_error
@@ -31,7 +33,8 @@ class Comparison:
     table
         One row per cell and outcome: the cell, `outcome, first, second` (means), `estimate, low,
         high, level, n, correlation, sd_paired, p_value, p_adjusted, detectable`, and with a margin
-        `margin, equivalent, p_equivalent`; `varied, fixed, reason`.
+        `margin, equivalent, p_equivalent, pairs_needed`; `varied, fixed, reason`. `pairs_needed`
+        would show equivalence with 80 % power if there is no difference.
     cells
         Columns that were matched, such as `arm`.
     paired
@@ -131,8 +134,12 @@ def _outcomes(first: Material, second: Material, wanted: Sequence[str]) -> list[
 def _margins(names: Sequence[str], given: Mapping[str, float]) -> dict[str, float]:
     unknown = [name for name in given if name and name not in names]
     require(not unknown, AnalysisError, f"margin for {unknown}, but the outcomes are {names}")
-    bad = {name: value for name, value in given.items() if not value > 0}
-    require(not bad, AnalysisError, f"margins {bad}, expected > 0, in the unit of the outcome")
+    bad = {name: value for name, value in given.items() if not 0 < value < float("inf")}
+    require(
+        not bad,
+        AnalysisError,
+        f"margins {bad}, expected finite numbers > 0, in the unit of the outcome",
+    )
     general = dict.fromkeys(names, given[""]) if "" in given else {}
     return general | {name: value for name, value in given.items() if name}
 
@@ -237,6 +244,8 @@ def _with_redraws(
         return effect
     gaps = [_gap(_part(a, cell), _part(b, cell), name) for a, b in again]
     error = float(np.std(gaps, ddof=1))
+    if error != error and effect.low == effect.low:
+        return replace(effect, reason="; ".join(filter(None, [effect.reason, UNKNOWN])))
     if not error > 0:
         return effect
     return with_answer_error(effect, error, degrees=len(gaps) - 1)
@@ -275,9 +284,24 @@ def _row(
     test: dict[str, Any] = {}
     if margin is not None:
         shown = equivalence(effect, margin, alpha=1 - level)
-        test = {"margin": margin, "equivalent": shown.equivalent, "p_equivalent": shown.p_value}
+        test = {
+            "margin": margin,
+            "equivalent": shown.equivalent,
+            "p_equivalent": shown.p_value,
+            "pairs_needed": _pairs_needed(effect, margin, 1 - level),
+        }
     scope = {key: row[key] for key in ("varied", "fixed", "reason")}
     return {**head, **{key: row[key] for key in kept}, **test, **scope}
+
+
+def _pairs_needed(effect: Effect, margin: float, alpha: float) -> int | None:
+    """Pairs that show equivalence with 80 % power if there is no difference; None if not known."""
+    if not effect.sd_paired > 0:
+        return None
+    try:
+        return replications_for_equivalence(margin, effect.sd_paired, alpha=alpha)
+    except AnalysisError:  # more than a million
+        return None
 
 
 def _mean(frame: pl.DataFrame, name: str) -> float:

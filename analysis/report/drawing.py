@@ -25,6 +25,7 @@ from abm.analysis.numbers import percent_text
 from abm.analysis.redraws import with_redraws
 from abm.analysis.report import results
 from abm.analysis.report.material import Material
+from abm.analysis.report.opinions_drawn import OPINION, opinion_drawings, scale_of
 from abm.analysis.report.parts import Drawing
 from abm.analysis.report.series import long_series, redrawn_series
 from abm.analysis.snapshots import Snapshot, snapshot
@@ -34,16 +35,32 @@ __all__ = ["figure_facts", "figure_notes", "figure_set", "save_drawing"]
 
 MOST_SERIES, MOST_PANELS, MOST_ROWS = 8, 3, 4
 MOST_OUTCOMES = 6
-OPINION = "opinion"
 
 
-def figure_set(material: Material, *, level: float = 0.95) -> list[Drawing]:
-    """The figures that suit these runs, the model's own first."""
+def figure_set(
+    material: Material, *, level: float = 0.95, control: str | None = None
+) -> list[Drawing]:
+    """The figures that suit these runs, the model's own first.
+
+    Parameters
+    ----------
+    control
+        Arm to which effects are differences; the model's, or the first, by default.
+    """
     lacking = " Without the error of sampled answers, unless said." * bool(material.with_sampled)
     made = [replace(own, caption=own.caption + lacking) for own in material.parts.figures]
     taken = {drawing.name for drawing in made}
-    for draw in (_shares, _effects, _doses, _added, _trajectories, _networks):
-        made += [d for d in draw(material, level) if d.name not in taken]
+    base = control or material.control
+    for drawings in (
+        _shares(material, level),
+        _effects(material, level, base),
+        _doses(material, level),
+        _added(material, level, base),
+        _trajectories(material, level),
+        _networks(material),
+        opinion_drawings(material),
+    ):
+        made += [drawing for drawing in drawings if drawing.name not in taken]
     return made
 
 
@@ -51,6 +68,8 @@ def figure_notes(material: Material) -> list[str]:
     """What every figure of these runs must say: failures, missing runs, fallback."""
     failed = len(material.manifests) - len(material.finished)
     notes = [f"{failed} of {len(material.manifests)} runs failed and are not shown"] * (failed > 0)
+    planned = len(material.manifests) + material.missing
+    notes += [f"{material.missing} of {planned} planned runs are missing"] * (material.missing > 0)
     shares = results.fallback_share(material)
     notes += [
         f"{name}: {percent_text(share, share / 10)} of decisions not answered as assigned"
@@ -88,8 +107,18 @@ def save_drawing(drawing: Drawing, folder: Any, material: Material) -> Saved:
     )
 
 
-def _names(material: Material) -> dict[Any, str]:
-    return {**material.parts.names}
+def _names(material: Material, outcomes: Sequence[str] = ()) -> dict[Any, str]:
+    """How values are written; outcomes with their units."""
+    named = {name: material.parts.names.get(name, name.replace("_", " ")) for name in outcomes}
+    units = {name: material.unit(name) for name in outcomes}
+    titled = {name: _with_unit(text, units[name]) for name, text in named.items()}
+    return {**material.parts.names} | titled
+
+
+def _undeclared(material: Material, outcomes: Sequence[str]) -> str:
+    """A sentence on outcomes whose unit the model does not declare; empty where it does."""
+    without = [material.written(name) for name in outcomes if not material.unit(name)]
+    return f" The model declares no unit of {', '.join(without)}." if without else ""
 
 
 def _order(material: Material, outcomes: Sequence[str] = ()) -> dict[str, Sequence[Any]]:
@@ -100,11 +129,11 @@ def _series(material: Material) -> str | None:
     return "answerer" if len(material.answerers) > 1 else None
 
 
-def _effects(material: Material, level: float) -> list[Drawing]:
-    table = results.effects(material, level)
+def _effects(material: Material, level: float, base: str) -> list[Drawing]:
+    table = results.effects(material, level, base)
     if not table.height or len(material.answerers) > MOST_SERIES:
         return []
-    control = material.written(material.control)
+    control = material.written(base)
     made = []
     for number, outcomes in enumerate(_chunks(material.main_outcomes[:MOST_OUTCOMES], MOST_PANELS)):
         part = table.filter(pl.col("outcome").is_in(outcomes))
@@ -115,20 +144,20 @@ def _effects(material: Material, level: float) -> list[Drawing]:
             xlabel=f"difference to {control}",
             order={
                 **_order(material, outcomes),
-                "arm": [a for a in material.arms if a != material.control],
+                "arm": [a for a in material.arms if a != base],
             },
-            names=_names(material),
+            names=_names(material, outcomes),
         )
-        caption = (
-            f"Differences to arm {control!r} within replications, {100 * level:g} % intervals over "
-            f"{material.replications} replications."
-        ) + _left_out(len(material.main_outcomes), MOST_OUTCOMES, "outcomes", "the report's table")
+        caption = _over(part, f"Differences to arm {control!r} within replications", level) + "."
+        caption += _undeclared(material, outcomes) + _left_out(
+            len(material.main_outcomes), MOST_OUTCOMES, "outcomes", "the report's table"
+        )
         made.append(Drawing(_numbered("effects", number), figure, part, caption))
     return made
 
 
-def _added(material: Material, level: float) -> list[Drawing]:
-    table = results.added(material, level)
+def _added(material: Material, level: float, base: str) -> list[Drawing]:
+    table = results.added(material, level, base)
     if not table.height:
         return []
     made = []
@@ -147,12 +176,13 @@ def _added(material: Material, level: float) -> list[Drawing]:
                 xlabel=f"{what} of {', '.join(map(material.written, others))} minus that of the "
                 "rule twin",
                 order=_order(material, outcomes),
-                names=_names(material),
+                names=_names(material, outcomes),
             )
             caption = (
                 f"What the language model added: its {what}s minus those of the rule twin with the "
                 f"same random numbers, {100 * level:g} % intervals."
-            ) + _left_out(
+            )
+            caption += _undeclared(material, outcomes) + _left_out(
                 len(material.main_outcomes), MOST_OUTCOMES, "outcomes", "the report's table"
             )
             made.append(Drawing(_numbered(f"added_{kind}", number), figure, part, caption))
@@ -176,7 +206,8 @@ def _shares(material: Material, level: float) -> list[Drawing]:
             },
             xlabel=f"share, {name} (%)" if name else "share (%)",
         )
-        caption = f"Means over {material.replications} replications."
+        n = results.counted(table)
+        caption = "One replication." if n == "1" else f"Means over {n} replications."
         made.append(Drawing(f"shares_{name}" if name else "shares", figure, table, caption))
     return made
 
@@ -186,7 +217,7 @@ def _doses(material: Material, level: float) -> list[Drawing]:
     if dose is None:
         return []
     name, values = dose
-    outcomes = material.main_outcomes[:MOST_PANELS]
+    outcomes, lowest = material.main_outcomes[:MOST_PANELS], min(values.values())
 
     def make(frame: pl.DataFrame) -> pl.DataFrame:
         dosed = pl.col("arm").replace_strict(values, return_dtype=pl.Float64).alias(name)
@@ -204,15 +235,18 @@ def _doses(material: Material, level: float) -> list[Drawing]:
         x=name,
         series=_series(material),
         panel="outcome",
-        xlabel=name.replace("_", " "),
-        ylabel=f"difference to the lowest {name.replace('_', ' ')}",
+        xlabel=_with_unit(name.replace("_", " "), _parameter_unit(material, name)),
+        ylabel=f"difference to {name.replace('_', ' ')} = {lowest:g}",
         zero=0.0,
+        own_scales=True,
         order=_order(material, outcomes),
-        names=_names(material),
+        names=_names(material, outcomes),
         width="double",
     )
     caption = (
-        f"Dose and response: differences to the lowest {name}, paired by replication."
+        f"Dose and response: differences to {name} = {lowest:g}, paired by replication; each panel "
+        "has a scale of its own."
+        + _undeclared(material, outcomes)
         + _left_out(len(material.main_outcomes), MOST_PANELS, "outcomes", "the report's table")
     )
     return [Drawing("dose_response", figure, table, caption)]
@@ -259,38 +293,45 @@ def _trajectory(
         ).drop("outcome")
 
     table = with_redraws(make, frame, again, heads=("answerer", "arm", "time", "variable"))
-    shares, unit = _shares_among(frame, material), _time_unit(material)
+    shares, unit = _shares_among(frame, material), _parameter_unit(material, "duration")
     figure = trajectories(
         table,
         panel=_series(material),
         row="variable",
-        xlabel=f"time ({unit})" if unit else "time",
+        xlabel=_with_unit("time", unit),
         order=_order(material) | {"variable": names},
-        names=_names(material) | {v: v.replace("_", " ") for v in names},
+        names=_names(material, names),
         within={v: (0.0, 1.0) for v in names if v in shares} or None,
     )
     group = frame["group"][0]
     lacking = bool(material.with_sampled) and not again.height
     caption = (
-        f"Means over {material.replications} replications with {100 * level:g} % intervals"
+        _over(table, "Means", level)
         + (f"; group {group}." if group else ".")
+        + _undeclared(material, names)
         + cut
         + " Without the error of sampled answers." * lacking
     )
     return Drawing(name, figure, table, caption)
 
 
-def _time_unit(material: Material) -> str:
-    """Unit of the simulated time, as the scenario declares it for `duration`; perhaps empty."""
+def _parameter_unit(material: Material, name: str) -> str:
+    """Unit of a parameter, as the scenario declares it; perhaps empty.
+
+    That of `duration` is the unit of simulated time.
+    """
     with suppress(AbmError, AttributeError):
         declared = material.model_class.Scenario.parameters()  # type: ignore[attr-defined]
-        return str(next((p.unit for p in declared if p.name == "duration"), ""))
+        return str(next((p.unit for p in declared if p.name == name), ""))
     return ""
 
 
-def _networks(material: Material, level: float) -> list[Drawing]:
+def _with_unit(text: str, unit: str) -> str:
+    return f"{text} ({unit})" if unit else text
+
+
+def _networks(material: Material) -> list[Drawing]:
     """The stored network of the first replication, coloured by the agents' opinions."""
-    del level  # nothing is estimated here
     first = min(m["replication"] for m in material.finished)
     shown = material.answerers[0]
     chosen = [
@@ -303,10 +344,7 @@ def _networks(material: Material, level: float) -> list[Drawing]:
     ]
     placed = {run.manifest["arm"]: _placed(run) for run in chosen[: 2 * MOST_PANELS]}
     size = MOST_PANELS if len(placed) != 4 else 2
-    values = [s.nodes[OPINION].drop_nans() for s in placed.values()]
-    ends = [(float(v.min()), float(v.max())) for v in values if v.len()]  # type: ignore[arg-type]
-    low, high = min((e[0] for e in ends), default=0.0), max((e[1] for e in ends), default=1.0)
-    scale = (min(low, -1.0) if low < 0 else 0.0, max(high, 1.0))
+    scale = scale_of([s.nodes[OPINION] for s in placed.values()])
     caption = (
         f"Network and opinions at the end of replication {first}, answerer "
         f"{material.written(shown)}: one run per arm, no average."
@@ -355,6 +393,14 @@ def _shares_among(frame: pl.DataFrame, material: Material) -> set[str]:
     known = {o.rpartition(".")[2] for whole in results.wholes(material).values() for o in whole}
     inside = frame.group_by("variable").agg(pl.col("value").is_between(0, 1).all().alias("inside"))
     return known & set(inside.filter("inside")["variable"])
+
+
+def _over(table: pl.DataFrame, what: str, level: float) -> str:
+    """What is shown, over how many replications, and with which intervals."""
+    n = results.counted(table)
+    if n == "1":
+        return f"{what}: one replication, no interval"
+    return f"{what} over {n} replications with {100 * level:g} % intervals"
 
 
 def _left_out(n: int, most: int, what: str, where: str) -> str:

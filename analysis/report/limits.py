@@ -105,10 +105,16 @@ def _absent_model(material: Material) -> list[str]:
 
 def _unfinished(material: Material) -> list[str]:
     failed = len(material.manifests) - len(material.finished)
-    said = [f"{failed} of {len(material.manifests)} runs failed and are left out."] * (failed > 0)
-    missing = material.source.manifest.get("runs", {}).get("missing", 0) if material.is_study else 0
-    if missing:
-        said.append(f"{missing} planned runs are missing: give the study's command again.")
+    said = [
+        f"{failed} of {len(material.manifests)} runs failed and are left out: where failing has to "
+        "do with the outcome, what is left is biased."
+    ] * (failed > 0)
+    if material.missing:
+        planned = len(material.manifests) + material.missing
+        said.append(
+            f"{material.missing} of {planned} planned runs are missing: give the study's command "
+            "again."
+        )
     return said
 
 
@@ -145,7 +151,7 @@ def _audit(material: Material) -> list[str]:
         return []
     return [
         f"No audit of the prompt's wording for {', '.join(lacking)}: how much the results depend "
-        "on the words is unknown. Run `abm audit RUN --paraphrase` on one of the runs."
+        "on the words is unknown. Run `abm audit RUN --paraphrase` on the study or one of its runs."
     ]
 
 

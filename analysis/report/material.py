@@ -12,6 +12,7 @@ import polars as pl
 
 import abm
 from abm.analysis.report.parts import Parts, as_parts
+from abm.analysis.report.whole import check_whole, planned_runs
 from abm.errors import AbmError, AnalysisError, require
 from abm.ledger import Ledger
 from abm.studies.single import home_of
@@ -40,11 +41,14 @@ class Material:
         The study or run folder, as `abm.load` gives it.
     runs
         Its run folders that were chosen, failed ones included.
+    chosen
+        The arm or answerer, or both, that were chosen from the study; empty for all of it.
     """
 
     name: str
     source: Any
     runs: tuple[Any, ...]
+    chosen: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -64,6 +68,13 @@ class Material:
     def finished(self) -> list[Mapping[str, Any]]:
         """Manifests of the chosen runs that came to their end."""
         return [m for m in self.manifests if m["status"] == "finished"]
+
+    @property
+    def missing(self) -> int:
+        """Planned runs of which there is no folder: the study was stopped, or they were removed."""
+        if not self.is_study:
+            return 0
+        return max(planned_runs(self.source.manifest, self.chosen) - len(self.runs), 0)
 
     @cached_property
     def arms(self) -> list[str]:
@@ -237,6 +248,19 @@ class Material:
         """How the model writes an arm, answerer or outcome."""
         return self.parts.names.get(value, value)
 
+    def unit(self, name: str) -> str:
+        """Unit of an outcome; of a variable or measure, that of the outcomes named after it."""
+        units = self.parts.units
+        if name in units:
+            return units[name]
+        alike = {unit for outcome, unit in units.items() if outcome.rpartition(".")[2] == name}
+        return alike.pop() if len(alike) == 1 else ""
+
+    def titled(self, name: str) -> str:
+        """How an outcome is written, with its unit where the model declares one."""
+        unit = self.unit(name)
+        return f"{self.written(name)} ({unit})" if unit else self.written(name)
+
     @cached_property
     def main_outcomes(self) -> list[str]:
         """The model's main outcomes; else the first eight that differ between runs."""
@@ -281,7 +305,8 @@ def read_material(where: str | Path) -> Material:
     Raises
     ------
     AnalysisError
-        The study has no such arm or answerer, or none of its runs is finished.
+        The study has no such arm or answerer, none of its runs is finished, or a finished one lacks
+        a file of which its manifest tells.
     ScenarioError
         There is no run or study in that place.
 
@@ -299,7 +324,8 @@ def read_material(where: str | Path) -> Material:
         name = f"{m['study']}: {m['arm']}/{m['answerer']}/r{m['replication']:03d}"
         return _checked(Material(name, source, (source,)))
     runs = source.runs()
-    for word in chosen.split("/") if chosen else []:
+    words = tuple(chosen.split("/") if chosen else ())
+    for word in words:
         key = "arm" if word in source.manifest["arms"] else "answerer"
         runs = [run for run in runs if run.manifest[key] == word]
         arms, answerers = source.manifest["arms"], list(source.manifest["answerers"])
@@ -310,16 +336,18 @@ def read_material(where: str | Path) -> Material:
             f"its answerers {answerers}",
         )
     name = source.manifest["study"] + (f": {chosen}" if chosen else "")
-    return _checked(Material(name, source, tuple(runs)))
+    return _checked(Material(name, source, tuple(runs), words))
 
 
 def _checked(material: Material) -> Material:
     require(
         bool(material.finished),
         AnalysisError,
-        f"{material.folder} has no finished run ({len(material.runs)} failed), so there is nothing "
+        f"{material.folder} has no finished run ({len(material.runs)} failed, {material.missing} "
+        "missing), so there is nothing "
         "to report; the causes are in its manifest",
     )
+    check_whole(material.runs)
     return material
 
 

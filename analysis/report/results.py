@@ -26,6 +26,7 @@ from abm.studies.decided import decision_counts
 __all__ = [
     "added",
     "cost",
+    "counted",
     "decided",
     "dose_of",
     "effects",
@@ -57,6 +58,12 @@ def scope(material: Material, level: float) -> dict[str, Any]:
     """What varied and what was held fixed, as the tables of effects take it."""
     varied = material.varied or ("nothing",)
     return {"level": level, "varied": varied, "fixed": material.fixed}
+
+
+def counted(table: pl.DataFrame) -> str:
+    """How many replications the rows of a table of estimates rest on: `6`, or `3 to 6`."""
+    few, many = int(table["n"].to_numpy().min()), int(table["n"].to_numpy().max())
+    return f"{few}" if few == many else f"{few} to {many}"
 
 
 def redrawn_runs(material: Material) -> pl.DataFrame:

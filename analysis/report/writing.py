@@ -101,8 +101,8 @@ def _study(
     return (
         sections.question(material),
         sections.limits(material),
-        sections.main_results(material, level, control),
-        _figures(material, folder, prefix, level),
+        sections.main_results(material, level, control, folder, prefix),
+        _figures(material, folder, prefix, level, control),
         sections.design(material),
         sections.failures(material),
         sections.audits(material),
@@ -111,9 +111,11 @@ def _study(
     )
 
 
-def _figures(material: Material, folder: Path, prefix: str, level: float) -> Section:
+def _figures(
+    material: Material, folder: Path, prefix: str, level: float, control: str | None
+) -> Section:
     blocks: list[Block] = []
-    for drawing in figure_set(material, level=level):
+    for drawing in figure_set(material, level=level, control=control):
         named = Drawing(f"{prefix}{drawing.name}", drawing.figure, drawing.table, drawing.caption)
         saved = save_drawing(named, folder / "figures", material)
         blocks.append(Picture(saved, drawing.caption, _svg(drawing)))

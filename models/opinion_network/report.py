@@ -35,6 +35,8 @@ QUESTION = (
     "Does it matter whose posts people are shown? Citizens hold private opinions and read and "
     "write public posts; the arms differ in which posts are shown."
 )
+UNITS = dict.fromkeys(CHANGES, "share of citizens") | {"variance": "of opinions from −1 to 1"}
+"""Outcome -> its unit."""
 
 
 def report(folder: Path, console: Console | None = None) -> None:
@@ -90,14 +92,18 @@ def parts(study: Any) -> Parts:
     found = first.manifest["outcomes"]
     measures = (*CHANGES[:3], "variance")
     groups = [g for g in ("asked", "all") if f"{g}.{CHANGES[0]}" in found]
+    scenario = first.manifest["definition"]["scenario"]
+    if len(groups) == 2 and scenario["n_asked"] >= scenario["n_citizens"]:
+        groups = ["asked"]  # everybody is asked: the total is the same again
     outcomes = [f"{group}.{name}" for group in groups for name in measures]
     of = {"asked": "asked", "all": "all citizens", "rule": "rule citizens"}
-    words = {**NAMES, "variance": "variance of opinions"}
+    words = {**NAMES, "variance": "variance"}
     return Parts(
         question=QUESTION,
         outcomes=outcomes,
         control="none",
         groups=_groups(first),
+        units={f"{g}.{m}": UNITS[m] for g in of for m in UNITS},
         names=NAMES
         | {"side": "party", "group": "citizens", "group.rule": "rule citizens"}
         | {"group.asked": "asked citizens"}

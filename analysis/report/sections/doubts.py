@@ -17,7 +17,9 @@ __all__ = ["failures", "limits"]
 def failures(material: Material) -> Section:
     """Failed runs, flags, and the share of behaviour that was fallback."""
     failed = [m for m in material.manifests if m["status"] != "finished"]
-    lines = [f"{len(material.finished)} of {len(material.manifests)} runs finished."]
+    planned = len(material.manifests) + material.missing
+    lines = [f"{len(material.finished)} of {planned} runs finished."]
+    lines += [f"{material.missing} runs are missing."] * (material.missing > 0)
     lines += [
         f"{m['arm']}/{m['answerer']}/r{m['replication']:03d} failed with {m['error']['type']}: "
         f"{m['error']['message'][:300]}"

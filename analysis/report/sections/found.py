@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import polars as pl
 
@@ -11,10 +12,12 @@ from abm.analysis.report.comparing import Comparison
 from abm.analysis.report.document import Block, Items, Section, TableBlock, Text
 from abm.analysis.report.groups import by_group, group_differences, group_effects
 from abm.analysis.report.material import Material
+from abm.analysis.report.moved import moved
 from abm.analysis.report.sections.wording import (
     comparison_table,
     effect_table,
     estimate_text,
+    incomplete,
     reading,
     short,
 )
@@ -23,24 +26,38 @@ from abm.analysis.tables import spread
 __all__ = ["compared", "heterogeneity", "main_results"]
 
 PER_TABLE = 4
+MOST_NOTES = 12
+MOST_GROUP_ROWS = 24
+"""Rows of a table by group on the page; a longer one is cut to those of the smallest p."""
 OWN = "The model's own table: without the error of sampled answers, unless it says otherwise."
 
 
-def main_results(material: Material, level: float, control: str | None = None) -> Section:
-    """Means, effects of arms, and what the model added."""
+def main_results(
+    material: Material,
+    level: float,
+    control: str | None = None,
+    folder: Path | None = None,
+    prefix: str = "",
+) -> Section:
+    """Means, effects of arms, and what the model added; whole tables by group go to `folder`."""
     blocks: list[Block] = []
     table = results.means(material, level)
-    caption = f"Means over replications; shares of a whole cut to 0 to 1. {reading(table)}"
+    caption = (
+        f"Means over replications ({results.counted(table)}). {reading(table)}"
+        + " Intervals of parts of a whole are cut to 0 to 1." * bool(results.wholes(material))
+    )
     for outcomes in _chunks(material.main_outcomes, PER_TABLE):
         part = table.filter(pl.col("outcome").is_in(outcomes))
         blocks.append(TableBlock(_wide(part, material, outcomes), caption))
+    blocks += _incomplete(table, material)
     left = len(material.outcome_names) - len(material.main_outcomes)
     if left:
         blocks.append(Text(f"{left} further outcomes are in outcomes.csv beside this page."))
     sections = [
         *_effects(material, level, control),
-        *heterogeneity(material, level, control),
-        *_added(material, level),
+        *heterogeneity(material, level, control, folder, prefix),
+        *_added(material, level, control),
+        *moved(material),
         *_own_tables(material),
     ]
     return Section("Results", tuple(blocks), tuple(sections))
@@ -58,23 +75,37 @@ def _effects(material: Material, level: float, control: str | None) -> list[Sect
         "that so many pairs find with 80 % power."
     )
     shown = effect_table(effects, material, ["answerer", "arm", "outcome"])
-    return [Section(f"Effects against {base}", (TableBlock(shown, caption),))]
+    blocks = (TableBlock(shown, caption), *_incomplete(effects, material))
+    return [Section(f"Effects against {base}", blocks)]
 
 
-def heterogeneity(material: Material, level: float, control: str | None = None) -> list[Section]:
-    """Effects by group and the differences between groups; nothing where runs have no groups."""
+def heterogeneity(
+    material: Material,
+    level: float,
+    control: str | None = None,
+    folder: Path | None = None,
+    prefix: str = "",
+) -> list[Section]:
+    """Effects by group and the differences between groups; nothing where runs have no groups.
+
+    Parameters
+    ----------
+    folder
+        Where the whole tables are written, as `effects_by_group.csv` and `differences_by_group.csv`
+        after the prefix; the page shows those rows of a long table that have the smallest p.
+    """
     means = by_group(material)
     if not means.height:
         return []
     base = material.written(control or material.control)
     effects = group_effects(material, means, level, control)
     gaps = group_differences(material, means, level, control)
-    blocks: list[Block] = [
+    heads = ["answerer", "factor", "group", "arm", "measure"]
+    caption = f"Differences to {base} in the mean of each group. {reading(effects)} p: Holm."
+    name = f"{prefix}effects_by_group.csv"
+    blocks = [
         Text(_about_groups(material)),
-        TableBlock(
-            effect_table(effects, material, ["answerer", "factor", "group", "arm", "measure"]),
-            f"Differences to {base} in the mean of each group. {reading(effects)} p: Holm.",
-        ),
+        *_longest(effects, material, heads, caption, folder and folder / name),
     ]
     if gaps.height:
         heads = ["answerer", "factor", "group", "reference", "arm", "measure"]
@@ -82,8 +113,25 @@ def heterogeneity(material: Material, level: float, control: str | None = None) 
             f"Effect of the arm in the group minus that in the reference group. {reading(gaps)} "
             "p: Holm."
         )
-        blocks.append(TableBlock(effect_table(gaps, material, heads), caption))
+        name = f"{prefix}differences_by_group.csv"
+        blocks += _longest(gaps, material, heads, caption, folder and folder / name)
     return [Section("Heterogeneity by group", tuple(blocks))]
+
+
+def _longest(
+    table: pl.DataFrame, material: Material, heads: list[str], caption: str, file: Path | None
+) -> list[Block]:
+    """A table of which a page shows so many rows, those of the smallest p, and all in a file."""
+    if file is not None:
+        table.write_csv(file)
+    shown, said = table, ""
+    if table.height > MOST_GROUP_ROWS and file is not None:
+        ranked = table.with_row_index("\x00row").sort("p_adjusted", "p_value", nulls_last=True)
+        shown = ranked.head(MOST_GROUP_ROWS).sort("\x00row").drop("\x00row")
+        which = "with the smallest p" if table["p_adjusted"].is_finite().any() else "in front"
+        said = f" The {shown.height} of {table.height} rows {which}; all: {file.name}."
+    made = TableBlock(effect_table(shown, material, heads), caption + said)
+    return [made, *_incomplete(table, material)]
 
 
 def _about_groups(material: Material) -> str:
@@ -98,9 +146,9 @@ def _about_groups(material: Material) -> str:
     )
 
 
-def _added(material: Material, level: float) -> list[Section]:
+def _added(material: Material, level: float, control: str | None) -> list[Section]:
     """Answerers against the rule twin; nothing without both."""
-    added = results.added(material, level)
+    added = results.added(material, level, control)
     if not added.height:
         return []
     shown = added.with_columns(
@@ -115,7 +163,7 @@ def _added(material: Material, level: float) -> list[Section]:
         effect_table(shown, material, ["answerer", "quantity", "arm", "outcome"]),
         f"Answerers minus the rule twin. {reading(added)} p: Holm, over outcomes and over effects.",
     )
-    return [Section("What the language model added", (words, table))]
+    return [Section("What the language model added", (words, table, *_incomplete(added, material)))]
 
 
 def _own_tables(material: Material) -> list[Section]:
@@ -129,6 +177,7 @@ def compared(comparison: Comparison, material: Material) -> Section:
     blocks: list[Block] = [
         Text(f"{comparison.second} minus {comparison.first}."),
         TableBlock(comparison_table(comparison, material), reading(comparison.table)),
+        *_incomplete(comparison.table, material),
     ]
     if comparison.differs:
         blocks.append(TableBlock(_differs(comparison), "In what the two differ."))
@@ -137,18 +186,25 @@ def compared(comparison: Comparison, material: Material) -> Section:
     return Section(f"{comparison.second} against {comparison.first}", tuple(blocks))
 
 
+def _incomplete(table: pl.DataFrame, material: Material) -> list[Block]:
+    """What did not enter the rows of a table, or why they have no interval; perhaps nothing."""
+    found = incomplete(table, material)
+    more = [f"and {len(found) - MOST_NOTES} more."] * (len(found) > MOST_NOTES)
+    return [Items((*found[:MOST_NOTES], *more))] if found else []
+
+
 def _wide(part: pl.DataFrame, material: Material, outcomes: Sequence[str]) -> pl.DataFrame:
     cells = [
         {
             "answerer": material.written(row["answerer"]),
             "arm": material.written(row["arm"]),
-            "outcome": material.written(row["outcome"]),
+            "outcome": material.titled(row["outcome"]),
             "text": estimate_text(row),
         }
         for row in part.iter_rows(named=True)
     ]
     table = spread(pl.DataFrame(cells), rows=("answerer", "arm"), columns="outcome", values="text")
-    columns = [material.written(name) for name in outcomes]
+    columns = [material.titled(name) for name in outcomes]
     return table.select("answerer", "arm", *columns)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from abm.analysis.numbers import interval_text, number_text
+from abm.analysis.numbers import interval_text, number_text, plain_text
 from abm.analysis.redraws import scope_of
 from abm.analysis.report import results
 from abm.analysis.report.comparing import Comparison
@@ -17,12 +17,14 @@ __all__ = [
     "comparison_table",
     "effect_table",
     "estimate_text",
+    "incomplete",
     "reading",
     "short",
     "terminal_tables",
 ]
 
 NO_SPREAD = "(no spread)"
+FEW = 4
 
 
 def effect_table(table: pl.DataFrame, material: Material, heads: Sequence[str]) -> pl.DataFrame:
@@ -32,8 +34,7 @@ def effect_table(table: pl.DataFrame, material: Material, heads: Sequence[str]) 
 
 def _effect_row(row: Mapping[str, Any], material: Material, heads: Sequence[str]) -> dict[str, Any]:
     head = {name: _written(material, name, row) for name in heads}
-    unit = material.parts.units.get(row.get("outcome", ""), "") if "outcome" in heads else ""
-    head |= {"outcome": f"{head['outcome']} ({unit})"} if unit else {}
+    head |= {n: material.titled(str(row[n])) for n in ("outcome", "measure") if n in heads}
     p = "—" if _no_spread(row) else results.p_text(row.get("p_adjusted", row.get("p_value")))
     made = {
         **head,
@@ -43,8 +44,40 @@ def _effect_row(row: Mapping[str, Any], material: Material, heads: Sequence[str]
         "p": p,
     }
     if "detectable" in row:
-        made["detectable"] = number_text(row["detectable"], row["detectable"])
+        known = row["detectable"] == row["detectable"]
+        made["detectable"] = number_text(row["detectable"], row["detectable"]) if known else "—"
     return made | _margin(row)
+
+
+def incomplete(table: pl.DataFrame, material: Material) -> list[str]:
+    """Which rows of a table of estimates some runs did not enter, and why; one sentence each.
+
+    Rows of one answerer and arm with one reason share a sentence, and so do all rows of a table.
+    """
+    reasons = table["reason"].unique().to_list()
+    if len(reasons) == 1:
+        return [f"All rows: {reasons[0]}."] if reasons[0] else []
+    heads = [name for name in ("answerer", "quantity", "arm") if name in table.columns]
+    inner = ["group", "measure"] if "measure" in table.columns else ["outcome"]
+    every: dict[str, int] = {}
+    said: dict[tuple[str, str], list[str]] = {}
+    for row in table.iter_rows(named=True):
+        where = ", ".join(_written(material, name, row) for name in heads)
+        every[where] = every.get(where, 0) + 1
+        if row["reason"]:
+            what = " ".join(_written(material, name, row) for name in inner)
+            said.setdefault((where, row["reason"]), []).append(what)
+    return [
+        f"{where}{_among(names, every[where])}: {reason}."
+        for (where, reason), names in said.items()
+    ]
+
+
+def _among(names: Sequence[str], every: int) -> str:
+    """Which of the rows are meant: nothing if all are, names if they are few, else how many."""
+    if len(names) == every:
+        return ""
+    return f" ({', '.join(names)})" if len(names) <= FEW else f" ({len(names)} of {every} rows)"
 
 
 def _written(material: Material, name: str, row: Mapping[str, Any]) -> str:
@@ -76,10 +109,14 @@ def _both_means(comparison: Comparison) -> list[pl.Series]:
     return [
         pl.Series(
             name,
-            [number_text(v, (h / 2) or 0.001) for v, h in zip(table[name], half, strict=True)],
+            [_mean_text(v, h / 2) for v, h in zip(table[name], half, strict=True)],
         )
         for name in ("first", "second")
     ]
+
+
+def _mean_text(value: float, half: float) -> str:
+    return number_text(value, half) if half > 0 else plain_text(value)
 
 
 def terminal_tables(comparison: Comparison, material: Material) -> list[tuple[str, pl.DataFrame]]:
@@ -94,7 +131,7 @@ def terminal_tables(comparison: Comparison, material: Material) -> list[tuple[st
         if "equivalence" in part.columns:
             yes = pl.when(pl.col("equivalence").str.starts_with("shown"))
             part = part.with_columns(
-                yes.then(pl.lit("yes")).otherwise(pl.lit("no")).alias("equivalent")
+                yes.then(pl.lit("shown")).otherwise(pl.lit("not shown")).alias("equivalent")
             )
         shown = part.select(name for name in kept if name in part.columns).rename(narrow)
         made.append((", ".join(map(str, key)), shown))
@@ -104,24 +141,29 @@ def terminal_tables(comparison: Comparison, material: Material) -> list[tuple[st
 def estimate_text(row: Mapping[str, Any]) -> str:
     """Estimate and interval; what is the same in all replications has no interval."""
     if _no_spread(row):
-        return f"{number_text(row['estimate'], 0.01)} {NO_SPREAD}"
+        return f"{plain_text(row['estimate'])} {NO_SPREAD}"
     return interval_text(row["estimate"], row["low"], row["high"])
 
 
 def _no_spread(row: Mapping[str, Any]) -> bool:
     width = row["high"] - row["low"]
-    return bool(row["n"] > 1 and width <= 1e-12 * max(1.0, abs(row["estimate"])))
+    return bool(row["n"] > 1 and width <= 1e-12 * abs(row["estimate"]))
 
 
 def _margin(row: Mapping[str, Any]) -> dict[str, str]:
     if row.get("margin") is None:
         return {}
     said = "shown" if row["equivalent"] else "not shown"
-    return {"equivalence": f"{said} (± {row['margin']:g}, p {results.p_text(row['p_equivalent'])})"}
+    p = "no spread" if _no_spread(row) else f"p {results.p_text(row['p_equivalent'])}"
+    needed = row.get("pairs_needed")
+    return {
+        "equivalence": f"{said} (± {row['margin']:g}, {p})",
+        "pairs needed": "—" if needed is None else f"{needed:,}",
+    }
 
 
 def _correlation(value: float | None) -> str:
-    return "—" if value is None or value != value else f"{value:.2f}"
+    return "—" if value is None or value != value else f"{value:.2f}".replace("-0.00", "0.00")
 
 
 def reading(table: pl.DataFrame) -> str:
