@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from abm.errors import CalibrationError, require
 
-__all__ = ["check_options", "check_ranges", "floats", "is_real", "real"]
+__all__ = ["check_level", "check_options", "check_ranges", "floats", "is_real", "real", "whole"]
 
 
 def floats(value: Any, what: str, /, **values: Any) -> NDArray[np.float64]:
@@ -82,6 +82,38 @@ def is_real(value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
     return math.isfinite(value)
+
+
+def whole(value: Any, what: str, least: int = 0) -> int:
+    """`value` as a whole number of at least `least`.
+
+    Raises
+    ------
+    CalibrationError
+        It is something else; truth values are no numbers.
+
+    Examples
+    --------
+    >>> whole(0, "n", 1)
+    Traceback (most recent call last):
+    abm.errors.CalibrationError: n = 0, expected a whole number >= 1
+    """
+    good = isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+    expected = f"a whole number >= {least}"
+    require(good, CalibrationError, f"{what} = {value!r}, expected {expected}", value=value)
+    return int(value)
+
+
+def check_level(level: Any) -> None:
+    """Refuse a level of intervals outside (0, 1).
+
+    Examples
+    --------
+    >>> check_level(90)
+    Traceback (most recent call last):
+    abm.errors.CalibrationError: level = 90, expected 0 < level < 1
+    """
+    check_ranges(("level", level, is_real(level) and 0 < level < 1, "0 < level < 1"))
 
 
 def check_options(method: Callable[..., Any], given: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize
 
+from abm.calibration.checks import is_real
 from abm.errors import CalibrationError, require
 
 __all__ = [
@@ -65,6 +66,12 @@ class Verdicts:
     def of_two(cls, *, p_tp: float, p_fp: float, p_fn: float, c_lo: float, c_hi: float) -> Verdicts:
         """Two levels, as in the paper; the dear cost does not depend on the verdict."""
         shares = np.array([[1 - p_tp - p_fp - p_fn, p_fn], [p_fp, p_tp]])
+        require(
+            bool((shares >= -1e-12).all()) and c_lo > 0 and c_hi > 0,
+            CalibrationError,
+            f"p_tp = {p_tp}, p_fp = {p_fp}, p_fn = {p_fn}, c_lo = {c_lo}, c_hi = {c_hi}, expected "
+            "probabilities that sum to at most 1, and costs > 0",
+        )
         return cls(shares, np.array([[c_lo, c_lo], [c_hi, c_hi]]))
 
     @classmethod
@@ -107,6 +114,18 @@ class Continuation:
 
     after_reject: tuple[float, ...]
     after_accept: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        every = (*self.after_reject, *self.after_accept)
+        require(
+            len(self.after_reject) == len(self.after_accept)
+            and all(is_real(p) and 0 < p <= 1 for p in every),
+            CalibrationError,
+            f"probabilities of going on {self.after_reject} after a rejection and "
+            f"{self.after_accept} after an acceptance, expected as many of both, in (0, 1]: with 0 "
+            "the weights would have no finite variance",
+            argument="continue_after",
+        )
 
     def alpha(self, level: int, verdict: bool) -> float:
         """Probability of going on from `level`."""

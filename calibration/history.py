@@ -64,6 +64,11 @@ def implausibility(
         start=np.zeros(()),
     )
     gap, variance = np.broadcast_arrays(gap, variance)
+    require(
+        bool((variance >= 0).all() and not np.isnan(gap).any()),
+        CalibrationError,
+        "implausibility: a variance is negative, or a number is nan; expected variances >= 0",
+    )
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = gap / np.sqrt(variance)
     result: Floats = np.where(gap == 0, 0.0, ratio)

@@ -103,6 +103,13 @@ def local_identifiability(
         CalibrationError,
         f"jacobian {slopes.shape}, {len(names)} names and prior_sd {unit.tolist()} do not fit",
     )
+    require(
+        np.shape(variance) == (len(slopes), len(slopes))
+        and bool(np.isfinite(slopes).all() and np.isfinite(variance).all()),
+        CalibrationError,
+        f"jacobian {slopes.shape} and variance {np.shape(variance)}, expected finite numbers, "
+        "(m, d) and (m, m)",
+    )
     precision = np.linalg.pinv(np.asarray(variance, dtype=np.float64), rcond=1e-9, hermitian=True)
     scaled = slopes * unit
     values, vectors = np.linalg.eigh(scaled.T @ precision @ scaled)

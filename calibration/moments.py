@@ -88,6 +88,12 @@ def j_test(gap: ArrayLike, variance: ArrayLike, n_parameters: int) -> JTest:
     (1.0, 2)
     """
     g = np.asarray(gap, dtype=np.float64)
+    require(
+        g.shape == np.shape(variance)[:1] and bool(np.isfinite(g).all()),
+        CalibrationError,
+        f"gap of shape {g.shape} and variance of shape {np.shape(variance)}, expected finite "
+        "numbers, (m,) and (m, m)",
+    )
     white = whitening(np.asarray(variance, dtype=np.float64), nothing=_NOTHING_VARIES)
     statistic = float(((white @ g) ** 2).sum())
     freedom = len(white) - n_parameters
@@ -116,6 +122,12 @@ def moment_variance(jacobian: ArrayLike, variance: ArrayLike) -> Floats:
     [[0.01]]
     """
     d = np.asarray(jacobian, dtype=np.float64)
+    require(
+        d.ndim == 2 and d.shape[:1] == np.shape(variance)[:1] and bool(np.isfinite(d).all()),
+        CalibrationError,
+        f"jacobian of shape {d.shape} and variance of shape {np.shape(variance)}, expected finite "
+        "numbers, (m, d) and (m, m)",
+    )
     scaled = whitening(np.asarray(variance, dtype=np.float64), nothing=_NOTHING_VARIES) @ d
     size = np.sqrt((scaled**2).sum(axis=0))
     require(

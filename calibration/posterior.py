@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.checks import check_level, floats, whole
 from abm.calibration.columns import distinct
 from abm.calibration.records import Notice
 from abm.calibration.weights import effective_sample_size, systematic_rows, weighted_quantile
@@ -67,8 +68,14 @@ class Posterior:
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        draws = np.asarray(self.draws, dtype=np.float64).reshape(-1, len(self.names))
-        weights = np.asarray(self.weights, dtype=np.float64)
+        draws = floats(self.draws, "draws")
+        require(
+            draws.size % max(len(self.names), 1) == 0 and bool(np.isfinite(draws).all()),
+            CalibrationError,
+            f"draws of shape {draws.shape}, expected finite numbers, (n, {len(self.names)})",
+        )
+        draws = draws.reshape(-1, len(self.names))
+        weights = floats(self.weights, "weights")
         require(
             weights.shape == (len(draws),) and bool(np.isfinite(weights).all()),
             CalibrationError,
@@ -120,12 +127,19 @@ class Posterior:
 
     def quantile(self, q: ArrayLike) -> Floats:
         """Smallest draw at which the cumulated weight reaches q; shape (len(q), d)."""
-        levels = np.atleast_1d(np.asarray(q, dtype=np.float64))
+        levels = np.atleast_1d(floats(q, "q"))
+        require(
+            bool(((levels >= 0) & (levels <= 1)).all()),
+            CalibrationError,
+            f"q = {levels.tolist()}, expected levels in [0, 1]",
+            argument="q",
+        )
         columns = [weighted_quantile(x, self.weights, levels) for x in self.draws.T]
         return np.stack(columns, axis=1)
 
     def interval(self, level: float = 0.9) -> Floats:
         """Central intervals, shape (d, 2)."""
+        check_level(level)
         tail = (1.0 - level) / 2.0
         return self.quantile([tail, 1.0 - tail]).T
 
@@ -141,7 +155,7 @@ class Posterior:
 
     def indices(self, n: int, *, rng: np.random.Generator) -> NDArray[np.int64]:
         """Rows of n equally weighted draws (systematic resampling), shape (n,)."""
-        return systematic_rows(self.weights, n, rng=rng)
+        return systematic_rows(self.weights, whole(n, "n", 1), rng=rng)
 
     def clipped(self) -> Posterior:
         """Negative weights set to 0: a distribution, at the price of a bias."""

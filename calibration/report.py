@@ -112,12 +112,14 @@ def density_table(post: Posterior, problem: Problem, *, n_bins: int | None = Non
 
 def predictive_table(problem: Problem, check: pl.DataFrame) -> pl.DataFrame:
     """The table of a predictive check with `target` and `index`, for `predictive_intervals`."""
-    targets, places = [], []
+    places = {}
     for part in (problem.fitted, problem.targets.held_out):
-        for target in part:
-            targets += [target.name] * target.size
-            places += list(range(target.size))
-    return check.with_columns(target=pl.Series(targets), index=pl.Series(places))
+        owners = [(t.name, k) for t in part for k in range(t.size)]
+        places |= dict(zip(part.labels, owners, strict=True))
+    found = [places[label] for label in check["summary"].to_list()]
+    return check.with_columns(
+        target=pl.Series([name for name, _ in found]), index=pl.Series([k for _, k in found])
+    )
 
 
 def cost_table(used: Tally) -> pl.DataFrame:

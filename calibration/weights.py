@@ -43,6 +43,12 @@ def weighted_quantile(values: ArrayLike, weights: ArrayLike, q: ArrayLike) -> Fl
     """
     x = np.asarray(values, dtype=np.float64)
     w = np.asarray(weights, dtype=np.float64)
+    require(
+        x.shape == w.shape and x.ndim == 1 and float(w.sum()) > 0,
+        CalibrationError,
+        f"values of shape {x.shape} with weights of shape {w.shape} and sum {w.sum():g}, expected "
+        "one weight per value and a positive sum",
+    )
     order = np.argsort(x, kind="stable")
     reached = np.maximum.accumulate(np.cumsum(w[order]) / w.sum())
     places = np.searchsorted(reached, np.asarray(q, dtype=np.float64) - 1e-12, side="left")

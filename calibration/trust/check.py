@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from abm.calibration.checks import check_ranges, is_real, whole
 from abm.calibration.distances import ScaledEuclidean
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
@@ -201,6 +202,7 @@ def check_table(
     >>> report.verdict
     'This calibration recovers what it plants, and its intervals mean what they say.'
     """
+    _check_table_input(problem, parameters, statistics, accept, tolerance, n_draws)
     usable = np.isfinite(statistics).all(axis=1)
     theta, rows = parameters[usable], statistics[usable]
     require(
@@ -220,6 +222,35 @@ def check_table(
     if lost:
         remarks.append(f"{lost} simulations with undefined statistics are not in the table")
     return replace(report, sensitivity=sensitivity, remarks=[*report.remarks, *remarks])
+
+
+def _check_table_input(
+    problem: Problem,
+    parameters: Floats,
+    statistics: Floats,
+    accept: float | None,
+    tolerance: float | None,
+    n_draws: int,
+) -> None:
+    rows = len(parameters)
+    shapes = (rows, len(problem.names)), (rows, problem.fitted.size)
+    check_ranges(
+        ("accept", accept, accept is None or (is_real(accept) and 0 < accept <= 1), "in (0, 1]"),
+        ("tolerance", tolerance, tolerance is None or tolerance >= 0, ">= 0"),
+    )
+    whole(n_draws, "n_draws", 2)
+    require(
+        (np.shape(parameters), np.shape(statistics)) == shapes,
+        CalibrationError,
+        f"parameters of shape {np.shape(parameters)} and statistics of shape "
+        f"{np.shape(statistics)}, expected {shapes[0]} and {shapes[1]}",
+    )
+    require(
+        accept is None or tolerance is None,
+        CalibrationError,
+        "give accept or tolerance, not both",
+        argument="accept",
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,7 +339,9 @@ def check_method(
     >>> check_method(problem, prior_only).recovers
     False
     """
-    require(n_sets >= 25, CalibrationError, f"n_sets = {n_sets}, expected at least 25")
+    whole(n_sets, "n_sets", 25)
+    whole(n_draws, "n_draws", 2)
+    require(callable(method), CalibrationError, f"method = {method!r}, expected a function")
     base = None if folder is None else Path(folder)
     if base is not None:
         base.mkdir(parents=True, exist_ok=True)
@@ -333,6 +366,12 @@ def check_method(
             except CalibrationError:
                 failed += 1
                 continue
+            require(
+                isinstance(post, Posterior),
+                CalibrationError,
+                f"the method gave {type(post).__name__}, expected a Posterior",
+                argument="method",
+            )
             truths.append(planted[number])
             posts.append(post)
             luck.append(chance(problem.seed, "check draws", occasion=number))
@@ -474,6 +513,7 @@ def predictive_check(
     >>> predictive_check(Simulations(problem), post, n=50).table["inside"].to_list()
     [True, True]
     """
+    whole(n, "n", 20)
     problem = simulations.problem
     rng = chance(problem.seed, "predictive")
     rows = posterior.clipped().resample(n, rng=rng)

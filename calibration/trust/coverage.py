@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from abm.calibration.checks import check_level, whole
 from abm.calibration.trust.draws import checked, named
 from abm.errors import CalibrationError, require
 
@@ -24,6 +25,8 @@ def binomial_band(n: int, level: float, *, band: float = 0.999) -> tuple[float, 
     >>> round(low, 3), round(high, 3)
     (0.825, 0.96)
     """
+    check_level(level)
+    whole(n, "n", 1)
     tail = (1 - band) / 2
     low, high = (float(stats.binom.ppf(p, n, level)) for p in (tail, 1 - tail))
     return low / n, high / n
@@ -60,7 +63,7 @@ def coverage(
     truth, drawn = checked(truths, draws)
     tables = []
     for level in levels:
-        require(0 < level < 1, CalibrationError, f"level = {level}, expected 0 < level < 1")
+        check_level(level)
         tails = [(1 - level) / 2, (1 + level) / 2]
         low, high = np.nanquantile(drawn, tails, axis=1, method="weibull")
         tables.append(interval_coverage(truth, low, high, level=level, names=names))

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.checks import floats
 from abm.calibration.posterior import Posterior
 from abm.calibration.weights import systematic_rows, weighted_quantile
 from abm.errors import CalibrationError, require
@@ -39,8 +40,7 @@ def checked(truths: ArrayLike, draws: ArrayLike) -> tuple[Array, Array]:
     >>> truths.shape, draws.shape
     ((2, 1), (2, 2, 1))
     """
-    truth = np.asarray(truths, dtype=np.float64)
-    drawn = np.asarray(draws, dtype=np.float64)
+    truth, drawn = floats(truths, "truths"), floats(draws, "draws")
     if truth.ndim == 1 and drawn.ndim == 2:
         truth, drawn = truth[:, None], drawn[:, :, None]
     fits = (

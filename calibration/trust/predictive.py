@@ -8,18 +8,21 @@ too kindly; the held-out ones are the test.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
+from abm.calibration.checks import check_level
 from abm.errors import CalibrationError, require
 
 __all__ = ["PredictiveCheck", "posterior_predictive"]
 
 Array = NDArray[np.float64]
+_LEAST = 20
+"""Fewest draws with finite values for a predictive interval of 90 %."""
 
 
 @dataclass(frozen=True)
@@ -31,17 +34,20 @@ class PredictiveCheck:
     table
         One row per summary: `summary`, `held_out`, `observed`, `estimate` (predictive mean), `low`
         and `high` (90 % predictive interval), `level`, `n` (draws), `p` (two-sided tail
-        probability), `inside`.
+        probability), `inside`. Summaries that cannot be checked have no row.
     joint_p
         Share of draws at least as far from the predictive mean as the observation, in Mahalanobis
         distance over all summaries, with the usual (k+1)/(n+1).
     undefined
         Predictive draws with a value that is not finite; they are left out and counted here.
+    unchecked
+        Summaries that are not finite in so many draws that fewer than 20 are left: name -> draws.
     """
 
     table: pl.DataFrame
     joint_p: float
     undefined: int
+    unchecked: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def words(self) -> list[str]:
@@ -50,6 +56,10 @@ class PredictiveCheck:
             f"{r['summary']}{' (held out)' if r['held_out'] else ''}: observed {r['observed']:.4g},"
             f" predicted {r['low']:.4g} to {r['high']:.4g}: the model does not produce it"
             for r in self.table.filter(~pl.col("inside")).iter_rows(named=True)
+        ]
+        said += [
+            f"{name}: not finite in {n} predictive runs: it cannot be checked"
+            for name, n in self.unchecked.items()
         ]
         inside = int(self.table["inside"].sum())
         said.append(
@@ -93,13 +103,18 @@ def posterior_predictive(
         f"observed {seen.shape}, predicted {drawn.shape} and {len(names)} names: expected "
         "(n_summaries,), (n_draws, n_summaries) and n_summaries names",
     )
+    check_level(level)
+    bad = (~np.isfinite(drawn)).sum(axis=0)
+    there = len(drawn) - bad >= _LEAST
+    unchecked = {names[k]: int(bad[k]) for k in np.flatnonzero(~there)}
+    seen, drawn, names = seen[there], drawn[:, there], [names[k] for k in np.flatnonzero(there)]
     usable = np.isfinite(drawn).all(axis=1)
     kept = drawn[usable]
     require(
-        len(kept) >= 20,
+        len(kept) >= _LEAST and len(names) > 0,
         CalibrationError,
-        f"{len(kept)} predictive runs with finite summaries out of {len(drawn)}, expected >= 20; "
-        f"most often undefined: {_undefined(drawn, names)}",
+        f"{len(kept)} predictive runs with finite summaries out of {len(drawn)}, expected >= "
+        f"{_LEAST}; not finite in so many runs: {unchecked or _undefined(drawn, names)}",
     )
     low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2], axis=0)
     n = len(kept)
@@ -119,13 +134,13 @@ def posterior_predictive(
             "inside": (low <= seen) & (seen <= high),
         }
     )
-    return PredictiveCheck(table, _joint(seen, kept), int((~usable).sum()))
+    return PredictiveCheck(table, _joint(seen, kept), int((~usable).sum()), unchecked)
 
 
-def _undefined(drawn: Array, names: Sequence[str]) -> list[str]:
-    """The summaries that are most often not finite, at most three."""
+def _undefined(drawn: Array, names: Sequence[str]) -> dict[str, int]:
+    """The summaries that are most often not finite, at most three, and in how many draws."""
     times = (~np.isfinite(drawn)).sum(axis=0)
-    return [names[k] for k in np.argsort(-times, kind="stable")[:3] if times[k]]
+    return {names[k]: int(times[k]) for k in np.argsort(-times, kind="stable")[:3] if times[k]}
 
 
 def _joint(seen: Array, drawn: Array) -> float:

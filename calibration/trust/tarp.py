@@ -134,10 +134,11 @@ def _shares(
     rng: np.random.Generator,
 ) -> Array:
     truth, drawn = checked(truths, draws)
-    points = np.asarray(references, dtype=np.float64).reshape(len(truth), -1)
+    points = np.asarray(references, dtype=np.float64)
+    points = points[:, None] if points.ndim == 1 else points
     unit = truth.std(axis=0) if scale is None else np.asarray(scale, dtype=np.float64)
     require(
-        points.shape == truth.shape and bool(np.all(unit > 0)),
+        points.shape == truth.shape and bool(np.all(unit > 0)) and bool(np.isfinite(points).all()),
         CalibrationError,
         f"references of shape {points.shape} and scale {unit}: expected shape {truth.shape} "
         "and a positive unit per parameter",

@@ -27,12 +27,19 @@ from abm.calibration import (
     truncated_normal,
     uniform,
 )
+from abm.calibration.continuation import Continuation
 from abm.calibration.distances import distance_of
+from abm.calibration.history import implausibility
 from abm.calibration.methods import METHODS, method_named
+from abm.calibration.moments import j_test, moment_variance
 from abm.calibration.multifidelity import multifidelity
 from abm.calibration.reading import Calibration
 from abm.calibration.rejection import rejection
+from abm.calibration.report import to_arviz
 from abm.calibration.smc import smc
+from abm.calibration.trust import binomial_band, check_method, check_table, tarp
+from abm.calibration.trust.check import predictive_check
+from abm.calibration.weights import weighted_quantile
 from abm.errors import CalibrationError
 
 UNIT = uniform(0, 1)
@@ -171,3 +178,32 @@ def test_a_parameter_called_weight_is_not_hidden_by_the_weights():
     table = Posterior(("weight",), draws, np.array([1.0, 3.0]), "given").frame()
     assert table["parameter weight"].to_list() == [0.2, 0.4]
     assert table["weight"].to_list() == [0.25, 0.75]
+
+
+POST = Posterior(("a",), np.linspace(0, 1, 50)[:, None], np.ones(50), "given")
+NORMAL = np.random.default_rng(0).normal(size=(200, 50))
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: POST.interval(90), "level = 90, expected 0 < level < 1"),
+        (lambda: POST.quantile(1.5), r"expected levels in \[0, 1\]"),
+        (lambda: POST.resample(0, rng=np.random.default_rng(1)), "n = 0, expected a whole number"),
+        (lambda: Posterior(("a",), [[math.nan]], [1.0], "given"), "expected finite numbers"),
+        (lambda: to_arviz(POST, problem(), n=0), "n = 0, expected a whole number >= 1"),
+        (lambda: predictive_check(Simulations(problem()), POST, n=5), "n = 5"),
+        (lambda: tarp(NORMAL[:, 0], NORMAL, np.full(200, math.nan), rng=None), "references"),
+        (lambda: binomial_band(100, 2), "level = 2"),
+        (lambda: check_table(problem(), NORMAL, NORMAL), "parameters of shape"),
+        (lambda: check_method(problem(), lambda s: 3, n_sets=25), "gave int, expected a Posterior"),
+        (lambda: implausibility(1, 2, observation=-1), "a variance is negative"),
+        (lambda: j_test([1, math.nan], np.eye(2), 1), "expected finite numbers"),
+        (lambda: moment_variance([[1.0]], np.eye(2)), "jacobian of shape"),
+        (lambda: Continuation((0.0,), (1.0,)), "expected as many of both, in"),
+        (lambda: weighted_quantile([1, 2], [0, 0], 0.5), "a positive sum"),
+    ],
+)
+def test_what_a_result_cannot_tell_is_refused(make, why):
+    with pytest.raises(CalibrationError, match=why):
+        make()

@@ -173,6 +173,17 @@ def test_undefined_predictions_are_counted():
     assert "7 predictive runs" in check.words[-1]
 
 
+def test_a_summary_that_is_never_defined_does_not_hide_the_others():
+    rng = np.random.default_rng(9)
+    sample = np.column_stack([rng.normal(size=100), np.full(100, np.nan)])
+    check = posterior_predictive([0.0, 1.0], sample, names=["a", "b"])
+    assert check.table["summary"].to_list() == ["a"]
+    assert check.unchecked == {"b": 100}
+    assert "b: not finite in 100 predictive runs: it cannot be checked" in check.words
+    with pytest.raises(CalibrationError, match=r"not finite in so many runs: \{'b': 100\}"):
+        posterior_predictive([1.0], sample[:, 1:], names=["b"])
+
+
 def test_predictions_have_noise_of_their_own_where_a_search_shares_it():
     """Draws are all alike, so what varies is the noise of runs: standard deviation 1."""
 
