@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from abm.llm.bench import Setting
-from abm.llm.bench.command import measure
+from abm.llm.bench.command import measure, usual_threads
 from abm.llm.bench.random_model import SHAPES, write_random_model
 from abm.llm.llamacpp.library import build, hardware, library
 
@@ -38,7 +38,8 @@ def model_file(folder: Path, name: str) -> Path:
 
 def figures(name: str, path: Path, given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """All figures of one model, printed as they come."""
-    setting = Setting(name, path, False, given.threads, folder, given.size, given.repeats)
+    n_threads = given.threads or usual_threads(path)
+    setting = Setting(name, path, False, n_threads, folder, given.size, given.repeats)
     found = []
     for row in given.row or ROWS:
         for figure in measure(setting, row):
@@ -52,7 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shape", action="append", choices=sorted(SHAPES))
     parser.add_argument("--folder", type=Path, help="where models are written and kept")
-    parser.add_argument("--threads", type=int, default=4)
+    parser.add_argument("--threads", type=int, help="as many as the model takes by itself")
     parser.add_argument("--size", type=float, default=1.0)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--row", action="append", choices=ROWS)

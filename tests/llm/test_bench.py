@@ -71,6 +71,15 @@ def test_the_embedded_model_can_be_measured_alone():
         assert (setting.model, setting.embedded, setting.path.exists()) == ("embedded", True, True)
 
 
+@pytest.mark.llama
+def test_without_a_number_of_threads_a_model_has_what_it_takes_by_itself():
+    pytest.importorskip("llama_cpp", reason="needs the extra `llama`")
+    from abm.llm import embedded
+
+    with settings(Path("embedded"), None, 1.0, 1) as [setting], embedded.backend() as model:
+        assert setting.n_threads == model.info["n_threads"]
+
+
 def test_the_command_refuses_an_unknown_row(capsys):
     with pytest.raises(SystemExit) as left:
         main(["bench", "llm", "--only", "choises"])

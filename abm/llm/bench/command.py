@@ -14,13 +14,18 @@ from typing import Any
 from abm.errors import ScenarioError, require
 from abm.llm.bench import Figure, Setting, rows
 
-__all__ = ["bench_llm", "measure", "settings"]
+__all__ = ["bench_llm", "measure", "settings", "usual_threads"]
 
 _LARGE = 0.3  # share of the prompts that the larger model is measured with: it is ten times slower
 
 
 def bench_llm(
-    model: Path | None, threads: int, size: float, repeats: int, only: Sequence[str], as_json: bool
+    model: Path | None,
+    threads: int | None,
+    size: float,
+    repeats: int,
+    only: Sequence[str],
+    as_json: bool,
 ) -> None:
     """Measure with each model and print; what is asked for is described at `abm bench llm -h`."""
     known = rows()
@@ -38,7 +43,8 @@ def bench_llm(
             for name in only or known:
                 print(f"{setting.model}: {name} ...", file=sys.stderr, flush=True)
                 found += measure(setting, name)
-    print(json.dumps(_document(found, threads, size), indent=2)) if as_json else _table(found)
+    taken = {setting.model: setting.n_threads for setting in chosen}
+    print(json.dumps(_document(found, taken, size), indent=2)) if as_json else _table(found, taken)
 
 
 def measure(setting: Setting, name: str) -> list[Figure]:
@@ -53,7 +59,7 @@ def measure(setting: Setting, name: str) -> list[Figure]:
 
 @contextmanager
 def settings(
-    model: Path | None, threads: int, size: float, repeats: int
+    model: Path | None, threads: int | None, size: float, repeats: int
 ) -> Iterator[list[Setting]]:
     """The models to measure with: a file, `embedded`, or that and a random one of 45 million."""
     from abm.llm.bench.random_model import SHAPES, write_random_model
@@ -61,19 +67,32 @@ def settings(
 
     with TemporaryDirectory(prefix="abm-bench-") as name:
         folder = Path(name)
-        common: dict[str, Any] = {
-            "n_threads": threads, "folder": folder, "size": size, "repeats": repeats,
-        }  # fmt: skip
-        own = Setting("embedded", Path(model_path()), True, **common)
+        common: dict[str, Any] = {"folder": folder, "size": size, "repeats": repeats}
+
+        def made(name: str, path: Path, own: bool = False, **changes: Any) -> Setting:
+            n_threads = threads or usual_threads(path)
+            return Setting(name, path, own, n_threads=n_threads, **{**common, **changes})
+
+        if model is not None and str(model) != "embedded":
+            yield [made(model.stem, model)]
+            return
+        embedded = made("embedded", Path(model_path()), own=True)
         if model is not None:
-            yield [own if str(model) == "embedded" else Setting(model.stem, model, False, **common)]
+            yield [embedded]
             return
         random = write_random_model(folder / "random-45M.gguf", SHAPES["45M"], scale=0.7)
-        less = {**common, "size": size * _LARGE, "first": False}
-        yield [own, Setting("random 45M F16", random, False, **less)]
+        yield [embedded, made("random 45M F16", random, size=size * _LARGE, first=False)]
 
 
-def _document(found: Sequence[Figure], threads: int, size: float) -> dict[str, Any]:
+def usual_threads(path: Path) -> int:
+    """Threads that `LlamaCpp` takes for a model by itself."""
+    from abm.llm.llamacpp import LlamaCpp
+
+    with LlamaCpp(path) as model:
+        return model.n_threads
+
+
+def _document(found: Sequence[Figure], threads: dict[str, int], size: float) -> dict[str, Any]:
     from abm.llm.llamacpp.library import build, hardware
 
     return {
@@ -85,7 +104,7 @@ def _document(found: Sequence[Figure], threads: int, size: float) -> dict[str, A
     }
 
 
-def _table(found: Sequence[Figure]) -> None:
+def _table(found: Sequence[Figure], threads: dict[str, int]) -> None:
     from abm.cli import show
 
     lines = [
@@ -101,6 +120,8 @@ def _table(found: Sequence[Figure]) -> None:
     ]
     show.table("", ("model", "figure", "value", "turns", "floor", "reached"), lines)
     show.console.print()
+    said = ", ".join(f"{model}: {n}" for model, n in threads.items())
+    show.console.print(f"threads, on both sides: {said}", markup=False)
     for name, how in {f.name: f"{f.how}; beside {f.alternative}" for f in found}.items():
         show.console.print(f"{name}: {how}", markup=False)
 
