@@ -128,6 +128,46 @@ def test_a_batch_gives_the_same_texts_again(gguf_files):
         assert other.statistics().prefix_hits > hits
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_texts_in_streams_of_their_own_are_those_written_alone_but_for_rounding(
+    gguf_files, n_threads
+):
+    """Draws differ only where rounding crosses one; at most one text in eight (seed 16)."""
+    draw = random.Random(16)
+    prompts = [Prompt.plain("topic: parks\n", " ".join(draw.choices(WORDS, k=9)))] * 3
+    prompts += [
+        Prompt.plain("topic: parks\n", " ".join(draw.choices(WORDS, k=9))) for _ in "ab" * 9
+    ]
+    bounds = [TextConstraint(1 + k % 12) for k in range(21)]
+    bounds[5] = BAD
+    with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
+        lone = [model.generate([prompts[k]], [bounds[k]], [k])[0] for k in range(21)]
+    with LlamaCpp(gguf_files["F16"], n_threads=n_threads, mode="fast") as model:
+        model._layout = Layout(False, 128, 8, "given", apart=True)
+        found = model.generate(prompts, bounds, range(21))
+        assert model.generate(prompts, bounds, range(21)) == found
+        assert model._contexts.keys() == {"apart", *["apart 1"] * (n_threads - 1)}
+        assert model.statistics().most_sequences == 8
+    assert sum(a.text == b.text for a, b in zip(lone, found, strict=True)) >= 18
+    assert found[5].status is Status.INVALID
+
+
+def test_texts_share_one_cache_where_streams_do_not_fit_or_prompts_are_mostly_shared(gguf_files):
+    few, many = "topic: parks\n", " ".join(WORDS * 20) + "\n"
+    bounds = [TextConstraint(4)] * 12
+    with loaded(gguf_files, 8) as model:
+        model._layout = Layout(False, 128, 8, "given", apart=True)
+        for beginning, kind in ((few, "apart"), (many, "text"), (few, "apart")):
+            model.generate(
+                [Prompt.plain(beginning, f"age {k}") for k in range(12)], bounds, range(12)
+            )
+            assert model._contexts.keys() == {kind}
+        model.text_bytes = 7 * 256 * model._model.cell_bytes
+        model.generate([Prompt.plain(few, f"age {k}") for k in range(12)], bounds, range(12))
+        assert model._contexts.keys() == {"text"}
+        assert model.memory()["cells"] <= model.text_bytes
+
+
 def test_prompts_enter_together(gguf_files):
     """64 prompts of about 30 own tokens after a shared beginning: about 512 tokens a call."""
     draw = random.Random(6)

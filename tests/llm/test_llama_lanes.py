@@ -11,7 +11,7 @@ import pytest
 from abm.errors import BackendError
 from abm.llm import LlamaCpp
 from abm.llm.llamacpp import backend as backend_module
-from abm.llm.llamacpp.lanes import Portions, by_prompt, side_by_side
+from abm.llm.llamacpp.lanes import Portions, by_prompt, gathered, side_by_side
 from abm.llm.llamacpp.layout import Layout
 from abm.llm.llamacpp.prefixes import PrefixStore
 from abm.llm.llamacpp.scoring import ScoreJob
@@ -76,6 +76,24 @@ def test_equal_prompts_and_neighbours_stay_together():
     assert max(map(len, found)) < 40
     assert not set(found[0]) & set(found[1]) | set(found[1]) & set(found[2])
     assert len(by_prompt(jobs[:1] * 4, 3)) == 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_every_portion_is_taken_once_and_those_of_a_lane_that_fails_by_others(n):
+    """Lane 0 fails at its first portion when there are others; no portion after it is lost."""
+    parts, failed = [[3 * k, 3 * k + 1, 3 * k + 2] for k in range(9)], threading.Event()
+
+    def act(lane, part):
+        if n > 1 and lane == 0:
+            failed.set()
+            raise BackendError("lane 0")
+        failed.wait(10 * (n > 1))
+        return ((job, part) for job in part)
+
+    found, errors = gathered(act, parts, n)
+    lost = [part for part in parts if part[0] not in found]
+    assert [len(lost), len(errors)] == ([0, 0] if n == 1 else [1, 1])
+    assert found == {job: part for part in parts for job in part if part not in lost}
 
 
 def test_a_copy_that_two_lanes_keep_is_counted_once():
@@ -159,7 +177,10 @@ def test_what_all_prompts_share_is_evaluated_in_one_lane(gguf_files):
 
 
 @pytest.mark.llama
-def test_fast_in_two_lanes_differs_from_strict_by_rounding_only(gguf_files):
+@pytest.mark.parametrize("portion", [32, 4])
+def test_fast_in_two_lanes_differs_from_strict_by_rounding_only(gguf_files, monkeypatch, portion):
+    """The same batch has the same scores, whoever takes its portions."""
+    monkeypatch.setattr(backend_module, "PORTION", portion)
     prompts = questions(40)
     with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
         exact = model.score(prompts, [MENU] * 40)
@@ -295,19 +316,32 @@ def test_one_request_alone_takes_no_second_lane(gguf_files):
 
 
 @pytest.mark.llama
-def test_a_larger_model_scores_in_lanes_and_writes_in_one_call(gguf_files, monkeypatch):
+def test_a_larger_model_gives_a_lane_several_texts_and_all_threads(gguf_files, monkeypatch):
+    """12 texts want two lanes of eight; two requests share four threads."""
     prompts = questions(12)
     monkeypatch.setattr(backend_module, "SMALL", 1)
-    with LlamaCpp(gguf_files["F16"], n_threads=2) as model:
+    with LlamaCpp(gguf_files["F16"], n_threads=4) as model:
         scores, written = model.score(prompts, [MENU] * 12), texts(model, prompts)
-        assert model._contexts.keys() == {"strict", "strict 1", "text"}
-        assert [context.n_threads for context in model._contexts.values()] == [1, 1, 2]
+        n_threads = {name: context.n_threads for name, context in model._contexts.items()}
+        scoring = dict.fromkeys(("strict", "strict 1", "strict 2", "strict 3"), 1)
+        assert n_threads == {**scoring, "text": 2, "text 1": 2}
         assert "rows=8" in model.fingerprint
+        assert model.score(prompts[:2], [MENU] * 2) == scores[:2]
+        assert [model._contexts[name].n_threads for name in ("strict", "strict 1")] == [2, 2]
     monkeypatch.setattr(backend_module, "MEDIUM", 1)
     with LlamaCpp(gguf_files["F16"], n_threads=2) as model:
         assert (model.score(prompts, [MENU] * 12), texts(model, prompts)) == (scores, written)
         assert model._contexts.keys() == {"strict", "text"}
         assert [context.n_threads for context in model._contexts.values()] == [2, 2]
+
+
+@pytest.mark.llama
+def test_there_are_as_many_lanes_as_have_cells_within_the_memory(gguf_files):
+    with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
+        cell = model._model.cell_bytes
+    for n_texts, n_lanes in ((1, 1), (3, 2), (9, 4)):
+        with LlamaCpp(gguf_files["F16"], n_threads=4, text_bytes=n_texts * 1024 * cell) as model:
+            assert model.info["lanes"] == n_lanes
 
 
 @pytest.mark.llama

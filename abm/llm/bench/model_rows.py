@@ -17,7 +17,7 @@ from abm.llm.bench.peer import Peer
 from abm.llm.bench.prompts import Asked, own_language, personas
 from abm.llm.llamacpp import LlamaCpp
 from abm.llm.llamacpp.context import Context
-from abm.llm.llamacpp.layout import random_tokens
+from abm.llm.llamacpp.trials import random_tokens
 from abm.questions import TextConstraint
 
 __all__ = [

@@ -22,8 +22,8 @@ from abm.llm.llamacpp.context import Context, PathContext
 from abm.llm.llamacpp.drafts import TextJob
 from abm.llm.llamacpp.embed import Embedder
 from abm.llm.llamacpp.fast import TreeContext, score_fast
-from abm.llm.llamacpp.fast_texts import cells_wanted, write_fast
-from abm.llm.llamacpp.generate import write_strict
+from abm.llm.llamacpp.fast_texts import cells_wanted, in_order, write_fast
+from abm.llm.llamacpp.generate import write_apart, write_strict
 from abm.llm.llamacpp.lanes import by_prompt, gathered
 from abm.llm.llamacpp.layout import Layout, Remembered, measure_layout
 from abm.llm.llamacpp.library import build, hardware
@@ -35,6 +35,7 @@ from abm.llm.llamacpp.slots import Slots, exact_sizes
 from abm.llm.llamacpp.strict import score_strict
 from abm.llm.llamacpp.tokens import Tokenizer, Tokens
 from abm.llm.llamacpp.tree import Round, rounds
+from abm.llm.llamacpp.trie import block_nodes, grow, tree_nodes
 from abm.llm.llamacpp.variation import Variation, measure_variation
 from abm.llm.statistics import Counts, Statistics
 from abm.questions import Prompt, Status, TextConstraint
@@ -42,10 +43,11 @@ from abm.questions import Prompt, Status, TextConstraint
 __all__ = ["LlamaCpp"]
 
 SMALL = 20_000_000
-"""Parameters below which a model on a CPU has lanes for all it does, and two texts a call."""
+"""Parameters below which threads of llama.cpp mostly wait, on a CPU; such a model writes two texts
+a call."""
 
-MEDIUM = 100_000_000
-"""Parameters below which a model on a CPU has lanes for the scores of `strict`."""
+MEDIUM = 1_000_000_000
+"""Parameters below which a model on a CPU has lanes."""
 
 Mode = Literal["strict", "fast"]
 
@@ -56,7 +58,10 @@ MAX_NODES = 192
 ROWS = (8, 4, 2, 1)  # texts that `strict` writes in parallel: the first whose cells fit the memory
 MOST_ROWS = 64
 MOST_LANES = 8
+AS_MANY = 1.02  # times the nodes of a tree of tokens that one of blocks may have in their place
+TURNS, PORTION = 4, 32  # most portions that a lane of `fast` takes in turns; least prompts of one
 SHORT = 64  # tokens of a call below which flash attention is slow
+TEXTS = ("text", "apart")  # kinds of contexts in which texts are written
 _MENUS = 4096  # menus whose trees are remembered
 
 
@@ -72,10 +77,10 @@ class LlamaCpp:
         with. A longer prompt is the failure `context_overflow`.
     n_threads
         CPUs to use; default: those that this process may use, at most 8, and at most 4 for a
-        model below 20 million parameters. Such a model on a CPU gets them as *lanes*, contexts with
-        a thread each among which a batch is divided; llama.cpp's own threads would wait for each
-        other at every layer. A model below 100 million parameters has lanes for the scores of
-        `strict`, and threads of llama.cpp for all else; a larger one has threads only.
+        model below 20 million parameters. A model below 1,000 million parameters on a CPU gets
+        them as *lanes*, contexts among which a batch is divided, as far as their cells fit
+        `text_bytes`; llama.cpp's own threads would wait for each other at every layer. A larger
+        one has threads of llama.cpp only.
     n_gpu_layers
         Layers on the GPU; negative, the default, for all if the build supports offloading and
         there is a GPU. Without one every layer is on the CPU, whatever is given.
@@ -141,9 +146,9 @@ class LlamaCpp:
         self._lock = threading.RLock()
         self.n_ctx = min(n_ctx, self._model.n_training_context or n_ctx)
         self.n_threads = n_threads or _default_threads(self._is_small)
-        self.n_lanes = min(self.n_threads, MOST_LANES) if self._is_below(MEDIUM) else 1
         self._lone_threads = 1 if self._is_small and n_threads is None else self.n_threads
         self.n_parallel, self.text_bytes = n_parallel, text_bytes
+        self.n_lanes = self._most_lanes()
         self._ends = self._model.ends_of_turn
         self._store = PrefixStore(resident_bytes)
         self._counts = Counts()
@@ -201,9 +206,9 @@ class LlamaCpp:
             if self._layout is None:
                 kept = self._remembered().get("layout")
                 if kept is None:
-                    room = self.text_bytes // self._most_lanes
+                    room = self.text_bytes // self.n_lanes
                     rows = max(1, min(MOST_ROWS, room // (512 * model.cell_bytes)))
-                    n_threads = 1 if self._most_lanes > 1 else self.n_threads
+                    n_threads = 1 if self.n_lanes > 1 else self.n_threads
                     kept = measure_layout(model, n_threads, self.n_ctx, rows).as_dict()
                     self._remembered().put("layout", kept)
                 self._layout = Layout(**kept)
@@ -245,15 +250,17 @@ class LlamaCpp:
         """Whether calls of a few tokens are so short that threads of llama.cpp mostly wait."""
         return self._is_below(SMALL)
 
-    @property
     def _most_lanes(self) -> int:
-        """Lanes of texts and of `fast`; in a larger model large calls fill all threads."""
-        return self.n_lanes if self._is_small else 1
+        """Lanes whose cells for scoring fit the memory of texts; one for a large model."""
+        each = (self.n_ctx + MAX_NODES) * self._model.cell_bytes
+        most = min(self.n_threads, MOST_LANES, self.text_bytes // each)
+        return max(1, most) if self._is_below(MEDIUM) else 1
 
-    @property
-    def _lane_threads(self) -> int:
-        """Threads of llama.cpp in each lane, where there are several."""
-        return 1 if self.n_lanes > 1 else self.n_threads
+    def _threads_of(self, n_lanes: int) -> int:
+        """Threads of llama.cpp in each of so many lanes."""
+        if n_lanes == 1:
+            return self._lone_threads
+        return 1 if self._is_small else max(1, self.n_threads // n_lanes)
 
     def _measured(self) -> dict[str, Any]:
         return {"layout": self.layout.as_dict(), "variation": self.variation.as_dict()}
@@ -302,23 +309,41 @@ class LlamaCpp:
         return [results[index] for index in range(len(prompts))]
 
     def _scored(self, jobs: list[ScoreJob]) -> dict[int, Scored]:
-        if self.mode == "fast" and not (self.layout.flash and _is_short(jobs)):
+        if self.mode == "fast" and not self._is_alone(jobs):
             return self._tree(jobs)
         with self._lanes("strict", len(jobs)) as contexts:
             found, errors = score_strict(contexts, jobs, self._ends)
         return {**_lost_scores(jobs, errors), **found}
 
+    def _is_alone(self, jobs: list[ScoreJob]) -> bool:
+        """Whether `fast` evaluates prompts one at a time.
+
+        That is where it was measured to be as fast and declared blocks share what tokens would, and
+        for few tokens with flash attention.
+        """
+        layout, paths = self.layout, {job.path for job in jobs}
+        if layout.flash and _is_short(jobs):
+            return True
+        if layout.alone is None or len(paths) < 2 or any(len(path) < 2 for path in paths):
+            return False
+        nodes = tree_nodes(grow(jobs, self._trees_of_menus())[0])
+        blocks = block_nodes({(job.path, job.options) for job in jobs})
+        return blocks <= AS_MANY * nodes and nodes >= layout.alone * len(paths)
+
     def _tree(self, jobs: list[ScoreJob]) -> dict[int, Scored]:
         n_tokens, n_prompts = self.layout.n_tokens, self.n_parallel or 256
         trees = self._trees_of_menus()
-        with self._lanes("fast", min(len(jobs), self._most_lanes)) as contexts:
-            parts = by_prompt(jobs, len(contexts))
-            found, errors = gathered(
-                [
-                    score_fast(context, part, self._ends, n_tokens, n_prompts, trees)
-                    for context, part in zip(contexts, parts, strict=False)
-                ]
-            )
+        with self._lanes("fast", len(jobs)) as contexts:
+            n = len(contexts)
+            turns = max(1, min(TURNS, len(jobs) // (PORTION * n))) if n > 1 else 1
+            parts = by_prompt(jobs, n * turns)
+
+            def act(lane: int, part: list[ScoreJob]) -> Iterator[tuple[int, Scored]]:
+                if len(parts) > n:  # what a lane took before must not show in the last digits
+                    contexts[lane].clear()
+                return score_fast(contexts[lane], part, self._ends, n_tokens, n_prompts, trees)
+
+            found, errors = gathered(act, parts, min(n, len(parts)))
         return {**_lost_scores(jobs, errors), **found}
 
     def _trees_of_menus(self) -> dict[tuple[Tokens, ...], list[Round]]:
@@ -385,22 +410,59 @@ class LlamaCpp:
     def _write(self, jobs: Sequence[TextJob], ends: NDArray[np.int64]) -> dict[int, Generation]:
         longest = max(job.n_prompt + job.constraint.max_tokens for job in jobs)
         if self.mode == "strict":
-            with self._lanes("text", min(len(jobs), self._text_lanes()), longest) as slots:
+            with self._lanes("text", self._text_lanes(len(jobs)), longest) as slots:
                 found, errors = write_strict(slots, self._tokenizer, jobs, ends)
             return {**_lost_texts(jobs, errors), **found}
-        parts = by_prompt(jobs, min(self._most_lanes, len(jobs)))
+        n_lanes = self._text_lanes(len(jobs))
+        if self._are_apart(jobs, longest, n_lanes):
+            return self._write_apart(by_prompt(jobs, n_lanes), ends, longest)
+        parts = by_prompt(jobs, n_lanes)
         wanted = max(cells_wanted(part, self._most_texts()) for part in parts)
         with self._lanes("text", len(parts), self._text_cells(longest, wanted)) as lanes:
             if len(lanes) < len(parts):
                 parts = by_prompt(jobs, len(lanes))
             n_tokens, tokenizer = self.layout.n_tokens, self._tokenizer
             found, errors = gathered(
-                [
-                    write_fast(rows, tokenizer, part, ends, n_tokens)
-                    for rows, part in zip(lanes, parts, strict=False)
-                ]
+                lambda lane, part: write_fast(lanes[lane], tokenizer, part, ends, n_tokens),
+                parts,
+                len(parts),
             )
         return {**_lost_texts(jobs, errors), **found}
+
+    def _write_apart(
+        self, parts: list[list[TextJob]], ends: NDArray[np.int64], longest: int
+    ) -> dict[int, Generation]:
+        """Texts of `fast` in streams of their own, a portion in each lane."""
+        jobs = [job for part in parts for job in part]
+        with self._lanes("apart", len(parts), longest) as lanes:
+            if len(lanes) < len(parts):
+                parts = by_prompt(jobs, len(lanes))
+            found, errors = gathered(
+                lambda lane, part: write_apart(lanes[lane], self._tokenizer, part, ends),
+                parts,
+                len(parts),
+            )
+        return {**_lost_texts(jobs, errors), **found}
+
+    def _are_apart(self, jobs: Sequence[TextJob], longest: int, n_lanes: int) -> bool:
+        """Whether `fast` gives each text a stream of its own.
+
+        That is where it was measured to be faster, the streams fit the memory, and prompts do not
+        mostly share their tokens, which one cache holds and reads once.
+        """
+        if not self.layout.apart:
+            return False
+        at_once = min(self._most_texts(), -(-len(jobs) // n_lanes))
+        order = in_order(jobs)
+        own = sum(one.n_new + one.job.constraint.max_tokens for one in order)
+        every = sum(one.length + one.job.constraint.max_tokens for one in order)
+        return at_once <= self._streams(longest) and 3 * own >= every
+
+    def _streams(self, longest: int) -> int:
+        """Texts of a lane whose streams fit the memory: a power of two, at most the layout's."""
+        room = self.text_bytes // self.n_lanes // self._model.cell_bytes
+        most = max(1, min(self._most_texts(), room // (-(-longest // 256) * 256)))
+        return 1 << most.bit_length() - 1
 
     def _n_rows(self) -> int:
         """Texts that `strict` writes in parallel: so many that the longest fit the memory.
@@ -416,10 +478,15 @@ class LlamaCpp:
         """Memory of the cells of a text of `n_ctx` tokens."""
         return -(-self.n_ctx // 256) * 256 * self._model.cell_bytes
 
-    def _text_lanes(self) -> int:
-        """Lanes in which `strict` writes texts: no more than fit the memory."""
-        room = self.text_bytes // (self._n_rows() * self._longest_bytes())
-        return max(1, min(self._most_lanes, room))
+    def _text_lanes(self, n_texts: int) -> int:
+        """Lanes in which texts are written, in `strict` no more than fit the memory.
+
+        In a larger model a lane has a call of eight at least: fewer read the weights as often.
+        """
+        most = min(self.n_lanes, n_texts if self._is_small else -(-n_texts // ROWS[0]))
+        if self.mode == "fast":
+            return most
+        return max(1, min(most, self.text_bytes // (self._n_rows() * self._longest_bytes())))
 
     def _most_texts(self) -> int:
         """Texts that `fast` writes in a call; one of llama.cpp's 256 sequences is the trunk."""
@@ -427,20 +494,24 @@ class LlamaCpp:
 
     def _text_cells(self, longest: int, wanted: int) -> int:
         """Cells for the texts of a lane: what they want within the bound, in powers of two."""
-        room = self.text_bytes // self._most_lanes // self._model.cell_bytes // 256 * 256
+        room = self.text_bytes // self.n_lanes // self._model.cell_bytes // 256 * 256
         return max(-(-longest // 256) * 256, min(room, 1 << max(10, (wanted - 1).bit_length())))
 
-    def _texts(self, needed: int) -> Context:
-        """Where texts are written: with cells for the longest in `strict`, for all in `fast`."""
+    def _texts(self, kind: str, needed: int) -> Context:
+        """Where texts are written: with cells for the longest, or in one cache for all."""
         options: dict[str, Any] = {
             "n_cells": -(-needed // 256) * 256,
-            "n_threads": self._lane_threads,
+            "n_threads": self._threads_of(self.n_lanes),
             "store": self._store,
             "counts": self._counts,
         }
         if self.mode == "strict":
             slots = Slots(self._model, n_slots=self._n_rows(), n_batch=N_BATCH, **options)
             slots.sizes = self._sizes_of_calls(slots)
+            return slots
+        if kind == "apart":
+            slots = Slots(self._model, n_slots=self._streams(needed), n_batch=N_BATCH, **options)
+            slots.sizes = tuple(1 << k for k in range(slots.n_slots.bit_length()))
             return slots
         n_rows = self._most_texts()
         n_batch = min(N_BATCH, n_rows + max(64, self.layout.n_tokens))
@@ -530,7 +601,8 @@ class LlamaCpp:
         """A context for each of at most n lanes, emptied if the work is interrupted."""
         with self._lock:
             contexts = self._contexts_of(kind, n, needed)
-            contexts[0].use_threads(self._lone_threads if len(contexts) == 1 else 1)
+            for context in contexts:
+                context.use_threads(self._threads_of(len(contexts)))
             done = False
             try:
                 yield contexts
@@ -555,17 +627,24 @@ class LlamaCpp:
         """The context of a kind (`strict`, `fast`, `text`) and lane, made when first needed."""
         name = f"{kind} {lane}" if lane else kind
         found = self._contexts.get(name)
-        if kind == "text" and found is not None and found.n_cells < needed:
+        if found is not None and found.n_cells < needed:
             self._contexts.pop(name).free()
             found = None
         if found is None:
-            found = self._texts(needed) if kind == "text" else self._scoring(kind)
+            self._free_other_texts(kind)
+            found = self._texts(kind, needed) if kind in TEXTS else self._scoring(kind)
             self._contexts[name] = found
         return found
 
+    def _free_other_texts(self, kind: str) -> None:
+        """Let the cells of texts be those of one kind, so that they keep to their bound."""
+        others = set(TEXTS) - {kind} if kind in TEXTS else set()
+        for name in [name for name in self._contexts if name.split()[0] in others]:
+            self._contexts.pop(name).free()
+
     def _scoring(self, kind: str) -> Context:
         options: dict[str, Any] = {
-            "n_threads": self._lane_threads,
+            "n_threads": self._threads_of(self.n_lanes),
             "store": self._store,
             "counts": self._counts,
             "n_ubatch": N_BATCH,

@@ -24,6 +24,8 @@ from abm.llm.llamacpp.trie import Unit, common, grow, segments, tree_nodes
 
 __all__ = ["TreeContext", "score_fast", "waves"]
 
+PADDING = 256
+
 
 class TreeContext(Context):
     """A context with one unified cache that holds one branch between calls.
@@ -131,7 +133,8 @@ def waves(
 ) -> Iterator[tuple[int, int]]:
     """Cut units, in the order of the tree, into portions for one call each.
 
-    A wave is closed when another prompt would exceed `n_tokens` and the wave is at least half full.
+    A wave that is at least half full is closed when another prompt would exceed `n_tokens`, or the
+    next multiple of 256 cells: llama.cpp lets every token attend to so many, masked or not.
     """
     a = 0
     while a < len(units):
@@ -140,7 +143,9 @@ def waves(
         while b < len(units):
             more = new + units[b].n_new
             leaves += units[b].n_leaves
-            full = more > n_tokens and new >= n_tokens // 2
+            cells = units[a].shared + new - 1
+            grows = cells // PADDING < (cells + units[b].n_new) // PADDING
+            full = (more > n_tokens or grows) and new >= n_tokens // 2
             too_many = leaves > context.n_sequences or b - a >= n_prompts
             room = min(context.n_batch, context.n_cells - units[a].shared)
             if full or too_many or more > room:

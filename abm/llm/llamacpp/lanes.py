@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from typing import Protocol, TypeVar
@@ -179,22 +180,50 @@ def _costs(order: Sequence[Tokens]) -> list[int]:
 
 
 def gathered(
-    lanes: Sequence[Iterator[tuple[int, Found]]],
+    act: Callable[[int, list[AnyJob]], Iterator[tuple[int, Found]]],
+    parts: Sequence[list[AnyJob]],
+    n: int,
 ) -> tuple[dict[int, Found], list[BackendError]]:
-    """What each lane yields, by index; and errors of lanes that llama.cpp failed in.
+    """What lanes yield, by index, when each takes the next portion as it is done with one.
+
+    Parameters
+    ----------
+    act
+        Given the number of a lane and a portion.
+    parts
+        At least one.
+    n
+        Lanes, >= 1.
+
+    Returns
+    -------
+    Results by index, and errors of lanes that llama.cpp failed in.
 
     Examples
     --------
-    >>> gathered([iter([(0, "a"), (2, "c")]), iter([(1, "b")])])[0] == {0: "a", 1: "b", 2: "c"}
+    >>> gathered(lambda lane, part: ((job, -job) for job in part), [[1, 2], [3]], 2)[0] == {
+    ...     1: -1, 2: -2, 3: -3}
     True
     """
     found: dict[int, Found] = {}
-    stopped = threading.Event()
+    queue, stopped = deque(parts), threading.Event()
 
     def lane(number: int) -> None:
-        for index, result in lanes[number]:
-            found[index] = result
-            if stopped.is_set():
-                return
+        while (part := _taken(queue)) is not None:
+            for index, result in act(number, part):
+                found[index] = result
+                if stopped.is_set():
+                    return
 
-    return found, side_by_side(lane, len(lanes), stopped.set)
+    def drop() -> None:
+        stopped.set()
+        queue.clear()
+
+    return found, side_by_side(lane, n, drop)
+
+
+def _taken(queue: deque[list[AnyJob]]) -> list[AnyJob] | None:
+    try:
+        return queue.popleft()
+    except IndexError:
+        return None

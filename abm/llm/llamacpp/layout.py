@@ -2,7 +2,9 @@
 
 On a CPU attention over a crowded cache can cost more than the weights, flash attention is worth it
 for long calls only, and where the best size lies depends on the model. So the speed of some layouts
-is measured with the loaded model, and the fastest is taken. `strict` never reads any of this.
+is measured with the loaded model, and the fastest is taken (see `trials`). The layouts of `strict`
+are among them: one prompt at a time, and a stream of cells for each text. `strict` never reads any
+of this.
 
 llama.cpp adds values up in half precision under flash attention. With quantised weights that is
 lost in their own rounding; with F16, BF16 and F32 weights it would be most of the difference to
@@ -14,8 +16,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -23,26 +24,19 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
-import numpy as np
-
 from abm.folders import cache_folder
-from abm.llm.llamacpp.context import Context
-from abm.llm.llamacpp.drafts import Draft, TextJob, draw
 from abm.llm.llamacpp.library import build, hardware
 from abm.llm.llamacpp.model import Model
-from abm.llm.llamacpp.rows import Rows
-from abm.questions import TextConstraint
+from abm.llm.llamacpp.trials import APART, OPTIONS, OWN, SHORT, Machine
 
-__all__ = ["Layout", "Remembered", "measure_layout", "random_tokens"]
+__all__ = ["Layout", "Remembered", "alone_from", "measure_layout"]
 
-PREFIX, OWN, WRITTEN, OPTIONS = 96, 40, 20, 7
-SIZES = (64, 128, 256, 512, 1024)
+SIZES = tuple(n * (OWN + OPTIONS) for n in (1, 2, 3, 5, 10, 20))
 ROWS = (1, 2, 4, 8, 16, 32, 64)
-_SLOW = 1.0
-_SECONDS = 4.0
-_REPEATS = 4  # at most, in turns; the best counts, so that a busy moment does not
-_STEPS = 4
-_FORMAT = 4
+_SLOW = 1.0  # seconds of 64 tokens
+_LONGEST = 0.4  # seconds of a call that is still tried
+_GAIN = 1.05
+_FORMAT = 5
 
 
 @dataclass(frozen=True)
@@ -62,7 +56,12 @@ class Layout:
     tokens_per_second
         What was measured, by layout.
     rows_per_second
-        Tokens of texts per second, by the number of texts in parallel.
+        Tokens of texts per second, by where their cells are and the number of texts in parallel.
+    alone
+        Tokens of a prompt and its options from which it is evaluated alone, as in `strict`; never
+        if None.
+    apart
+        Whether each text has a stream of cells of its own, as in `strict`.
     """
 
     flash: bool = False
@@ -71,19 +70,16 @@ class Layout:
     source: str = "assumed"
     tokens_per_second: Mapping[str, float] = field(default_factory=dict)
     rows_per_second: Mapping[str, float] = field(default_factory=dict)
+    alone: int | None = None
+    apart: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for a manifest."""
         return asdict(self)
 
 
-def random_tokens(model: Model, n: int, rng: np.random.Generator) -> tuple[int, ...]:
-    """Tokens of the vocabulary, control tokens included: for timing and rounding only."""
-    return tuple(rng.integers(0, model.n_vocabulary, n).tolist())
-
-
 def measure_layout(model: Model, n_threads: int, n_ctx: int, most_rows: int) -> Layout:
-    """Time each layout in turns and take the fastest; the best of its turns counts.
+    """Try layouts in turns and take the fastest.
 
     Parameters
     ----------
@@ -94,171 +90,59 @@ def measure_layout(model: Model, n_threads: int, n_ctx: int, most_rows: int) -> 
     most_rows
         Texts whose cells fit the memory bound.
     """
-    slow = _probe(model, n_threads) > _SLOW
-    if slow:
+    machine = Machine(model, n_threads, n_ctx)
+    each = machine.seconds_per_token()
+    if 64 * each > _SLOW:
         return Layout(n_rows=min(8, most_rows))
-    speeds = _sizes(model, n_threads, min(PREFIX, n_ctx // 2))
-    rows = _rows(model, n_threads, [n for n in ROWS if n <= most_rows])
-    flash, n_tokens = max(speeds, key=lambda key: speeds[key])
+    sizes = [size for size in SIZES if size <= SIZES[2] or size * each <= _LONGEST]
+    flashes = (False, True) if model.is_quantised else (False,)
+    waves = [(flash, size, OWN) for flash in flashes for size in sizes]
+    waves += [(flash, size, SHORT) for flash, size, _ in waves if size <= SIZES[2]]
+    scores, single = machine.scores(waves, (SHORT, OWN))
+    flash, n_tokens, _ = max(waves, key=lambda wave: (wave[2] == OWN) * scores[wave])
+    short = scores[flash, min(n_tokens, SIZES[2]), SHORT]
+    texts = machine.texts([n for n in ROWS if n <= most_rows])
+    kind, n_rows = max(texts, key=lambda name: texts[name])
     return Layout(
         flash,
         n_tokens,
-        max(rows, key=lambda n: rows[n]),
+        n_rows,
         "measured",
-        {f"{'flash' if f else 'plain'} {n}": round(v) for (f, n), v in speeds.items()},
-        {str(n): round(v) for n, v in rows.items()},
+        {_named(wave): round(speed) for wave, speed in scores.items()}
+        | {f"alone {own}": round(speed) for own, speed in single.items()},
+        {f"{kind} {n}": round(speed) for (kind, n), speed in texts.items()},
+        alone_from({SHORT: short, OWN: scores[flash, n_tokens, OWN]}, single),
+        kind == APART,
     )
 
 
-def _probe(model: Model, n_threads: int) -> float:
-    """Seconds of a call of 64 tokens."""
-    context = Context(model, n_cells=256, n_sequences=1, n_batch=64, n_threads=n_threads)
-    tokens = random_tokens(model, 64, np.random.default_rng(0))
-    try:
-        return min(_timed(lambda: _one_call(context, tokens)) for _ in range(2))
-    finally:
-        context.free()
+def _named(wave: tuple[bool, int, int]) -> str:
+    flash, size, own = wave
+    return f"{'flash' if flash else 'plain'} {size}" + (" short" if own == SHORT else "")
 
 
-def _one_call(context: Context, tokens: tuple[int, ...]) -> None:
-    context.clear()
-    context.put(tokens, 0, 0, 1)
-    context.run()
-    context.api.llama_synchronize(context.handle)
+def alone_from(waves: Mapping[int, float], single: Mapping[int, float]) -> int | None:
+    """Fewest tokens of a prompt and its options from which evaluating it alone is as fast.
 
+    Waves must gain a twentieth to be preferred: a prompt that is evaluated alone has the very
+    scores of `strict`.
 
-def _timed(act: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> float:
-    begun = clock()
-    act()
-    return clock() - begun
+    Parameters
+    ----------
+    waves, single
+        Tokens per second by the prompts' own tokens.
 
-
-def _sizes(model: Model, n_threads: int, n_prefix: int) -> dict[tuple[bool, int], float]:
-    """Tokens per second by (flash attention, size of a call); flash with quantised weights."""
-    contexts = {
-        flash: Context(
-            model,
-            n_cells=2048,
-            n_sequences=256,
-            n_batch=2048,
-            n_ubatch=512,
-            n_threads=n_threads,
-            flash_attention=flash,
-        )
-        for flash in ((False, True) if model.is_quantised else (False,))
-    }
-    clock = _clock(model, n_threads)
-    spent: dict[tuple[bool, int], list[float]] = {}
-    begun = time.perf_counter()
-    try:
-        for repeat in range(4):
-            for flash, context in contexts.items():
-                _one_call(context, random_tokens(model, n_prefix, np.random.default_rng(1)))
-                for sequence in range(1, 256):
-                    context.api.llama_memory_seq_cp(context.memory, 0, sequence, -1, -1)
-                for size in SIZES:
-                    n, seconds = _prompts(context, model, n_prefix, size, clock)
-                    if repeat:
-                        spent.setdefault((flash, size), []).append(seconds / n)
-            if repeat and time.perf_counter() - begun > _SECONDS:
-                break
-    finally:
-        for context in contexts.values():
-            context.free()
-    return {key: 1 / min(values) for key, values in spent.items()}
-
-
-def _prompts(
-    context: Context, model: Model, n_prefix: int, size: int, clock: Callable[[], float]
-) -> tuple[int, float]:
-    """(tokens, seconds) of one call with prompts and options of about `size` tokens."""
-    rng = np.random.default_rng(2)
-    count = max(1, round(size / (OWN + OPTIONS)))
-    for k in range(count):
-        context.put(random_tokens(model, OWN, rng), n_prefix, k * OPTIONS, OPTIONS)
-        context.outputs[context.filled - 1] = 1
-    for k in range(count * OPTIONS):
-        context.put(random_tokens(model, 1, rng), n_prefix + OWN, k, 1)
-        context.outputs[context.filled - 1] = 1
-    n_rows, n = count * (OPTIONS + 1), context.filled
-
-    def act() -> None:
-        context.run()
-        context.logits(n_rows)
-
-    seconds = _timed(act, clock)
-    context.api.llama_memory_seq_rm(context.memory, -1, n_prefix, -1)
-    return n, seconds
-
-
-def _rows(model: Model, n_threads: int, candidates: list[int]) -> dict[int, float]:
-    """Tokens per second when so many texts are written in parallel, each half done.
-
-    Their prompts share `PREFIX` tokens and have `OWN` of their own, as in `Rows`.
+    Examples
+    --------
+    >>> alone_from({8: 300.0, 40: 100.0}, {8: 200.0, 40: 99.0}), alone_from({8: 3.0}, {8: 2.0})
+    (47, None)
     """
-    most = candidates[-1]
-    rows = Rows(
-        model,
-        n_rows=most,
-        n_cells=PREFIX + most * (OWN + WRITTEN + _STEPS),
-        n_batch=max(128, PREFIX, most),
-        n_threads=n_threads,
-    )
-    clock = _clock(model, n_threads)
-    spent: dict[int, list[float]] = {}
-    try:
-        text = _one_text(rows, model)
-        begun = time.perf_counter()
-        for repeat in range(_REPEATS):
-            for n in candidates:
-                _fill_rows(rows, n, text)
-                spent.setdefault(n, []).append(_steps(rows, n, clock) / n)
-            for row in range(1, most + 1):
-                rows.leave(row)
-            if repeat and time.perf_counter() - begun > _SECONDS:
-                break
-    finally:
-        rows.free()
-    return {n: 1 / min(values) for n, values in spent.items()}
-
-
-def _one_text(rows: Rows, model: Model) -> Any:
-    """Make random tokens the trunk; a copy of the cells of a text after it."""
-    rng = np.random.default_rng(4)
-    rows.extend(random_tokens(model, PREFIX, rng))
-    rows.put(random_tokens(model, OWN + WRITTEN, rng), PREFIX, 1, 1)
-    rows.run()
-    text = rows.copy_out(1)
-    rows.leave(1)
-    return text
-
-
-def _fill_rows(rows: Rows, n: int, text: Any) -> None:
-    """Put a text into the rows up to n that have none."""
-    api = rows.api
-    for row in range(1, n + 1):
-        if api.llama_memory_seq_pos_max(rows.memory, row) < 0:
-            rows.copy_in(text, row)
-            api.llama_memory_seq_cp(rows.memory, 0, row, 0, PREFIX)
-
-
-def _steps(rows: Rows, n: int, clock: Callable[[], float]) -> float:
-    """Seconds of a step of n texts, the best of a few; what they wrote is taken back."""
-    places, start = list(range(1, n + 1)), PREFIX + OWN + WRITTEN
-    drafts = [Draft(TextJob(row, (), TextConstraint(2 * _STEPS), row)) for row in places]
-    best = np.inf
-    for k in range(_STEPS):
-        begun = clock()
-        draw(drafts, rows.evaluate(places, [k] * n, [start + k] * n), frozenset())
-        best = min(best, clock() - begun)
-    for row in places:
-        rows.api.llama_memory_seq_rm(rows.memory, row, start, -1)
-    return best
-
-
-def _clock(model: Model, n_threads: int) -> Callable[[], float]:
-    """The time of this thread where it computes alone: other programs do not count then."""
-    return time.thread_time if n_threads == 1 and not model.on_gpu else time.perf_counter
+    found = None
+    for own in sorted(waves, reverse=True):
+        if waves[own] > _GAIN * single[own]:
+            break
+        found = own + OPTIONS
+    return found
 
 
 def _processor() -> str:

@@ -56,9 +56,10 @@ def score_strict(
                 results[job.index] = found
 
     if len(contexts) > 1:
-        contexts[0].use_threads(len(contexts))
+        each = contexts[0].n_threads
+        contexts[0].use_threads(each * len(contexts))
         _begin(contexts[0], order, wanted)
-        contexts[0].use_threads(1)
+        contexts[0].use_threads(each)
     return results, side_by_side(lane, len(contexts), work.drop)
 
 

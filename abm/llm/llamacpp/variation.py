@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abm.llm.llamacpp.context import Context
-from abm.llm.llamacpp.layout import random_tokens
 from abm.llm.llamacpp.model import Model
 from abm.llm.llamacpp.tokens import Tokens
+from abm.llm.llamacpp.trials import random_tokens
 
 __all__ = ["Variation", "measure_variation"]
 
