@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
+from abm.calibration.columns import distinct
 from abm.calibration.problem import Problem, Task
 from abm.calibration.records import Record
 from abm.errors import LedgerError, require
@@ -37,6 +38,8 @@ _COLUMNS = (
     "stage, number, fidelity, seed, parameters, outcome, statistics, held_out, cost, tokens, "
     "seconds, error"
 )
+_OF_RECORD = ("stage", "index", "fidelity", "seed", "outcome", "cost", "tokens", "seconds", "error")
+"""Columns of `frame` beside parameters and statistics."""
 _INSERT = f"INSERT OR IGNORE INTO simulations VALUES ({', '.join('?' * 12)})"
 
 
@@ -174,15 +177,20 @@ class SimulationLedger:
         return self._records("ORDER BY stage, number, fidelity")
 
     def frame(self, names: tuple[str, ...], labels: tuple[str, ...]) -> pl.DataFrame:
-        """All records as a table: parameters under `names`, statistics under `labels`."""
+        """All records as a table: parameters under `names`, statistics under `labels`.
+
+        Where a name is that of another column, it is `parameter name` or `statistic label`.
+        """
+        columns = distinct(names, (*_OF_RECORD, *labels))
+        statistics = distinct(labels, _OF_RECORD, "statistic")
         rows: list[dict[str, Any]] = []
         for record in self.records():
             task = record.task
             row: dict[str, Any] = {"stage": task.stage, "index": task.index}
             row |= {"fidelity": task.fidelity, "seed": task.seed, "outcome": record.outcome}
             row |= {"cost": record.cost, "tokens": record.tokens, "seconds": record.seconds}
-            row |= dict(zip(names, task.parameters, strict=True))
-            row |= dict(zip(labels, record.statistics.tolist(), strict=True))
+            row |= dict(zip(columns, task.parameters, strict=True))
+            row |= dict(zip(statistics, record.statistics.tolist(), strict=True))
             rows.append({**row, "error": record.error})
         return pl.DataFrame(rows, infer_schema_length=None)
 

@@ -181,7 +181,12 @@ def test_the_ledger_reads_back_every_record_to_the_bit(tmp_path):
     with SimulationLedger(tmp_path / "l.sqlite") as ledger:
         assert plain(ledger.records()) == plain(made)
         frame = ledger.frame(given.names, given.fitted.labels)
+        alike = ledger.frame(("x",), ("x",))
+        hidden = ledger.frame(("cost",), ("seed",))
     assert frame.height == 50
+    assert alike["parameter x"].to_list() == frame["a"].to_list()
+    assert hidden["parameter cost"].to_list() == frame["a"].to_list()
+    assert hidden["seed"].to_list() == frame["seed"].to_list()
     assert frame["a"].to_list() == [r.task.parameters[0] for r in made]
     assert set(frame.filter(frame["outcome"] == "failed")["error"]) == {"ValueError: too much"}
 
