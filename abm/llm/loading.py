@@ -135,7 +135,27 @@ def _known(kind: type, options: dict[str, Any]) -> dict[str, Any]:
             + _hint(name, names),
             value=name,
         )
+        _check_type(name, options[name], str(signature(kind).parameters[name].annotation))
     return options
+
+
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": ((bool,), "true or false"),
+    "str": ((str,), "a text"),
+    "Mapping[str, Any]": ((Mapping,), "a table"),
+}
+
+
+def _check_type(name: str, value: Any, annotation: str) -> None:
+    """Refuse a value of another type than an option has; what is written otherwise is let pass."""
+    wanted, _, none = annotation.partition(" | ")
+    if wanted not in _TYPES or (value is None and none == "None"):
+        return
+    types, said = _TYPES[wanted]
+    good = isinstance(value, types) and (isinstance(value, bool) == (bool in types))
+    require(good, BackendError, f"{name} = {value!r}, expected {said}", value=value)
 
 
 def _hint(word: str, names: Any) -> str:

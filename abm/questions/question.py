@@ -166,6 +166,13 @@ class Question:
                 QuestionError,
                 f"{name}: options = {self.options}, expected two or more distinct non-empty texts",
             )
+            padded = [option for option in self.options if option != option.strip()]
+            require(
+                not padded,
+                QuestionError,
+                f"{name}: options {padded} begin or end with white space, which no answer is known "
+                "by; the space before an answer is put there where a model wants one",
+            )
 
     @cached_property
     def definition(self) -> dict[str, Any]:

@@ -37,12 +37,18 @@ class Costs:
 
     def __init__(self, policy: Any) -> None:
         self._sent = getattr(policy, "as_sent", None)
+        self._thoughts = int(getattr(policy, "budget", 0))  # of a `ReasoningPolicy`
         self.source = (
             "the model's own tokenizer" if self._sent else "estimate: one token per four bytes"
         )
 
     def prompt(self, request: Request) -> int:
-        """Tokens of the prompt."""
+        """Tokens of the prompt; with thoughts, of that for them and of that after them."""
+        once = self._once(request)
+        twice = self._thoughts and request.question.text is None
+        return 2 * once + self._thoughts if twice else once
+
+    def _once(self, request: Request) -> int:
         if self._sent is not None:
             sent = self._sent(request)
             if sent is not None:
@@ -51,11 +57,13 @@ class Costs:
         return text_cost(request) - (text.max_tokens if text else 0)
 
     def answer(self, request: Request) -> int:
-        """Tokens of all options with the ends of the turn, or the most tokens of a text."""
+        """Tokens of thoughts and all options with the ends of the turn, or the most of a text."""
         text = request.question.text
         if text is not None:
             return text.max_tokens
-        return sum(ceil(len(o.encode()) / 4) + 1 for o in request.question.options or ())
+        return self._thoughts + sum(
+            ceil(len(o.encode()) / 4) + 1 for o in request.question.options or ()
+        )
 
 
 class StandIn:

@@ -137,6 +137,7 @@ def test_values_are_inserted_once_and_marked_as_untrusted():
     [
         (lambda: Question("", 1, "?", ("a", "b")), "needs an id"),
         (lambda: Question("q", 1, "?"), "either options or a text"),
+        (lambda: Question("q", 1, "?", ("yes", "no ")), r"\['no '\] begin or end with white space"),
         (lambda: Question("q", 1, "?", ("a", "b"), TextConstraint(5)), "either options or a text"),
         (lambda: Question("q", 1, "?", ("a",)), "two or more distinct"),
         (lambda: Question("q", 1, "?", ("a", "a")), "two or more distinct"),

@@ -11,6 +11,8 @@ import pytest
 
 from abm.errors import ScenarioError
 from abm.ledger import Ledger
+from abm.policies import LLMPolicy
+from abm.policies.reasoning import ReasoningPolicy
 from abm.studies import Study
 from abm.studies.planning import extrapolated, plan
 from abm.studies.standing_in import Costs
@@ -116,6 +118,16 @@ def test_without_a_tokenizer_tokens_are_an_estimate(toy):
     words = len(request.prompt.text.encode()) / 4
     assert Costs(None).prompt(request) == pytest.approx(words, abs=1)
     assert Costs(None).source.startswith("estimate")
+
+
+def test_thoughts_are_planned_with_the_prompt_that_they_are_read_in_again(toy):
+    request = toy.BAN.request({"age": 30, "tone": "calm", "share": 0.5})
+    post = toy.POST.request({"age": 30, "tone": "calm"}, seed=1)
+    plain, thinks = toy.Parrot(), ReasoningPolicy(toy.Parrot(), budget=12)
+    words = len(thinks.as_sent(request)[1])
+    assert Costs(thinks).prompt(request) == 2 * words + 12
+    assert Costs(thinks).answer(request) == 12 + Costs(LLMPolicy(plain)).answer(request)
+    assert Costs(thinks).prompt(post) == Costs(LLMPolicy(plain)).prompt(post)
 
 
 @pytest.mark.slow

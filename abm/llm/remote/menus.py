@@ -123,19 +123,22 @@ class _Walk:
 def matched(text: str, options: Sequence[str]) -> int | None:
     """The longest option that a text is or begins with, as a whole word; else `None`.
 
+    Of options that differ in capitals only, the one that is written as in the text.
+
     Examples
     --------
     >>> matched(" Yes.", ["yes", "no"]), matched("10", ["1", "10"]), matched("none", ["no"])
     (0, 1, None)
+    >>> matched("US", ["us", "US"]), matched("us all", ["us", "US"])
+    (1, 0)
     """
     said = text.strip().strip("\"'`*").strip()
-    best: int | None = None
-    for k, option in enumerate(options):
-        fits = said.casefold().startswith(option.casefold())
-        ends = not said[len(option) :][:1].isalnum()
-        if fits and ends and (best is None or len(option) > len(options[best])):
-            best = k
-    return best
+    fits = [
+        (len(option), said.startswith(option), -k)
+        for k, option in enumerate(options)
+        if said.casefold().startswith(option.casefold()) and not said[len(option) :][:1].isalnum()
+    ]
+    return -max(fits)[2] if fits else None
 
 
 def _goes_on(said: str, option: str) -> bool:
