@@ -5,11 +5,14 @@ from __future__ import annotations
 import doctest
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from abm.kernels import (
+    EventCohort,
+    noting,
     rules,
     run_neighbours,
     run_pairwise,
@@ -74,6 +77,17 @@ def within(rule, params, column):
                       (column,))  # fmt: skip
 
 
+def events(rule, params, state, due):
+    def run(c):
+        cohort = EventCohort(rule, state, due, params, rng=seeded(6), compiled=c)
+        with noting() as notes:
+            cohort.advance(5.0)
+        (entry,) = notes.table()
+        return SimpleNamespace(compiled=entry["compiled"] == entry["updates"] > 0), (*state, due)
+
+    return run
+
+
 TIES = (NET.starts, NET.stops, NET.indices)
 RUNS = {
     "deffuant": lambda: pairs(rules.deffuant, rules.Deffuant(0.3, 0.4), uniform()),
@@ -103,6 +117,12 @@ RUNS = {
     "sis": lambda: states(rules.sis, rules.Epidemic(0.1, 0.4), 2),
     "sir": lambda: states(rules.sir, rules.Epidemic(0.1, 0.4), 3),
     "seir": lambda: states(rules.seir, rules.SlowEpidemic(0.1, 0.5, 0.4), 4),
+    "sir_events": lambda: events(
+        rules.sir_events,
+        rules.EpidemicRates(0.5, 1.0),
+        rules.cases(np.zeros(N, np.int8), NET),
+        np.where(coins() == 1, 0.0, np.inf),
+    ),
     "by_share": lambda: states(rules.by_share, rules.Threshold(0.6), 2),
     "by_number": lambda: states(rules.by_number, rules.Threshold(4), 2),
     "independent_cascade": lambda: states(
@@ -113,6 +133,7 @@ RUNS = {
     ),
     "granovetter": lambda: whole(rules.granovetter, (), (coins(), money() * 4)),
     "bass": lambda: whole(rules.bass, rules.Bass(0.05, 0.4, 0.5), (coins(),)),
+    "rumour": lambda: pairs(rules.rumour, rules.Rumour(0.8, 0.5), coins()),
     "boltzmann_wealth": lambda: pairs(rules.boltzmann_wealth, (), money()),
     "random_split": lambda: pairs(rules.random_split, rules.Saving(0.3), uniform()),
     "yard_sale": lambda: pairs(rules.yard_sale, rules.YardSale(0.4), uniform()),
@@ -120,7 +141,7 @@ RUNS = {
         rules.schelling, rules.Schelling(0.5), rules.city((7, 7), [20, 20], rng=seeded(8))
     ),
 }
-HELPERS = {"anchored", "city", "like_share"}
+HELPERS = {"anchored", "cases", "city", "like_share"}
 
 
 def test_the_page_is_true():
@@ -132,7 +153,7 @@ def test_the_page_is_true():
 def test_the_table_lists_every_rule_with_its_parameters():
     table = "\n".join(line for line in PAGE.read_text().splitlines() if line.startswith("| `"))
     named = set(re.findall(r"`(\w+)", table))
-    assert set(rules.__all__) - HELPERS - {"Anchored", "City"} <= named
+    assert set(rules.__all__) - HELPERS - {"Anchored", "Cases", "City"} <= named
     functions = {name for name in rules.__all__ if name.islower()} - HELPERS
     assert functions == set(RUNS)
 

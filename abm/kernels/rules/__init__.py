@@ -59,6 +59,7 @@ from abm.kernels.rules.exchange import (
     random_split,
     yard_sale,
 )
+from abm.kernels.rules.rumour import Rumour, rumour
 from abm.kernels.rules.segregation import City, Schelling, city, like_share, schelling
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "IndependentCascade",
     "QVoter",
     "RelativeAgreement",
+    "Rumour",
     "Saving",
     "Schelling",
     "SlowEpidemic",
@@ -104,6 +106,7 @@ __all__ = [
     "q_voter_ties",
     "random_split",
     "relative_agreement",
+    "rumour",
     "schelling",
     "seir",
     "si",
