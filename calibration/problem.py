@@ -20,6 +20,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
@@ -314,7 +315,16 @@ class Problem:
 
 
 def described(simulator: Any) -> dict[str, Any]:
-    """Who a simulator is: its own `describe()`, or its name and a hash of the file it came from."""
+    """Who a simulator is: its own `describe()`, or its name, a hash of the file it came from, and
+    the plain values that it carries (options, defaults, what it closes over, attributes).
+
+    Examples
+    --------
+    >>> def scaled(k):
+    ...     return lambda parameters, seed, fidelity: {"y": k * parameters["x"]}
+    >>> described(scaled(2))["values"], described(scaled(2)) == described(scaled(3))
+    ({'k': '2'}, False)
+    """
     own = getattr(simulator, "describe", None)
     if callable(own):
         return dict(own())
@@ -329,7 +339,34 @@ def described(simulator: Any) -> dict[str, Any]:
     except (TypeError, OSError):
         code = ""
     options = {k: str(v) for k, v in getattr(simulator, "keywords", {}).items()}
-    return {"name": name, "code": code, **({"options": options} if options else {})}
+    found: dict[str, Any] = {"name": name, "code": code}
+    carried = {k: text for k, v in _carried(inner).items() if (text := _plain(v)) is not None}
+    return found | {k: v for k, v in (("options", options), ("values", carried)) if v}
+
+
+def _carried(inner: Any) -> dict[str, Any]:
+    """Values that come with a function or an instance, by name."""
+    if not inspect.isfunction(inner):
+        return dict(getattr(inner, "__dict__", {}))
+    found = {
+        name: parameter.default
+        for name, parameter in inspect.signature(inner).parameters.items()
+        if parameter.default is not parameter.empty
+    }
+    for name, cell in zip(inner.__code__.co_freevars, inner.__closure__ or (), strict=True):
+        with suppress(ValueError):  # not filled yet
+            found[name] = cell.cell_contents
+    return found
+
+
+def _plain(value: Any) -> str | None:
+    """A text that tells plain values apart; `None` for what may change while it is used."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype}{value.shape} {sha256(value.tobytes()).hexdigest()[:16]}"
+    if isinstance(value, tuple):
+        parts = [_plain(part) for part in value]
+        return None if None in parts else str(parts)
+    return repr(value) if isinstance(value, (str, int, float, np.generic)) else None
 
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")

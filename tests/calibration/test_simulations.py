@@ -145,6 +145,18 @@ def test_a_ledger_of_another_problem_is_refused_with_the_difference(tmp_path):
         Simulations(problem(seed=4), tmp_path / "l.sqlite")
 
 
+def test_simulators_that_close_over_other_values_are_others(tmp_path):
+    def scaled(k):
+        return lambda parameters, seed, fidelity: {"x": k * parameters["a"], "late": 0.0}
+
+    with Simulations(problem(scaled(2)), tmp_path / "l.sqlite"):
+        pass
+    with pytest.raises(LedgerError, match="simulator was"):
+        Simulations(problem(scaled(3)), tmp_path / "l.sqlite")
+    with Simulations(problem(scaled(2)), tmp_path / "l.sqlite"):
+        pass
+
+
 def test_a_ledger_has_one_writer(tmp_path):
     with (
         Simulations(problem(), tmp_path / "l.sqlite"),
