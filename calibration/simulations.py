@@ -65,7 +65,8 @@ class Simulations:
     Attributes
     ----------
     used
-        Tally of the records that were given out.
+        Tally of the records that were given out, by all fits together: a fit whose cost shall be
+        its own gets Simulations of its own (a ledger makes them cheap).
     speculative
         How many records a pool made that nobody asked for in the end.
 
