@@ -24,6 +24,7 @@ LENGTHS = [1 + 5 * (k % 6) for k in range(19)]
 def test_a_call_has_the_smallest_block_of_slots_that_holds_its_texts(slots, block):
     assert _block(slots, (2, 4, 8)) == block
     assert _block(slots, (8,)) == (0, 8)
+    assert _block(slots, ()) == (slots[0], slots[-1] + 1)
 
 
 @pytest.fixture(scope="module", params=["F16", "embedded"])

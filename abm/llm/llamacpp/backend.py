@@ -459,10 +459,9 @@ class LlamaCpp:
         return at_once <= self._streams(longest) and 3 * own >= every
 
     def _streams(self, longest: int) -> int:
-        """Texts of a lane whose streams fit the memory: a power of two, at most the layout's."""
+        """Texts of a lane whose streams fit the memory, at most those of the layout."""
         room = self.text_bytes // self.n_lanes // self._model.cell_bytes
-        most = max(1, min(self._most_texts(), room // (-(-longest // 256) * 256)))
-        return 1 << most.bit_length() - 1
+        return max(1, min(self._most_texts(), room // (-(-longest // 256) * 256)))
 
     def _n_rows(self) -> int:
         """Texts that `strict` writes in parallel: so many that the longest fit the memory.
@@ -511,7 +510,7 @@ class LlamaCpp:
             return slots
         if kind == "apart":
             slots = Slots(self._model, n_slots=self._streams(needed), n_batch=N_BATCH, **options)
-            slots.sizes = tuple(1 << k for k in range(slots.n_slots.bit_length()))
+            slots.sizes = ()
             return slots
         n_rows = self._most_texts()
         n_batch = min(N_BATCH, n_rows + max(64, self.layout.n_tokens))

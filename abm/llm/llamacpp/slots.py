@@ -40,7 +40,7 @@ class Slots(Context):
     Attributes
     ----------
     sizes
-        Slots that a call may have, ascending; the last is `n_slots`.
+        Slots that a call may have, ascending; the last is `n_slots`. Empty where any number will do.
     """
 
     def __init__(self, model: Model, *, n_slots: int, **options: Any) -> None:
@@ -111,6 +111,8 @@ class Slots(Context):
 
 def _block(slots: Sequence[int], sizes: Sequence[int]) -> tuple[int, int]:
     """The smallest block of slots, first ... last - 1, that holds all of these."""
+    if not sizes:
+        return slots[0], slots[-1] + 1
     for size in sizes:
         first = slots[0] // size * size
         if slots[-1] < first + size:
