@@ -150,14 +150,15 @@ class Runner:
     ) -> tuple[float | None, int] | None:
         """Copy an answer into two rows; cost and tokens where it gives them."""
         told = None
-        if isinstance(answer, Simulated):
-            told = (None if answer.cost is None else float(answer.cost), answer.tokens)
-            answer = answer.summaries
-        if type(answer) is not dict and not isinstance(answer, Mapping):
-            raise CalibrationError(
-                f"the simulator answered with {type(answer).__name__}, expected a mapping from "
-                "target names to numbers, or Simulated(...)"
-            )
+        if type(answer) is not dict:
+            if isinstance(answer, Simulated):
+                told = (None if answer.cost is None else float(answer.cost), answer.tokens)
+                answer = answer.summaries
+            if not isinstance(answer, Mapping):
+                raise CalibrationError(
+                    f"the simulator answered with {type(answer).__name__}, expected a mapping from "
+                    "target names to numbers, or Simulated(...)"
+                )
         self.fitted.vector(answer, row)
         if late.size:
             self.held_out.vector(answer, late)

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from abm.calibration.checks import check_options, check_ranges
 from abm.calibration.posterior import Posterior
@@ -92,9 +91,27 @@ class Kernel:
         found = np.empty(len(points))
         for start in range(0, len(points), _ROWS):  # bounded memory: rows times particles
             gaps = points[start : start + _ROWS, None, :] - white[None, :, :]
-            squares = (gaps * gaps).sum(axis=2)
-            found[start : start + _ROWS] = logsumexp(logs - 0.5 * squares, axis=1)
+            gaps *= gaps
+            squares = gaps[:, :, 0] if d == 1 else gaps.sum(axis=2)
+            squares *= -0.5
+            squares += logs
+            found[start : start + _ROWS] = _log_sums(squares)
         return np.asarray(found + constant)
+
+
+def _log_sums(logs: Floats) -> Floats:
+    """log sum_j exp(logs_ij), shape (n,), for rows with a finite number; overwrites `logs`.
+
+    `scipy.special.logsumexp` in place, which is half of the time of a generation's weights. The
+    largest terms stand apart, so that no digit of the small ones is lost.
+    """
+    top = logs.max(axis=1, keepdims=True)
+    largest = logs == top
+    logs -= top
+    terms = np.exp(logs, out=logs)
+    terms[largest] = 0.0
+    ties = largest.sum(axis=1)
+    return np.asarray(np.log1p(terms.sum(axis=1) / ties) + np.log(ties) + top[:, 0])
 
 
 def particle_weights(problem: Problem, particles: Floats, kernel: Kernel | None) -> Floats:

@@ -13,6 +13,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 
 from abm.calibration import (
     Constrained,
@@ -248,3 +250,20 @@ def test_more_wanted_than_gave_a_distance_is_refused():
 
     with pytest.raises(CalibrationError, match="gave a distance"):
         rejection(Simulations(flat(simulator=half)), n_simulations=100, accept=0.9)
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_the_kernel_density_is_the_sum_over_particles(d):
+    """The obvious way: one normal density per particle; seed 4, to twelve digits."""
+    rng = np.random.default_rng(4)
+    particles, weights = rng.normal(size=(200, d)), rng.dirichlet(np.ones(200))
+    particles[1], weights[2] = particles[0], 0.0  # ties, and a particle without weight
+    kernel = Kernel(particles, weights / weights.sum())
+    points = np.concatenate([particles, 20 * rng.normal(size=(30, d))])
+    with np.errstate(divide="ignore"):
+        logs = np.log(kernel.weights)
+    slow = [
+        logsumexp(logs + multivariate_normal.logpdf(particles, x, kernel.covariance))
+        for x in points
+    ]
+    assert kernel.log_density(points) == pytest.approx(slow, rel=1e-12, abs=1e-12)
