@@ -278,6 +278,23 @@ def test_a_server_that_refuses_everything_stops_with_the_remedy(code):
         reached(server).score([PLAIN], [MENU])
 
 
+def test_what_stops_a_batch_does_not_wait_for_the_retries_of_others():
+    together = threading.Barrier(4, timeout=10)
+
+    def answer(exchange: Exchange) -> None:
+        if exchange.number < 4:
+            together.wait()
+        stops = exchange.text == "stop"
+        exchange.send({"error": "no"}, 401 if stops else 503)
+
+    prompts = [Prompt.plain(text) for text in ("stop", "a", "b", "c")]
+    with FakeServer(answer) as server:
+        backend = reached(server, concurrency=4, wait=60.0)
+        with pytest.raises(BackendError, match="the key was refused"):
+            backend.score(prompts, [MENU] * 4)
+        assert len(server.seen) <= 4 + 3
+
+
 def test_a_text_is_bound_as_each_server_wants_it():
     schema = json.dumps({"type": "object", "properties": {"a": {"type": "string"}}})
     bound = TextConstraint(30, json_schema=schema)

@@ -120,6 +120,11 @@ class EmbeddedBackend:
         found = getattr(self.inner, "statistics", None)
         return Statistics() if found is None else found()
 
+    def memory(self) -> dict[str, int]:
+        """Bytes held now, as `LlamaCpp.memory` tells."""
+        found = getattr(self.inner, "memory", None)
+        return {} if found is None else dict(found())
+
     def close(self) -> None:
         """Free the model."""
         close = getattr(self.inner, "close", None)

@@ -150,6 +150,7 @@ class Transport:
             except BaseException:
                 for future in futures:
                     future.cancel()
+                self._down.set()  # what is under way is not retried: the batch is lost anyway
                 raise
 
     def post(self, path: str, payload: Mapping[str, Any]) -> Reply | Problem:
@@ -231,7 +232,7 @@ class Transport:
         with self._lock:
             self.statistics.retries[problem.detail.split(":")[0]] += 1
             self.statistics.waited += seconds
-        time.sleep(seconds)
+        self._down.wait(seconds)
 
     def _once(self, path: str, payload: Mapping[str, Any]) -> Mapping[str, Any] | Problem:
         httpx = _httpx()
