@@ -109,6 +109,14 @@ class Answer:
 
     @classmethod
     def from_row(cls, row: dict[str, Any]) -> Answer:
+        """The answer of a row that `to_row` gave, also after a way through JSON.
+
+        Examples
+        --------
+        >>> answer = Answer(scores=(-0.5, -1.0), coverage=0.75)
+        >>> Answer.from_row(answer.to_row()) == answer
+        True
+        """
         scores = row["scores"]
         return cls(
             **{

@@ -8,6 +8,7 @@ Use it in a test of a policy::
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Sequence
 
@@ -39,8 +40,10 @@ def check_policy(policy: Policy, requests: Sequence[Request], *, travels: bool =
     assert policy.fingerprint
     assert len(set(requests)) == len(requests) >= 2
     name = policy.fingerprint
-    whole = [bits(answer) for answer in policy.answer(list(requests))]
+    answers = policy.answer(list(requests))
+    whole = [bits(answer) for answer in answers]
     assert len(whole) == len(requests)
+    assert [bits(Answer.from_row(json.loads(json.dumps(a.to_row())))) for a in answers] == whole
     assert list(policy.answer([])) == []
     singly = [bits(policy.answer([request])[0]) for request in requests]
     assert singly == whole, "an answer depends on what else is in the batch"
