@@ -259,17 +259,7 @@ def _table(
     bad = [f"{label} = {value}" for label, value in zip(labels, target, strict=True)
            if not (np.isfinite(value) and value >= 0)]  # fmt: skip
     require(not bad, PopulationError, f"marginal {shown!r}: {bad}, expected finite totals >= 0")
-    place = {label: i for i, label in enumerate(labels)}
-    found = _labels(frame, columns)
-    unknown = sorted({cell for cell, w in zip(found, weights, strict=True)
-                      if w > 0 and cell not in place})  # fmt: skip
-    require(
-        not unknown,
-        PopulationError,
-        f"marginal {shown!r}: no target for {unknown}, which the records have; give it one "
-        f"(0 removes it). Targets are given for {labels}",
-    )
-    cell = np.array([place.get(name, 0) for name in found], dtype=np.int64)
+    cell = _cells(shown, labels, _labels(frame, columns), weights)
     have = np.bincount(cell, weights, len(labels))
     lacking = [labels[i] for i in np.flatnonzero((have == 0) & (target > 0))]
     require(
@@ -279,6 +269,22 @@ def _table(
         "positive; merge categories, or add records",
     )
     return _Table(shown, labels, target, cell)
+
+
+def _cells(
+    shown: str, labels: list[str], found: list[str], weights: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Place of each record among the labels; 0 for one without weight that has none."""
+    place = {label: i for i, label in enumerate(labels)}
+    counted = (cell for cell, w in zip(found, weights, strict=True) if w > 0)
+    unknown = sorted({cell for cell in counted if cell not in place})
+    require(
+        not unknown,
+        PopulationError,
+        f"marginal {shown!r}: no target for {unknown}, which the records have; give it one "
+        f"(0 removes it). Targets are given for {labels}",
+    )
+    return np.array([place.get(name, 0) for name in found], dtype=np.int64)
 
 
 def _numbers(shown: str, targets: Marginal) -> NDArray[np.float64]:
