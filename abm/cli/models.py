@@ -38,8 +38,9 @@ def describe(name: str) -> None:
         _show_parameter(p)
     _show_questions(cls)
     for file in studies_of(name):
-        command = "calibrate" if "[calibration]" in file.read_text(encoding="utf-8") else "study"
-        show.console.print(f"study: {name}/{file.stem}   (abm {command} {name}/{file.stem})")
+        fits = "[calibration]" in file.read_text(encoding="utf-8")
+        kind, command = ("calibration", "calibrate") if fits else ("study", "study")
+        show.console.print(f"{kind}: {name}/{file.stem}   (abm {command} {name}/{file.stem})")
 
 
 def _show_parameter(p: Parameter) -> None:
