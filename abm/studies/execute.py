@@ -18,6 +18,7 @@ from abm.errors import LedgerError, ReplayMiss
 from abm.kernels.notes import RuleNotes
 from abm.ledger import BudgetSpent, Meter
 from abm.ledger.lock import LockFile
+from abm.llm.llamacpp.library import wait_asleep
 from abm.studies.answering import Answering, RunAnswers
 from abm.studies.folder import (
     clear_leftovers,
@@ -62,6 +63,8 @@ def execute(
         told.study_started(study.name, len(runs), len(runs) - len(missing))
         n_workers = _n_workers(study, workers, len(missing))
         meter = _meter(study.budget, [run for run in runs if run not in missing], folder)
+        if n_workers > 1:
+            wait_asleep()
         execution = _Execution(study, environment(study.folder), n_workers, meter)
         models = Answering(
             missing, folder / "ledger.sqlite", meter=meter, memory_gb=study.memory_gb

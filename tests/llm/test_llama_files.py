@@ -6,6 +6,7 @@ import gc
 import os
 import pickle
 import struct
+import subprocess
 import sys
 import warnings
 
@@ -72,7 +73,14 @@ def test_what_llama_cpp_refuses_is_an_error_with_its_reason(tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"n_ctx": 3}, {"n_threads": 0}, {"mode": "exact"}, {"n_parallel": 0}, {"resident_bytes": -1}],
+    [
+        {"n_ctx": 3},
+        {"n_threads": 0},
+        {"mode": "exact"},
+        {"n_parallel": 0},
+        {"resident_bytes": -1},
+        {"chat_options": {"enable_thinking": True}},
+    ],
 )
 def test_parameters_out_of_range_name_themselves(gguf_files, wrong):
     with pytest.raises(BackendError, match=next(iter(wrong))):
@@ -198,3 +206,21 @@ def test_specifications_become_backends(gguf_files):
 def test_a_specification_that_is_wrong_says_what_is_expected(spec, message):
     with pytest.raises(AbmError, match=message):
         load_backend(spec)
+
+
+@pytest.mark.parametrize(("given", "policy"), [(None, "PASSIVE"), ("active", "ACTIVE")])
+def test_threads_of_an_answering_process_with_workers_sleep_unless_told_otherwise(given, policy):
+    """OpenMP shows what it was loaded with; a child that is started later finds no trace of it."""
+    if "OPENMP = 1" not in library_module.hardware():
+        pytest.skip("llama.cpp was compiled without OpenMP")
+    code = (
+        "import os; from abm.llm.llamacpp.library import library, wait_asleep; "
+        "wait_asleep(); library(); print(os.environ.get('OMP_WAIT_POLICY'))"
+    )
+    clean = {k: v for k, v in os.environ.items() if k not in library_module._WAITING}
+    asked = {**clean, "OMP_DISPLAY_ENV": "true", **({"OMP_WAIT_POLICY": given} if given else {})}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=asked, capture_output=True, text=True, check=True
+    )
+    assert f"OMP_WAIT_POLICY = '{policy}'" in done.stderr
+    assert done.stdout.split() == [str(given)]

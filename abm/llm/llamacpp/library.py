@@ -7,18 +7,47 @@ shown only as part of an error.
 
 from __future__ import annotations
 
+import os
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from typing import Any
 
 from abm.errors import BackendError, MissingExtra
 
-__all__ = ["build", "hardware", "last_words", "library"]
+__all__ = ["build", "hardware", "last_words", "library", "wait_asleep"]
 
 _WORDS: deque[str] = deque(maxlen=20)
 _WARNING, _ERROR = 3, 4
+_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # how threads of OpenMP wait
+_WISHES: dict[str, str] = {}  # variables to load the library with
 _KEEP: list[Any] = []  # the C side holds the callback; Python must not collect it
+
+
+def wait_asleep() -> None:
+    """Let the threads of llama.cpp sleep while they wait for each other, in this process alone.
+
+    By default they spin. Beside other work a call then ends only when the spinning thread has lost
+    its turn, at every layer, and takes several times as long; with threads that sleep it takes
+    hardly longer than alone. Alone, sleeping can double the time of a short call. So whoever has
+    worker processes beside the model calls this. It counts from the loading of llama.cpp on: it
+    does nothing once that is done, or where the environment says how to wait.
+    """
+    if not any(name in os.environ for name in _WAITING):
+        _WISHES["OMP_WAIT_POLICY"] = "passive"
+
+
+@contextmanager
+def _wished() -> Iterator[None]:
+    """The wishes in the environment, which OpenMP reads as it is loaded; not for later children."""
+    os.environ.update(_WISHES)
+    try:
+        yield
+    finally:
+        for name in _WISHES:
+            os.environ.pop(name, None)
 
 
 @cache
@@ -33,7 +62,8 @@ def library() -> Any:
         It is installed and its compiled library cannot be loaded.
     """
     try:
-        from llama_cpp import llama_cpp as api
+        with _wished():
+            from llama_cpp import llama_cpp as api
     except ModuleNotFoundError as error:
         raise MissingExtra(
             "a language model needs llama-cpp-python, which is not installed: "

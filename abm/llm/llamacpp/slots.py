@@ -40,7 +40,7 @@ class Slots(Context):
     Attributes
     ----------
     sizes
-        Slots that a call may have, ascending; the last is `n_slots`. Empty where any number will do.
+        Slots that a call may have, ascending; the last is `n_slots`. Empty: any number will do.
     """
 
     def __init__(self, model: Model, *, n_slots: int, **options: Any) -> None:
