@@ -42,6 +42,28 @@ def test_a_link_leads_somewhere(page, target):
     assert (ROOT / page).parent.joinpath(target).exists()
 
 
+def _anchors(page: Path) -> set[str]:
+    """Names of the headings of a page, as they are linked to."""
+    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    heads = re.findall(r"^#+ (.*)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_a_link_to_a_heading_finds_it():
+    found = [
+        (page, target, anchor)
+        for page in PAGES
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)\s]+)\)", _text(page))
+        if "://" not in target
+    ]
+    assert len(found) >= 3
+    assert not [
+        (str(page), target, anchor)
+        for page, target, anchor in found
+        if anchor not in _anchors(ROOT / page.parent / target if target else ROOT / page)
+    ]
+
+
 @pytest.mark.parametrize("page", RUN_HERE)
 def test_the_examples_of_a_page_are_true(page):
     result = doctest.testfile(str(ROOT / page), module_relative=False)
