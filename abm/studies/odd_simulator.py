@@ -125,8 +125,8 @@ def _initialisation(function: Callable[..., Any], named: Sequence[tuple[Path, Ra
     fixed = [(f"`{p.name}`", str(p.default), TO_WRITE) for p in known]
     parts = ["## 5. Initialisation"]
     if fixed:
-        head = ("what is given to every run", "default", "meaning and source")
-        parts.append(markdown_table(head, fixed))
+        given_to_all = ("what is given to every run", "default", "meaning and source")
+        parts.append(markdown_table(given_to_all, fixed))
     for path, raw in named:
         given = _options(raw.get("simulator"))
         parts += [f"Parameters calibrated in `{path.stem}`{', with ' + given if given else ''}:"]
@@ -135,7 +135,7 @@ def _initialisation(function: Callable[..., Any], named: Sequence[tuple[Path, Ra
     return [*parts, f"{TO_WRITE}: how the initial state is made."]
 
 
-def _prior_rows(path: Path, raw: Raw) -> list[tuple[str, ...]]:
+def _prior_rows(path: Path, raw: Raw) -> list[tuple[str, str, str, str]]:
     said = _comments(path)
     rows = []
     for name, written in raw.get("prior", {}).items():

@@ -95,8 +95,10 @@ def effect_forest(
         bare = ~_sure(*(column(table, name) for name in (low, high))) & np.isfinite(
             column(table, estimate)
         )
-        more = "open points: no spread or no interval" if bare.any() else ""
-        name_uncertainty(figure, table, "bars", "paired replications", more=more)
+        notes = ["open points: no spread or no interval"] * bool(bare.any())
+        if margin is not None and zero is not None:
+            notes.append(f"grey: differences up to {margin:g}, which would not matter")
+        name_uncertainty(figure, table, "bars", "paired replications", more="; ".join(notes))
         if series is not None:
             shared_legend(figure, _handles(look), [shown(v, names) for v in look])
         if height is None:
