@@ -464,43 +464,53 @@ def distance_of(written: Any) -> Distance:
         value=written,
     )
     table: dict[str, Any] = {"distance": written} if isinstance(written, str) else dict(written)
-    if "parts" in table:
-        more = sorted(set(table) - {"parts", "rest"})
-        require(
-            not more and isinstance(table["parts"], Mapping),
-            CalibrationError,
-            f"distance = {written!r}, expected a table parts = {{target = ...}}, rest, and nothing "
-            "else",
-            argument="distance",
-            value=written,
-        )
-        parts = {name: distance_of(value) for name, value in table["parts"].items()}
-        return Combined(parts, distance_of(table.get("rest", "scaled_euclidean")))
-    kinds: dict[str, Any] = {
-        "scaled_euclidean": ScaledEuclidean,
-        "mahalanobis": Mahalanobis,
-        "wasserstein": Wasserstein,
-        "energy": Energy,
-        "disagreement": Disagreement,
-    }
-    kind = table.pop("distance", None)
+    return _combined(table) if "parts" in table else _named(table)
+
+
+_KINDS: dict[str, tuple[Any, tuple[str, ...]]] = {
+    "scaled_euclidean": (ScaledEuclidean, ("scale",)),
+    "mahalanobis": (Mahalanobis, ("covariance",)),
+    "wasserstein": (Wasserstein, ()),
+    "energy": (Energy, ()),
+    "disagreement": (Disagreement, ()),
+}
+"""Name in a file -> the class and its options."""
+
+
+def _combined(table: Mapping[str, Any]) -> Combined:
+    more = sorted(set(table) - {"parts", "rest"})
     require(
-        isinstance(kind, str) and kind in kinds,
+        not more and isinstance(table["parts"], Mapping),
         CalibrationError,
-        f"distance = {kind!r}: {closest(str(kind), kinds)}",
+        f"distance = {dict(table)!r}, expected a table parts = {{target = ...}}, rest, and nothing "
+        "else",
         argument="distance",
-        value=written,
+        value=table,
     )
-    known = {"scaled_euclidean": ["scale"], "mahalanobis": ["covariance"]}.get(str(kind), [])
-    more = sorted(set(table) - set(known))
+    parts = {name: distance_of(value) for name, value in table["parts"].items()}
+    return Combined(parts, distance_of(table.get("rest", "scaled_euclidean")))
+
+
+def _named(table: Mapping[str, Any]) -> Distance:
+    name = table.get("distance")
+    require(
+        isinstance(name, str) and name in _KINDS,
+        CalibrationError,
+        f"distance = {name!r}: {closest(str(name), _KINDS)}",
+        argument="distance",
+        value=table,
+    )
+    kind, known = _KINDS[str(name)]
+    options = {key: value for key, value in table.items() if key != "distance"}
+    more = sorted(set(options) - set(known))
     require(
         not more,
         CalibrationError,
-        f"distance {kind!r} has no option {more}, expected {known or 'none'}",
+        f"distance {name!r} has no option {more}, expected {list(known) or 'none'}",
         argument="distance",
-        value=written,
+        value=table,
     )
-    made: Distance = kinds[str(kind)](**table)
+    made: Distance = kind(**options)
     return made
 
 

@@ -407,21 +407,29 @@ def _check(problem: Problem) -> None:
         "there is no target to fit: all are held out, or none is given",
         argument="targets",
     )
-    require(
-        bool(problem.fidelities) and all(is_real(c) and c > 0 for c in problem.fidelities.values()),
-        CalibrationError,
-        f"fidelities = {dict(problem.fidelities)}, expected name -> notional cost > 0",
-        argument="fidelities",
-        place=("fidelities",),
-    )
-    costs = list(problem.fidelities.values())
-    require(
-        costs == sorted(costs),
-        CalibrationError,
-        f"fidelities = {dict(problem.fidelities)}, expected from the cheapest to the dearest",
-        argument="fidelities",
-        place=("fidelities",),
-    )
+    _check_fidelities(problem.fidelities)
+    _check_discrepancy(problem)
+    _check_words(problem)
+    check_distance(problem.distance, problem.fitted, problem.discrepancy_sd)
+
+
+def _check_fidelities(fidelities: Mapping[str, float]) -> None:
+    costs = list(fidelities.values())
+    priced = bool(costs) and all(is_real(cost) and cost > 0 for cost in costs)
+    for good, expected in (
+        (priced, "name -> notional cost > 0"),
+        (priced and costs == sorted(costs), "from the cheapest to the dearest"),
+    ):
+        require(
+            good,
+            CalibrationError,
+            f"fidelities = {dict(fidelities)}, expected {expected}",
+            argument="fidelities",
+            place=("fidelities",),
+        )
+
+
+def _check_discrepancy(problem: Problem) -> None:
     for name, sd in problem.discrepancy.items():
         place = ("targets", name, "discrepancy")
         values = floats(sd, f"discrepancy of {name!r}", argument="discrepancy", place=place)
@@ -436,8 +444,6 @@ def _check(problem: Problem) -> None:
             value=name,
             place=place,
         )
-    _check_words(problem)
-    check_distance(problem.distance, problem.fitted, problem.discrepancy_sd)
 
 
 def _check_words(problem: Problem) -> None:
