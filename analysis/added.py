@@ -73,37 +73,23 @@ def added_by_model(
         f"the answerers are {known}, expected {twin!r} (the rule twin) and another; add "
         "[answerers.rule] to the study",
     )
-    scope: dict[str, Any] = {
-        "pair_by": pair_by,
-        "level": level,
-        "varied": varied,
-        "fixed": fixed,
-    }
+    scope: dict[str, Any] = {"pair_by": pair_by, "level": level, "varied": varied, "fixed": fixed}
     levels = effects_table(
         frame, outcomes=outcomes, control=twin, arm=answerer, by=arm, **scope
     ).with_columns(pl.lit(LEVEL_OF).alias("quantity"))
-    tables = [_tidy(levels, answerer, arm)]
+    tables = [levels]
     if control is not None:
-        for outcome in [outcomes] if isinstance(outcomes, str) else outcomes:
-            table = difference_in_effects(
-                frame,
-                outcome=outcome,
-                control=control,
-                group=answerer,
-                reference=twin,
-                arm=arm,
-                **scope,
-            )
-            if table.height:
-                marks = {"quantity": EFFECT_OF, "outcome": outcome}
-                tables.append(
-                    _tidy(
-                        table.with_columns(pl.lit(v).alias(n) for n, v in marks.items()),
-                        answerer,
-                        arm,
-                    )
-                )
-    return pl.concat(tables, how="vertical_relaxed")
+        scope |= {"control": control, "group": answerer, "reference": twin, "arm": arm}
+        each = [outcomes] if isinstance(outcomes, str) else outcomes
+        tables += [_effects_of(frame, outcome, scope) for outcome in each]
+    tidy = [_tidy(table, answerer, arm) for table in tables if table is levels or table.height]
+    return pl.concat(tidy, how="vertical_relaxed")
+
+
+def _effects_of(frame: pl.DataFrame, outcome: str, scope: dict[str, Any]) -> pl.DataFrame:
+    """Each answerer's effects minus the twin's on one outcome."""
+    table = difference_in_effects(frame, outcome=outcome, **scope)
+    return table.with_columns(quantity=pl.lit(EFFECT_OF), outcome=pl.lit(outcome))
 
 
 def _tidy(table: pl.DataFrame, answerer: str, arm: str) -> pl.DataFrame:

@@ -189,6 +189,11 @@ def _print_comparison(console: Console, made: Comparison, material: Material) ->
         for column in printed.columns[1:]:
             column.no_wrap = True
         console.print(printed)
+    _print_scope(console, made)
+
+
+def _print_scope(console: Console, made: Comparison) -> None:
+    """What the intervals hold, and what to keep in mind."""
     row = made.table.row(0, named=True)
     pairs = "paired by seeds" if made.paired else "independent runs (Welch)"
     console.print(

@@ -145,15 +145,13 @@ def before_after(
             for j, c in enumerate(columns):
                 here = table if row is None else part(table, **{row: r})
                 here = here if panel is None else part(here, **{panel: c})
-                for place, moment in enumerate(moments):
+                parts = [part(here, **{when: moment}) for moment in moments]
+                for place, held in enumerate(parts):
                     at = (place, len(moments))
-                    _columns(
-                        axes[i][j], part(here, **{when: moment}), [x, share, low, high], kinds, at
-                    )
+                    _columns(axes[i][j], held, [x, share, low, high], kinds, at)
                 axes[i][j].set_xticks(range(len(kinds)), [shown(k, names) for k in kinds])
                 axes[i][j].grid(axis="y")
-            head = "" if row is None else shown(r, names) + "\n"
-            axes[i][0].set_ylabel(head + ylabel)
+            axes[i][0].set_ylabel(("" if row is None else shown(r, names) + "\n") + ylabel)
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
         if low is not None:
             name_uncertainty(figure, table, "bars", "replications")

@@ -74,10 +74,9 @@ def dose_response(
     need(table, x, y, low, high, series, panel)
     if runs is not None:
         need(runs, x, run_value, series, panel)
-    given = order or {}
-    columns = ordered(table, panel, given.get(panel or ""))
+    columns = ordered(table, panel, (order or {}).get(panel or ""))
     with figure_style():
-        look = looks(ordered(table, series, given.get(series or "")))
+        look = looks(ordered(table, series, (order or {}).get(series or "")))
         figure, axes = grid_figure(
             1, len(columns), width=width, height=height, sharex=True, sharey=not own_scales
         )
@@ -100,13 +99,16 @@ def dose_response(
         more = "grey points: single runs" if runs is not None else ""
         name_uncertainty(figure, table, "bars", "replications", more=more)
         if series is not None:
-            empty = np.array([])
-            handles = [
-                Line2D(empty, empty, color=s.colour, ls=s.dash, marker=s.marker, ms=3)
-                for s in look.values()
-            ]
-            shared_legend(figure, handles, [shown(v, names) for v in look])
+            _legend(figure, look, names)
     return figure
+
+
+def _legend(figure: Figure, look: Mapping[Any, Look], names: Mapping[Any, str] | None) -> None:
+    no = np.array([])
+    handles = [
+        Line2D(no, no, color=s.colour, ls=s.dash, marker=s.marker, ms=3) for s in look.values()
+    ]
+    shared_legend(figure, handles, [shown(v, names) for v in look])
 
 
 def _of(table: pl.DataFrame, where: Mapping[str | None, Any]) -> pl.DataFrame:

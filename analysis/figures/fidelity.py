@@ -72,16 +72,14 @@ def cost_against_fidelity(
             if low is not None and high is not None:
                 ends = column(rows, low), column(rows, high)
                 axis.vlines(cost, *ends, color=style.colour, lw=0.9)
-        axis.set_xscale("log")
-        axis.set_yscale("log")
+        axis.set(xscale="log", yscale="log", ylabel=ylabel)
         axis.grid(True)
-        axis.set_ylabel(ylabel)
         bottom_label(figure, axes[0], xlabel)
         if low is not None:
             name_uncertainty(figure, table, "bars", "repeats")
-        empty = np.array([])
+        no = np.array([])
         handles = [
-            Line2D(empty, empty, color=s.colour, ls=s.dash, marker=s.marker) for s in look.values()
+            Line2D(no, no, color=s.colour, ls=s.dash, marker=s.marker) for s in look.values()
         ]
         shared_legend(figure, handles, [shown(name, names) for name in look])
     return figure

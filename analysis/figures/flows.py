@@ -119,27 +119,22 @@ def _draw(axis: Axes, matrix: NDArray[np.float64], labels: list[str], room: floa
                 into[j] += matrix[i, j]
     top = 1 + _GAP * (k - 1)
     for side, starts, sizes in ((0, lefts, matrix.sum(axis=1)), (1, rights, matrix.sum(axis=0))):
-        x = _ENDS[0] if side == 0 else _ENDS[2]
         for i in range(k):
-            box = Rectangle(
-                (x, starts[i]), 0.06, sizes[i], fc=COLOURS[tones[i]], ec="white", lw=0.4
-            )
-            axis.add_patch(box)
-            if sizes[i] >= room * top:
-                at, anchor = (
-                    (_ENDS[1] + 0.015, "left") if side == 0 else (_ENDS[2] - 0.015, "right")
-                )
-                axis.text(
-                    at,
-                    starts[i] + sizes[i] / 2,
-                    f"{labels[i]}  {100 * sizes[i]:.0f} %",
-                    ha=anchor,
-                    va="center",
-                    fontsize=6,
-                )
+            name = labels[i] if sizes[i] >= room * top else None
+            _end(axis, side, starts[i], sizes[i], COLOURS[tones[i]], name)
     axis.set_xlim(0, 1)
     axis.set_ylim(0, top + 0.09)
     axis.axis("off")
+
+
+def _end(axis: Axes, side: int, start: float, size: float, colour: str, name: str | None) -> None:
+    """A box at the left (side 0) or the right (side 1), with its name where it has room."""
+    x = _ENDS[0] if side == 0 else _ENDS[2]
+    axis.add_patch(Rectangle((x, start), 0.06, size, fc=colour, ec="white", lw=0.4))
+    if name is not None:
+        at, anchor = (_ENDS[1] + 0.015, "left") if side == 0 else (_ENDS[2] - 0.015, "right")
+        text = f"{name}  {100 * size:.0f} %"
+        axis.text(at, start + size / 2, text, ha=anchor, va="center", fontsize=6)
 
 
 def _stacked(sizes: NDArray[np.float64]) -> NDArray[np.float64]:

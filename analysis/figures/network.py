@@ -12,6 +12,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from abm.analysis.figures.layout import panel_titles, stamp_note, wrapped
 from abm.analysis.figures.style import WIDTHS, Width, figure_style, grid_figure
@@ -107,11 +108,7 @@ def _draw(
         f"{nodes.height} nodes in one panel, expected at most {_MOST}: more cannot be read. "
         "abm.analysis.snapshots.snapshot chooses a part of the network",
     )
-    order = {node: i for i, node in enumerate(nodes["node"])}
-    ends = [(a, b) for a, b in zip(edges["source"], edges["target"], strict=True)]
-    lost = next((e for e in ends if e[0] not in order or e[1] not in order), None)
-    require(lost is None, AnalysisError, f"the edge {lost} names a node that is not in the table")
-    ties = np.array([(order[a], order[b]) for a, b in ends], dtype=np.int64).reshape(-1, 2)
+    ties = _placed(nodes, edges)
     at = np.stack([column(nodes, "x"), column(nodes, "y")], axis=1)
     faint = float(np.clip(150 / max(len(ties), 1), 0.25, 0.7))
     axis.add_collection(
@@ -134,3 +131,12 @@ def _draw(
     axis.set_aspect("equal")
     axis.margins(0.04)
     axis.axis("off")
+
+
+def _placed(nodes: pl.DataFrame, edges: pl.DataFrame) -> NDArray[np.int64]:
+    """Edges as pairs of rows of the table of nodes, shape (m, 2)."""
+    order = {node: i for i, node in enumerate(nodes["node"])}
+    ends = [(a, b) for a, b in zip(edges["source"], edges["target"], strict=True)]
+    lost = next((e for e in ends if e[0] not in order or e[1] not in order), None)
+    require(lost is None, AnalysisError, f"the edge {lost} names a node that is not in the table")
+    return np.array([(order[a], order[b]) for a, b in ends], dtype=np.int64).reshape(-1, 2)

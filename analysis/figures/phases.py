@@ -78,8 +78,7 @@ def phase_diagram(
     outcome = column(table, value)
     known = outcome[np.isfinite(outcome)]
     require(known.size > 0, AnalysisError, f"column {value!r} has no defined outcome")
-    low, high = limits if limits is not None else (float(known.min()), float(known.max()))
-    norm = Normalize(low, high if high > low else low + 1)
+    norm = _norm(known, limits)
     with figure_style():
         figure, axes = grid_figure(
             1, len(columns), width=width, height=height, sharex=True, sharey=True
@@ -98,11 +97,16 @@ def phase_diagram(
         bottom_label(figure, axes[0], xlabel or shown(x, names))
         label = wrapped(scale_label or shown(value, names), 0.7 * 72 / 25.4 * height, 7)
         figure.colorbar(image, ax=axes[0], label=label, pad=0.015, aspect=30)
-        if any(
-            np.isnan(_cells(_of(table, panel, c), (x, y, value), xs, ys)).any() for c in columns
-        ):
+        parts = (_cells(_of(table, panel, c), (x, y, value), xs, ys) for c in columns)
+        if any(np.isnan(cells).any() for cells in parts):
             stamp_note(figure, "hatched: not simulated, or undefined")
     return figure
+
+
+def _norm(known: NDArray[np.float64], limits: tuple[float, float] | None) -> Normalize:
+    """The colour scale, of some width even where all outcomes are equal."""
+    low, high = limits if limits is not None else (float(known.min()), float(known.max()))
+    return Normalize(low, high if high > low else low + 1)
 
 
 def bifurcation_diagram(

@@ -230,13 +230,19 @@ def _doses(material: Material, level: float) -> list[Drawing]:
         )
 
     table = results.estimates(material, make, ("answerer", name, "outcome"))
+    return [_dose_curve(material, table, name, f"{lowest:g}", outcomes)]
+
+
+def _dose_curve(
+    material: Material, table: pl.DataFrame, name: str, lowest: str, outcomes: Sequence[str]
+) -> Drawing:
     figure = dose_response(
         table,
         x=name,
         series=_series(material),
         panel="outcome",
         xlabel=_with_unit(name.replace("_", " "), _parameter_unit(material, name)),
-        ylabel=f"difference to {name.replace('_', ' ')} = {lowest:g}",
+        ylabel=f"difference to {name.replace('_', ' ')} = {lowest}",
         zero=0.0,
         own_scales=True,
         order=_order(material, outcomes),
@@ -244,12 +250,12 @@ def _doses(material: Material, level: float) -> list[Drawing]:
         width="double",
     )
     caption = (
-        f"Dose and response: differences to {name} = {lowest:g}, paired by replication; each panel "
+        f"Dose and response: differences to {name} = {lowest}, paired by replication; each panel "
         "has a scale of its own."
         + _undeclared(material, outcomes)
         + _left_out(len(material.main_outcomes), MOST_PANELS, "outcomes", "the report's table")
     )
-    return [Drawing("dose_response", figure, table, caption)]
+    return Drawing("dose_response", figure, table, caption)
 
 
 def _trajectories(material: Material, level: float) -> list[Drawing]:
