@@ -98,9 +98,9 @@ def whole(value: Any, what: str, least: int = 0) -> int:
     Traceback (most recent call last):
     abm.errors.CalibrationError: n = 0, expected a whole number >= 1
     """
-    good = isinstance(value, Integral) and not isinstance(value, bool) and value >= least
-    expected = f"a whole number >= {least}"
-    require(good, CalibrationError, f"{what} = {value!r}, expected {expected}", value=value)
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        expected = f"a whole number >= {least}"
+        raise CalibrationError(f"{what} = {value!r}, expected {expected}", value=value)
     return int(value)
 
 

@@ -116,7 +116,7 @@ class Runner:
                 answer = simulate(point, task.seed, task.fidelity)
             except CalibrationError:
                 raise
-            except Exception as error:  # anybody's code: its failure is an outcome
+            except (Exception, SystemExit) as error:  # anybody's code: its failure is an outcome
                 now = clock()
                 row[:] = late[:] = np.nan
                 note((now - begun, f"{type(error).__name__}: {error}"))

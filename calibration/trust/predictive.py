@@ -106,8 +106,9 @@ def posterior_predictive(
     check_level(level)
     bad = (~np.isfinite(drawn)).sum(axis=0)
     there = len(drawn) - bad >= _LEAST
-    unchecked = {names[k]: int(bad[k]) for k in np.flatnonzero(~there)}
-    seen, drawn, names = seen[there], drawn[:, there], [names[k] for k in np.flatnonzero(there)]
+    unchecked = {n: int(b) for n, b, ok in zip(names, bad, there, strict=True) if not ok}
+    seen, drawn = seen[there], drawn[:, there]
+    names = [name for name in names if name not in unchecked]
     usable = np.isfinite(drawn).all(axis=1)
     kept = drawn[usable]
     require(

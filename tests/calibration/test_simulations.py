@@ -82,6 +82,16 @@ def test_a_process_that_dies_in_a_simulation_is_a_failure_of_that_simulation_alo
     }
 
 
+def test_a_simulator_that_exits_has_failed_alike_here_and_in_a_pool():
+    def exits(parameters, seed, fidelity):
+        sys.exit(3)
+
+    for workers in (1, 2):
+        with Simulations(problem(exits), workers=workers) as simulations:
+            records = simulations.run_all(tasks(problem(exits), 4))
+        assert [(r.outcome, r.error) for r in records] == [("failed", "SystemExit: 3")] * 4
+
+
 def test_what_is_in_the_ledger_is_not_run_again(tmp_path):
     ran = []
 
