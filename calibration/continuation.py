@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 
 import numpy as np
@@ -31,6 +31,8 @@ __all__ = [
     "efficiency",
     "ess_per_cost",
     "moments",
+    "pattern_cost",
+    "pattern_square",
 ]
 
 Floats = NDArray[np.float64]
@@ -48,10 +50,13 @@ class Verdicts:
     costs
         Mean notional cost of level l given the verdict at the level below; the first has none.
         Shape (L, 2): `costs[l, v]`; `costs[0, 0]` = `costs[0, 1]`.
+    counts
+        How often a pilot saw each pattern, shape (2,) * L; zeros where there was no pilot.
     """
 
     shares: Floats
     costs: Floats
+    counts: Floats = field(default_factory=lambda: np.zeros(()))
 
     @property
     def n_levels(self) -> int:
@@ -89,6 +94,7 @@ class Verdicts:
         levels = verdicts.shape[1]
         counts = np.zeros((2,) * levels)
         np.add.at(counts, tuple(verdicts.astype(np.int64).T), 1.0)
+        seen = counts.copy()
         for pattern in product((0, 1), repeat=levels):
             if len(set(pattern)) > 1:
                 counts[pattern] += pseudo
@@ -99,7 +105,7 @@ class Verdicts:
                 rows = verdicts[:, level - 1] == bool(verdict)
                 chosen = costs[rows, level] if rows.any() else costs[:, level]
                 means[level, verdict] = chosen.mean()
-        return cls(counts / counts.sum(), means)
+        return cls(counts / counts.sum(), means, seen)
 
 
 @dataclass(frozen=True)
@@ -166,12 +172,14 @@ def moments(verdicts: Verdicts, plan: Continuation) -> tuple[float, float]:
     square = cost = 0.0
     for pattern in product((0, 1), repeat=verdicts.n_levels):
         share = float(verdicts.shares[pattern])
-        square += share * _square(pattern, plan)
-        cost += share * _cost(pattern, plan, verdicts.costs)
+        square += share * pattern_square(pattern, plan)
+        cost += share * pattern_cost(pattern, plan, verdicts.costs)
     return square, cost
 
 
-def _square(pattern: tuple[int, ...], plan: Continuation, level: int = 0, r: float = 0.0) -> float:
+def pattern_square(
+    pattern: tuple[int, ...], plan: Continuation, level: int = 0, r: float = 0.0
+) -> float:
     """E[(w - r)^2] for given verdicts, w the weight that the levels from `level` on give.
 
     w = a + c (w' - a) with c = 1[U < alpha] / alpha and w' the weight of the levels above, whose
@@ -180,11 +188,11 @@ def _square(pattern: tuple[int, ...], plan: Continuation, level: int = 0, r: flo
     a, b = pattern[level], pattern[-1]
     if level == len(pattern) - 1:
         return (b - r) ** 2
-    above = _square(pattern, plan, level + 1, a)
+    above = pattern_square(pattern, plan, level + 1, a)
     return (a - r) ** 2 + 2 * (a - r) * (b - a) + above / plan.alpha(level, bool(a))
 
 
-def _cost(pattern: tuple[int, ...], plan: Continuation, costs: Floats) -> float:
+def pattern_cost(pattern: tuple[int, ...], plan: Continuation, costs: Floats) -> float:
     total, reached = float(costs[0, pattern[0]]), 1.0
     for level in range(len(pattern) - 1):
         reached *= plan.alpha(level, bool(pattern[level]))

@@ -28,6 +28,7 @@ from abm.calibration.continuation import (
     ess_per_cost,
     moments,
 )
+from abm.calibration.known_gain import achieved_interval, predicted_interval
 from abm.calibration.posterior import Posterior
 from abm.calibration.problem import Problem
 from abm.calibration.reach import causes_told, failures, few_draws, out_of_reach, piloted
@@ -36,7 +37,7 @@ from abm.calibration.rejection import prior_draws
 from abm.calibration.simulations import Simulations
 from abm.calibration.weights import effective_sample_size
 from abm.errors import CalibrationError, require
-from abm.rng import uniforms
+from abm.rng import chance, uniforms
 
 __all__ = ["Pilot", "multifidelity", "run_pilot"]
 
@@ -84,7 +85,8 @@ def run_pilot(
     Parameters
     ----------
     n_pilot
-        Proposals, each run at every level.
+        Proposals, each run at every level. A few hundred settle good probabilities; more make the
+        prediction of their gain sharper (`benchmarks/multifidelity_gain.py`).
     accept
         Share of the pilot that the tolerance of each level accepts.
     tolerances
@@ -171,7 +173,9 @@ def multifidelity(
     -------
     Draws with weights != 0; some weights may be negative. `cost` includes the pilot. `details`:
     tolerances, plan, `predicted_ess_per_cost` by the formula and `achieved_ess_per_cost` of the
-    proposals after the pilot, `pilot_cost`, `main_cost`, runs per level.
+    proposals after the pilot, each with a 90 % interval (`predicted_interval`,
+    `achieved_interval`: both are estimates from few rare verdicts, see
+    `abm.calibration.known_gain`), `pilot_cost`, `main_cost`, runs per level.
 
     References
     ----------
@@ -304,7 +308,16 @@ def _posterior(
         "continue_after_reject": list(pilot.plan.after_reject),
         "continue_after_accept": list(pilot.plan.after_accept),
         "predicted_ess_per_cost": ess_per_cost(pilot.verdicts, pilot.plan),
+        "predicted_interval": predicted_interval(
+            pilot.verdicts, pilot.plan, rng=chance(problem.seed, "predicted gain")
+        ),
         "achieved_ess_per_cost": ess / main_cost,
+        "achieved_interval": achieved_interval(
+            verdicts,
+            pilot.plan,
+            pilot.verdicts.costs,
+            rng=chance(problem.seed, "achieved gain"),
+        ),
         "predicted_gain": efficiency(pilot.verdicts, pilot.plan),
         "pilot_cost": pilot.cost,
         "main_cost": main_cost,

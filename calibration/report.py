@@ -112,7 +112,7 @@ def density_table(post: Posterior, problem: Problem, *, n_bins: int | None = Non
 
 def predictive_table(problem: Problem, check: pl.DataFrame) -> pl.DataFrame:
     """The table of a predictive check with `target` and `index`, for `predictive_intervals`."""
-    places = {}
+    places: dict[str, tuple[str, int]] = {}
     for part in (problem.fitted, problem.targets.held_out):
         owners = [(t.name, k) for t in part for k in range(t.size)]
         places |= dict(zip(part.labels, owners, strict=True))
@@ -255,12 +255,28 @@ def write_report(
             f"Effective sample size {result.ess:.1f} of {result.n} draws: "
             f"{result.ess_per_cost:.3g} per unit of notional cost.",
             "",
+            *_gain(result),
         ]
     lines += ["## What happened", "", to_markdown(outcomes), ""]
     path = base / "REPORT.md"
     base.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     return path
+
+
+def _gain(post: Posterior) -> list[str]:
+    """What several fidelities achieved, and what their pilot had predicted; else nothing."""
+    if "achieved_interval" not in post.details:
+        return []
+    told = []
+    for name in ("achieved", "predicted"):
+        low, high = post.details[f"{name}_interval"]
+        told.append(f"{post.details[f'{name}_ess_per_cost']:.3g} ({low:.3g} to {high:.3g})")
+    return [
+        f"Effective draws per notional cost after the pilot: {told[0]}; the pilot's verdicts "
+        f"predicted {told[1]}. Both are estimates from few rare verdicts, with 90 % intervals.",
+        "",
+    ]
 
 
 def _posterior_part(post: Posterior, problem: Problem, base: Path, label: str) -> list[str]:

@@ -23,8 +23,10 @@ from abm.calibration.continuation import (
     best,
     best_of_two,
     efficiency,
+    ess_per_cost,
     moments,
 )
+from abm.calibration.known_gain import achieved_interval, predicted_interval
 from abm.calibration.multifidelity import multifidelity
 from abm.calibration.rejection import rejection
 from abm.calibration.simulations import Simulations
@@ -158,3 +160,43 @@ def test_one_fidelity_is_refused():
 def test_a_budget_settles_the_number_of_proposals():
     post = multifidelity(Simulations(problem()), budget=20_000, n_pilot=200)
     assert post.details["main_cost"] == pytest.approx(20_000, rel=0.25)
+
+
+def test_intervals_of_the_gain_hold_the_truth():
+    """Patterns and plan of the paper's kind, 100 pilots of 300 and 100 runs of 4000, seed 6.
+
+    90 % intervals from Jeffreys' prior hold the truth in about 90 %; four binomial standard errors
+    are 0.12.
+    """
+    rng, plan = np.random.default_rng(6), Continuation((0.1,), (0.3,))
+    shares = np.array([0.89, 0.01, 0.02, 0.08])  # patterns 00, 01, 10, 11
+    costs = np.array([[1.0, 1.0], [100.0, 100.0]])
+    true = ess_per_cost(Verdicts(shares.reshape(2, 2), costs), plan)
+    cells = [(False,), (True,), (False, False), (False, True), (True, False), (True, True)]
+    reached = [0.9 * 0.9, 0.1 * 0.7, 0.1 * 0.89, 0.1 * 0.01, 0.3 * 0.02, 0.3 * 0.08]
+    held = np.zeros(2)
+    for _ in range(100):
+        counts = rng.multinomial(300, shares).reshape(2, 2).astype(float)
+        low, high = predicted_interval(Verdicts(counts / 300, costs, counts), plan, rng=rng)
+        seen = rng.multinomial(4000, reached)
+        run = [cell for cell, n in zip(cells, seen, strict=True) for _ in range(n)]
+        below, above = achieved_interval(run, plan, costs, rng=rng)
+        held += low < true < high, below < true < above
+    assert held / 100 == pytest.approx(0.9, abs=0.12)
+
+
+def test_an_interval_speaks_where_a_pattern_was_not_seen():
+    """60 of 600 accepted, and never a wrong rejection: it may still be one in a thousand."""
+    plan, costs = Continuation((0.05,), (0.5,)), np.array([[1.0, 1.0], [100.0, 100.0]])
+    counts = np.array([[540.0, 0.0], [0.0, 60.0]])
+    seen = Verdicts(counts / 600, costs, counts)
+    low, high = predicted_interval(seen, plan, rng=np.random.default_rng(1))
+    assert low < 0.8 * ess_per_cost(seen, plan) < high
+
+
+def test_a_posterior_tells_how_well_its_gain_is_known():
+    post = multifidelity(Simulations(problem(simulator=close_levels)), n_proposals=2000)
+    for name in ("predicted", "achieved"):
+        low, high = post.details[f"{name}_interval"]
+        assert 0 < low < post.details[f"{name}_ess_per_cost"] < 3 * high
+        assert 1.2 < high / low < 30
