@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import pickle
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from abm.errors import EngineError
 from abm.kernels import (
     EventCohort,
     noting,
@@ -156,6 +158,27 @@ def test_the_table_lists_every_rule_with_its_parameters():
     assert set(rules.__all__) - HELPERS - {"Anchored", "Cases", "City"} <= named
     functions = {name for name in rules.__all__ if name.islower()} - HELPERS
     assert functions == set(RUNS)
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: rules.Deffuant(-1, 0.5), "Deffuant: confidence_bound = -1, expected 0 <="),
+        (lambda: rules.Deffuant(0.3, rate=50), "Deffuant: rate = 50, expected 0 <= rate <= 0.5"),
+        (lambda: rules.Epidemic(0.1, np.nan), "Epidemic: recovery = nan"),
+        (lambda: rules.EpidemicRates(-0.1, 1.0), "EpidemicRates: infection = -0.1"),
+        (lambda: rules.Saving(0.5)._replace(saving=2.0), "Saving: saving = 2.0"),
+        (lambda: rules.QVoter(0, 0.1), "QVoter: q = 0, expected 1 <= q <= inf"),
+    ],
+)
+def test_parameters_outside_their_ranges_are_refused_when_they_are_made(make, told):
+    with pytest.raises(EngineError, match=told):
+        make()
+
+
+def test_parameters_travel():
+    p = rules.SocialJudgement(0.3, 0.8, rate=0.2)
+    assert pickle.loads(pickle.dumps(p)) == p
 
 
 @pytest.mark.slow

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abm.kernels.rule import on_arrays
+from abm.kernels.rules.ranges import AT_LEAST_0, within
 
 __all__ = ["BiasedAssimilation", "SocialJudgement", "biased_assimilation", "social_judgement"]
 
 
+@within(bias=AT_LEAST_0, self_weight=AT_LEAST_0)
 class BiasedAssimilation(NamedTuple):
     """Parameters of `biased_assimilation`.
 
@@ -56,6 +58,7 @@ def biased_assimilation(own: float, others: Any, weights: Any, p: BiasedAssimila
     return min(max(moved, 0.0), 1.0)
 
 
+@within(acceptance=AT_LEAST_0, rejection=AT_LEAST_0, rate=(0, 0.5))
 class SocialJudgement(NamedTuple):
     """Parameters of `social_judgement`.
 

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, require
+from abm.kernels.rules.ranges import SHARE, within
 
 __all__ = ["Anchored", "DeGroot", "anchored", "degroot", "friedkin_johnsen"]
 
 
+@within(self_weight=SHARE)
 class DeGroot(NamedTuple):
     """Parameters of `degroot`.
 

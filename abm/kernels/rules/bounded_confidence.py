@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abm.kernels.rule import on_arrays
+from abm.kernels.rules.ranges import AT_LEAST_0, within
 
 __all__ = [
     "Deffuant",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 
+@within(confidence_bound=AT_LEAST_0, rate=(0, 0.5))
 class Deffuant(NamedTuple):
     """Parameters of `deffuant`.
 
@@ -65,7 +67,9 @@ def deffuant(own: float, other: float, p: Deffuant) -> tuple[float, float]:
 def hegselmann_krause(own: float, n_near: int, mean_near: float, p: Any) -> float:  # noqa: ARG001
     """Everybody takes the mean of all whose opinions are near, their own among them.
 
-    For `run_within`, whose `distance` is the confidence bound (the bound itself is in).
+    For `run_within`, whose `distance` is the confidence bound (the bound itself is in). Where gaps
+    equal the bound, rounding decides (0.3 - 0.1 is below 0.2, and 0.8 - 0.6 above), and may turn
+    consensus into clusters: on a grid take a bound between its multiples.
 
     References
     ----------
@@ -79,6 +83,7 @@ def hegselmann_krause(own: float, n_near: int, mean_near: float, p: Any) -> floa
     return mean_near
 
 
+@within(confidence_bound=AT_LEAST_0)
 class HegselmannKrause(NamedTuple):
     """Parameters of `hegselmann_krause_ties`.
 
@@ -112,6 +117,7 @@ def hegselmann_krause_ties(own: float, others: Any, p: HegselmannKrause) -> floa
     return total / near
 
 
+@within(rate=(0, 0.5))
 class RelativeAgreement(NamedTuple):
     """Parameters of `relative_agreement`.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+from abm.kernels.rules.ranges import AT_LEAST_0, SHARE, within
+
 __all__ = [
     "Bass",
     "IndependentCascade",
@@ -15,6 +17,7 @@ __all__ = [
 ]
 
 
+@within(probability=SHARE)
 class IndependentCascade(NamedTuple):
     """Parameters of `independent_cascade`.
 
@@ -106,6 +109,7 @@ def granovetter(state: Any, p: Any) -> None:  # noqa: ARG001
             acting[i] = 1
 
 
+@within(innovation=AT_LEAST_0, imitation=AT_LEAST_0, step=AT_LEAST_0)
 class Bass(NamedTuple):
     """Parameters of `bass`.
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
+from abm.kernels.rules.ranges import AT_LEAST_0, SHARE, within
 from abm.networks import Network
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
 ]
 
 
+@within(infection=SHARE, recovery=SHARE)
 class Epidemic(NamedTuple):
     """Parameters of `si`, `sis` and `sir`.
 
@@ -46,6 +48,7 @@ class Epidemic(NamedTuple):
     recovery: float
 
 
+@within(infection=AT_LEAST_0, recovery=AT_LEAST_0)
 class EpidemicRates(NamedTuple):
     """Parameters of `sir_events`.
 
@@ -90,6 +93,7 @@ def cases(stage: NDArray[Any], network: Network) -> Cases:
     return Cases(stage, network.indptr, network.indices)
 
 
+@within(infection=SHARE, onset=SHARE, recovery=SHARE)
 class SlowEpidemic(NamedTuple):
     """Parameters of `seir`.
 
@@ -232,6 +236,7 @@ def seir(state: int, counts: Any, p: SlowEpidemic, rng: Any) -> int:
     return state
 
 
+@within(threshold=AT_LEAST_0)
 class Threshold(NamedTuple):
     """Parameters of `by_share` and `by_number`.
 

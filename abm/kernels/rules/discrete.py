@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 from abm.kernels.rule import on_arrays
+from abm.kernels.rules.ranges import SHARE, within
 
 __all__ = ["Galam", "QVoter", "galam", "q_voter", "q_voter_ties", "sznajd", "voter"]
 
@@ -26,6 +28,7 @@ def voter(own: Any, other: Any, p: Any) -> Any:  # noqa: ARG001
     return other, other
 
 
+@within(q=(1, math.inf), independence=SHARE)
 class QVoter(NamedTuple):
     """Parameters of `q_voter` and `q_voter_ties`.
 
@@ -98,6 +101,7 @@ def q_voter_ties(own: int, others: Any, p: QVoter, rng: Any) -> int:
     return own
 
 
+@within(size=(1, math.inf), tie=(-1, 1))
 class Galam(NamedTuple):
     """Parameters of `galam`.
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abm.kernels.rule import on_arrays
+from abm.kernels.rules.ranges import SHARE, within
 
 __all__ = ["Saving", "YardSale", "boltzmann_wealth", "random_split", "yard_sale"]
 
@@ -36,6 +37,7 @@ def boltzmann_wealth(own: Any, other: Any, p: Any) -> Any:  # noqa: ARG001
     return own, other
 
 
+@within(saving=SHARE)
 class Saving(NamedTuple):
     """Parameters of `random_split`.
 
@@ -69,6 +71,7 @@ def random_split(own: float, other: float, p: Saving, u: float) -> tuple[float, 
     return p.saving * own + u * pool, p.saving * other + (1.0 - u) * pool
 
 
+@within(stake=SHARE)
 class YardSale(NamedTuple):
     """Parameters of `yard_sale`.
 

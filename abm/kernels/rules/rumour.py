@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abm.kernels.rule import on_arrays
+from abm.kernels.rules.ranges import SHARE, within
 
 __all__ = ["Rumour", "rumour"]
 
 
+@within(telling=SHARE, stifling=SHARE)
 class Rumour(NamedTuple):
     """Parameters of `rumour`.
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from abm.errors import EngineError, require
+from abm.kernels.rules.ranges import SHARE, within
 
 __all__ = ["City", "Schelling", "city", "like_share", "schelling"]
 
@@ -34,6 +35,7 @@ class City(NamedTuple):
     moves: NDArray[np.int64]
 
 
+@within(threshold=SHARE)
 class Schelling(NamedTuple):
     """Parameters of `schelling`.
 
