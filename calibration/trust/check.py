@@ -99,6 +99,16 @@ class TrustReport:
         return ranks and self.tarp.passes and bool(self.coverage["holds"].all())
 
     @property
+    def too_wide(self) -> bool:
+        """What the checks find wrong is nothing but too much width."""
+        ranks = [check.too_wide for check in self.ranks if not check.passes]
+        joint = [] if self.tarp.passes else [self.tarp.too_wide]
+        missed = self.coverage.filter(~pl.col("holds"))
+        wide = (missed["share"] > missed["level"]).to_list()
+        found = [*ranks, *joint, *wide]
+        return bool(found) and all(found)
+
+    @property
     def complete(self) -> bool:
         """At most 5 % of the planted data sets have no posterior at all."""
         return self.n_failed <= _LOST * (self.n_sets + self.n_failed)
@@ -117,6 +127,11 @@ class TrustReport:
             return (
                 f"This calibration CANNOT RECOVER ITS OWN PLANTED PARAMETERS {lost}: what it says "
                 "about them is not evidence."
+            )
+        if self.too_wide:
+            return (
+                "This calibration recovers what it plants, but its posteriors are TOO WIDE, as a "
+                "large tolerance makes them: intervals hold the truth more often than they say."
             )
         if not self.calibrated:
             return (

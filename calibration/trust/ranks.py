@@ -85,6 +85,12 @@ class RankCheck:
         return self.chi2 <= self.critical
 
     @property
+    def too_wide(self) -> bool:
+        """The truth lies too often inside the draws, and no more often above than below them."""
+        limit = float(stats.norm.ppf(0.5 + LEVEL / 2))
+        return self.spread < -limit and abs(self.location) <= limit
+
+    @property
     def words(self) -> str:
         """What it means, in a sentence."""
         head = f"{self.parameter}: chi2 {self.chi2:.1f}, critical {self.critical:.1f}: "

@@ -49,6 +49,11 @@ class TarpCheck:
         return self.gap <= self.critical
 
     @property
+    def too_wide(self) -> bool:
+        """Credible regions hold the truth too often."""
+        return self.spread < -float(stats.norm.ppf(0.5 + LEVEL / 2))
+
+    @property
     def words(self) -> str:
         """What it means, in a sentence."""
         head = f"TARP: largest gap {self.gap:.3f}, critical {self.critical:.3f}: "
@@ -59,7 +64,7 @@ class TarpCheck:
         kind = "miss the truth in a way that is neither too narrow nor too wide"
         if self.spread > limit:
             kind = "are too narrow (overconfident)"
-        elif self.spread < -limit:
+        elif self.too_wide:
             kind = "are too wide (underconfident)"
         return head + f"joint credible regions {kind}"
 

@@ -26,6 +26,7 @@ from abm.calibration.records import statistics_of
 from abm.calibration.rejection import prior_draws, rejection
 from abm.calibration.report import to_arviz, write_report
 from abm.calibration.trust import check_method, check_table, fit_table, summary_sensitivity
+from abm.calibration.trust.check import trust_report
 from abm.errors import CalibrationError
 from abm.models.textbook.planted import PLANTED, planted_problem
 
@@ -75,6 +76,24 @@ def test_teeth_an_overconfident_fit_is_called_too_narrow():
     report = check_table(problem, theta, statistics, accept=0.02, adjust=True)
     assert not report.calibrated
     assert any("too narrow" in line for line in report.words)
+
+
+@pytest.mark.parametrize(
+    ("factor", "shift", "word"), [(1.8, 0.0, "TOO WIDE"), (0.6, 0.0, "WRONG"), (1.8, 0.5, "WRONG")]
+)
+def test_a_verdict_tells_posteriors_that_are_only_too_wide_from_wrong_ones(factor, shift, word):
+    """theta ~ N(0, 1), y ~ N(theta, 0.5): the posterior is N(2 y / 3, 1 / 3)."""
+    rng = np.random.default_rng(5)
+    theta = rng.normal(size=(400, 1))
+    y = theta + np.sqrt(0.5) * rng.normal(size=theta.shape)
+    noise = factor * np.sqrt(1 / 3) * rng.normal(size=(400, 99, 1))
+    problem = Problem(
+        lambda p, s, f: p, Independent({"theta": normal(0, 1)}), Targets([scalar("y", 0.0)]), seed=1
+    )
+    report = trust_report(problem, theta, (y * 2 / 3 + shift)[:, None] + noise)
+    assert report.recovers
+    assert not report.passes
+    assert word in report.verdict
 
 
 def test_adjustment_with_few_draws_for_its_statistics_says_how_much_too_narrow():
