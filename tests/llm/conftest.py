@@ -14,3 +14,18 @@ def gguf_files(tmp_path_factory):
     plain = write_random_gguf(folder / "plain.gguf", scale=0.7)
     chat = write_random_gguf(folder / "chat.gguf", seed=2, scale=0.7, template=TEMPLATE)
     return {"F16": plain, "Q8_0": quantise(plain, folder / "q8.gguf"), "chat": chat}
+
+
+@pytest.fixture(scope="session")
+def model_file(request):
+    """A function: the file of one of those, or of the `embedded` model, which needs no writer."""
+
+    def find(name):
+        if name != "embedded":
+            return request.getfixturevalue("gguf_files")[name]
+        pytest.importorskip("llama_cpp", reason="needs the extra `llama`")
+        from abm.llm.embedded import model_path
+
+        return model_path()
+
+    return find

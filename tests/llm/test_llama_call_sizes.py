@@ -28,15 +28,9 @@ def test_a_call_has_the_smallest_block_of_slots_that_holds_its_texts(slots, bloc
 
 
 @pytest.fixture(scope="module", params=["F16", "embedded"])
-def full_calls(request):
+def full_calls(request, model_file):
     """A file, and 19 texts of 1 to 26 tokens from calls of eight rows alone."""
-    if request.param == "embedded":
-        pytest.importorskip("llama_cpp", reason="needs the extra `llama`")
-        from abm.llm.embedded import model_path
-
-        file = model_path()
-    else:
-        file = request.getfixturevalue("gguf_files")[request.param]
+    file = model_file(request.param)
     with LlamaCpp(file, n_threads=1, n_parallel=8) as model:
         model._sizes = (8,)
         return file, written(model, range(19))

@@ -10,7 +10,9 @@ import pytest
 
 from abm.errors import BackendError
 from abm.llm import LlamaCpp
-from abm.llm.llamacpp import backend as backend_module
+from abm.llm.llamacpp import contexts as contexts_module
+from abm.llm.llamacpp import loaded as loaded_module
+from abm.llm.llamacpp import scores as scores_module
 from abm.llm.llamacpp.lanes import Portions, by_prompt, gathered, side_by_side
 from abm.llm.llamacpp.layout import Layout
 from abm.llm.llamacpp.prefixes import PrefixStore
@@ -115,15 +117,9 @@ def questions(n: int, seed: int = 5) -> list[Prompt]:
 
 
 @pytest.fixture(scope="module", params=["F16", "Q8_0", "embedded"])
-def one_lane(request):
+def one_lane(request, model_file):
     """A file, 24 prompts with their scores, and 12 texts, from one lane without residents."""
-    if request.param == "embedded":
-        pytest.importorskip("llama_cpp", reason="needs the extra `llama`")
-        from abm.llm.embedded import model_path
-
-        file = model_path()
-    else:
-        file = request.getfixturevalue("gguf_files")[request.param]
+    file = model_file(request.param)
     prompts = questions(24)
     with LlamaCpp(file, n_threads=1, resident_bytes=0) as model:
         assert model.info["lanes"] == 1
@@ -180,7 +176,7 @@ def test_what_all_prompts_share_is_evaluated_in_one_lane(gguf_files):
 @pytest.mark.parametrize("portion", [32, 4])
 def test_fast_in_two_lanes_differs_from_strict_by_rounding_only(gguf_files, monkeypatch, portion):
     """The same batch has the same scores, whoever takes its portions."""
-    monkeypatch.setattr(backend_module, "PORTION", portion)
+    monkeypatch.setattr(scores_module, "PORTION", portion)
     prompts = questions(40)
     with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
         exact = model.score(prompts, [MENU] * 40)
@@ -280,14 +276,14 @@ def test_without_memory_for_another_lane_there_are_fewer(gguf_files, monkeypatch
         expected = model.score(prompts, [MENU] * 6)
     made = []
 
-    class Scarce(backend_module.PathContext):
+    class Scarce(contexts_module.PathContext):
         def __init__(self, *args, **options):
             if made:
                 raise BackendError("out of memory")
             made.append(self)
             super().__init__(*args, **options)
 
-    monkeypatch.setattr(backend_module, "PathContext", Scarce)
+    monkeypatch.setattr(contexts_module, "PathContext", Scarce)
     with LlamaCpp(gguf_files["F16"], n_threads=4) as model:
         assert model.score(prompts, [MENU] * 6) == expected
         assert model.info["lanes"] == 1
@@ -319,7 +315,7 @@ def test_one_request_alone_takes_no_second_lane(gguf_files):
 def test_a_larger_model_gives_a_lane_several_texts_and_all_threads(gguf_files, monkeypatch):
     """12 texts want two lanes of eight; two requests share four threads."""
     prompts = questions(12)
-    monkeypatch.setattr(backend_module, "SMALL", 1)
+    monkeypatch.setattr(loaded_module, "SMALL", 1)
     with LlamaCpp(gguf_files["F16"], n_threads=4) as model:
         scores, written = model.score(prompts, [MENU] * 12), texts(model, prompts)
         n_threads = {name: context.n_threads for name, context in model._contexts.items()}
@@ -328,7 +324,7 @@ def test_a_larger_model_gives_a_lane_several_texts_and_all_threads(gguf_files, m
         assert "rows=8" in model.fingerprint
         assert model.score(prompts[:2], [MENU] * 2) == scores[:2]
         assert [model._contexts[name].n_threads for name in ("strict", "strict 1")] == [2, 2]
-    monkeypatch.setattr(backend_module, "MEDIUM", 1)
+    monkeypatch.setattr(loaded_module, "MEDIUM", 1)
     with LlamaCpp(gguf_files["F16"], n_threads=2) as model:
         assert (model.score(prompts, [MENU] * 12), texts(model, prompts)) == (scores, written)
         assert model._contexts.keys() == {"strict", "text"}
@@ -373,8 +369,8 @@ def test_closing_waits_for_the_lanes_of_another_thread(gguf_files):
 
 
 def test_by_default_there_are_as_many_threads_as_cpus(monkeypatch):
-    monkeypatch.setattr(backend_module.os, "sched_getaffinity", lambda _: range(6), raising=False)
-    assert [backend_module._default_threads(is_small) for is_small in (True, False)] == [4, 6]
-    monkeypatch.delattr(backend_module.os, "sched_getaffinity")  # as on macOS
-    monkeypatch.setattr(backend_module.os, "cpu_count", lambda: 3)
-    assert [backend_module._default_threads(is_small) for is_small in (True, False)] == [3, 3]
+    monkeypatch.setattr(loaded_module.os, "sched_getaffinity", lambda _: range(6), raising=False)
+    assert [loaded_module.default_threads(is_small) for is_small in (True, False)] == [4, 6]
+    monkeypatch.delattr(loaded_module.os, "sched_getaffinity")  # as on macOS
+    monkeypatch.setattr(loaded_module.os, "cpu_count", lambda: 3)
+    assert [loaded_module.default_threads(is_small) for is_small in (True, False)] == [3, 3]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from abm.llm import LlamaCpp
-from abm.llm.llamacpp import backend as backend_module
+from abm.llm.llamacpp import contexts as contexts_module
 from abm.questions import Prompt, TextConstraint
 
 pytestmark = pytest.mark.llama
@@ -102,11 +102,11 @@ def test_the_check_has_teeth(reference, monkeypatch):
     """Flash attention with cuts wherever a prefix happens to be shared does change bits."""
     file, prompts, menus, _, _, scores, _ = reference
 
-    class Flashy(backend_module.PathContext):
+    class Flashy(contexts_module.PathContext):
         def __init__(self, model, **options):
             super().__init__(model, **{**options, "flash_attention": True})
 
-    monkeypatch.setattr(backend_module, "PathContext", Flashy)
+    monkeypatch.setattr(contexts_module, "PathContext", Flashy)
     with LlamaCpp(file, n_threads=1) as model:
         assert model.score(prompts, menus) != scores
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,54 +14,26 @@ from numpy.typing import NDArray
 from abm.errors import BackendError, require
 from abm.llm.backend import Generation, Scored
 from abm.llm.llamacpp.chat import frame
-from abm.llm.llamacpp.context import Context, PathContext
 from abm.llm.llamacpp.drafts import TextJob
 from abm.llm.llamacpp.embed import Embedder
-from abm.llm.llamacpp.fast import TreeContext, score_fast
-from abm.llm.llamacpp.fast_texts import cells_wanted, in_order, write_fast
-from abm.llm.llamacpp.generate import write_apart, write_strict
-from abm.llm.llamacpp.lanes import by_prompt, gathered
-from abm.llm.llamacpp.layout import Layout, Remembered, measure_layout
 from abm.llm.llamacpp.library import build, hardware
+from abm.llm.llamacpp.loaded import Mode
 from abm.llm.llamacpp.model import Model
-from abm.llm.llamacpp.prefixes import PrefixStore
-from abm.llm.llamacpp.rows import Rows
+from abm.llm.llamacpp.scores import KNOWN_MENUS, Scores
 from abm.llm.llamacpp.scoring import ScoreJob
-from abm.llm.llamacpp.slots import Slots, exact_sizes
-from abm.llm.llamacpp.strict import score_strict
+from abm.llm.llamacpp.strict import MAX_LEAVES, MAX_NODES
+from abm.llm.llamacpp.texts import Texts, no_text
 from abm.llm.llamacpp.tokens import Tokenizer, Tokens
 from abm.llm.llamacpp.tree import Round, rounds
-from abm.llm.llamacpp.trie import block_nodes, grow, tree_nodes
-from abm.llm.llamacpp.variation import Variation, measure_variation
-from abm.llm.statistics import Counts, Statistics
+from abm.llm.statistics import Statistics
 from abm.questions import Prompt, Status, TextConstraint
 
 __all__ = ["LlamaCpp"]
 
-SMALL = 20_000_000
-"""Parameters below which threads of llama.cpp mostly wait, on a CPU; such a model writes two texts
-a call."""
-
-MEDIUM = 1_000_000_000
-"""Parameters below which a model on a CPU has lanes."""
-
-Mode = Literal["strict", "fast"]
-
 LAYOUT = 2  # raise it whenever the layout of calls changes, because the last bits then change
-N_BATCH = 512
-MAX_LEAVES = 32
-MAX_NODES = 192
-ROWS = (8, 4, 2, 1)  # texts that `strict` writes in parallel: the first whose cells fit the memory
-MOST_ROWS = 64
-MOST_LANES = 8
-AS_MANY = 1.02  # times the nodes of a tree of tokens that one of blocks may have in their place
-TURNS, PORTION = 4, 32  # most portions that a lane of `fast` takes in turns; least prompts of one
-SHORT = 64  # tokens of a call below which flash attention is slow
-TEXTS = ("text", "apart")  # kinds of contexts in which texts are written
-_MENUS = 4096  # menus whose trees are remembered
 
 
-class LlamaCpp:
+class LlamaCpp(Scores, Texts):
     """A GGUF model through llama.cpp, on the CPU or a GPU.
 
     Parameters
@@ -138,28 +106,22 @@ class LlamaCpp:
     ) -> None:
         _check(n_ctx, n_threads, mode, n_parallel)
         _check_bytes(resident_bytes=resident_bytes, text_bytes=text_bytes)
-        self.path, self.mode = Path(path), mode
-        self._model = Model(self.path, n_gpu_layers)
-        self._contexts: dict[str, Any] = {}
-        self._close = weakref.finalize(self, _free, self._model, self._contexts, os.getpid())
-        self._process = os.getpid()
-        self._lock = threading.RLock()
-        self.n_ctx = min(n_ctx, self._model.n_training_context or n_ctx)
-        self.n_threads = n_threads or _default_threads(self._is_small)
-        self._lone_threads = 1 if self._is_small and n_threads is None else self.n_threads
-        self.n_parallel, self.text_bytes = n_parallel, text_bytes
-        self.n_lanes = self._most_lanes()
-        self._ends = self._model.ends_of_turn
-        self._store = PrefixStore(resident_bytes)
-        self._counts = Counts()
+        super().__init__(
+            path,
+            n_ctx=n_ctx,
+            n_threads=n_threads,
+            n_gpu_layers=n_gpu_layers,
+            mode=mode,
+            n_parallel=n_parallel,
+            resident_bytes=resident_bytes,
+            text_bytes=text_bytes,
+        )
         template = self._model.chat_template if chat else None
+        _check_chat(self.path, template, chat_options)
         options = {"enable_thinking": False, **(chat_options or {})}
         self._tokenizer = _tokenizer(self._model, template, options)
         self._menus: dict[tuple[Tokens, ...], list[Round]] = {}
-        self._trees: dict[tuple[Tokens, ...], list[Round]] = {}
-        self._layout: Layout | None = None
-        self._variation: Variation | None = None
-        self._sizes: tuple[int, ...] | None = None
+        self._trees = {}
         self.fingerprint = self._fingerprint(template, options)
 
     def _fingerprint(self, template: str | None, options: Mapping[str, Any]) -> str:
@@ -194,90 +156,8 @@ class LlamaCpp:
             **(self._measured() if self.mode == "fast" else {}),
         }
 
-    @property
-    def layout(self) -> Layout:
-        """What `fast` does on this machine: measured when first needed, then kept on disk.
-
-        The file lies in the folder `AGORA_CACHE`, or in the user's cache folder. `strict` does not
-        use it.
-        """
-        model = self._open()
-        with self._lock:
-            if self._layout is None:
-                kept = self._remembered().get("layout")
-                if kept is None:
-                    room = self.text_bytes // self.n_lanes
-                    rows = max(1, min(MOST_ROWS, room // (512 * model.cell_bytes)))
-                    n_threads = 1 if self.n_lanes > 1 else self.n_threads
-                    kept = measure_layout(model, n_threads, self.n_ctx, rows).as_dict()
-                    self._remembered().put("layout", kept)
-                self._layout = Layout(**kept)
-            return self._layout
-
-    @property
-    def variation(self) -> Variation:
-        """How far this model's answers move when prompts are evaluated together.
-
-        Total variation of the next token between `fast` and `strict` evaluation, on prompts of
-        random tokens; measured when first asked for, then kept on disk like `layout`.
-        """
-        model = self._open()
-        with self._lock:
-            if self._variation is None:
-                kept = self._remembered().get("variation")
-                if kept is None:
-                    n_prompts = 32 if self.layout.source == "measured" else 4
-                    with self._using("strict") as alone, self._using("fast") as batched:
-                        found = measure_variation(
-                            model, alone, batched, self.layout.n_tokens, n_prompts
-                        )
-                    kept = found.as_dict()
-                    self._remembered().put("variation", kept)
-                self._variation = Variation(**kept)
-            return self._variation
-
-    def _remembered(self) -> Remembered:
-        return Remembered(
-            f"{self._model.hash()};{self._model.on_gpu};{self.n_threads};{self.n_lanes};"
-            f"{self.n_ctx};{self.text_bytes}"
-        )
-
-    def _is_below(self, n_parameters: int) -> bool:
-        return self._model.n_parameters < n_parameters and not self._model.on_gpu
-
-    @property
-    def _is_small(self) -> bool:
-        """Whether calls of a few tokens are so short that threads of llama.cpp mostly wait."""
-        return self._is_below(SMALL)
-
-    def _most_lanes(self) -> int:
-        """Lanes whose cells for scoring fit the memory of texts; one for a large model."""
-        each = (self.n_ctx + MAX_NODES) * self._model.cell_bytes
-        most = min(self.n_threads, MOST_LANES, self.text_bytes // each)
-        return max(1, most) if self._is_below(MEDIUM) else 1
-
-    def _threads_of(self, n_lanes: int) -> int:
-        """Threads of llama.cpp in each of so many lanes."""
-        if n_lanes == 1:
-            return self._lone_threads
-        return 1 if self._is_small else max(1, self.n_threads // n_lanes)
-
     def _measured(self) -> dict[str, Any]:
         return {"layout": self.layout.as_dict(), "variation": self.variation.as_dict()}
-
-    def memory(self) -> dict[str, int]:
-        """Bytes held now: weights (mapped from the file), attention cells, resident prefixes."""
-        cell = self._open().cell_bytes
-        cells = sum(
-            context.n_cells * (context.n_sequences if isinstance(context, Slots) else 1)
-            for context in self._contexts.values()
-            if isinstance(context, Context)
-        )
-        return {
-            "weights": self._model.n_bytes,
-            "cells": cells * cell,
-            "resident": self._store.used,
-        }
 
     def statistics(self) -> Statistics:
         """What was asked, shared and evaluated since this backend was made."""
@@ -308,49 +188,6 @@ class LlamaCpp:
             results.update(self._scored(jobs))
         return [results[index] for index in range(len(prompts))]
 
-    def _scored(self, jobs: list[ScoreJob]) -> dict[int, Scored]:
-        if self.mode == "fast" and not self._is_alone(jobs):
-            return self._tree(jobs)
-        with self._lanes("strict", len(jobs)) as contexts:
-            found, errors = score_strict(contexts, jobs, self._ends)
-        return {**_lost_scores(jobs, errors), **found}
-
-    def _is_alone(self, jobs: list[ScoreJob]) -> bool:
-        """Whether `fast` evaluates prompts one at a time.
-
-        That is where it was measured to be as fast and declared blocks share what tokens would, and
-        for few tokens with flash attention.
-        """
-        layout, paths = self.layout, {job.path for job in jobs}
-        if layout.flash and _is_short(jobs):
-            return True
-        if layout.alone is None or len(paths) < 2 or any(len(path) < 2 for path in paths):
-            return False
-        nodes = tree_nodes(grow(jobs, self._trees_of_menus())[0])
-        blocks = block_nodes({(job.path, job.options) for job in jobs})
-        return blocks <= AS_MANY * nodes and nodes >= layout.alone * len(paths)
-
-    def _tree(self, jobs: list[ScoreJob]) -> dict[int, Scored]:
-        n_tokens, n_prompts = self.layout.n_tokens, self.n_parallel or 256
-        trees = self._trees_of_menus()
-        with self._lanes("fast", len(jobs)) as contexts:
-            n = len(contexts)
-            turns = max(1, min(TURNS, len(jobs) // (PORTION * n))) if n > 1 else 1
-            parts = by_prompt(jobs, n * turns)
-
-            def act(lane: int, part: list[ScoreJob]) -> Iterator[tuple[int, Scored]]:
-                if len(parts) > n:  # what a lane took before must not show in the last digits
-                    contexts[lane].clear()
-                return score_fast(contexts[lane], part, self._ends, n_tokens, n_prompts, trees)
-
-            found, errors = gathered(act, parts, min(n, len(parts)))
-        return {**_lost_scores(jobs, errors), **found}
-
-    def _trees_of_menus(self) -> dict[tuple[Tokens, ...], list[Round]]:
-        if len(self._trees) >= _MENUS:
-            self._trees.clear()
-        return self._trees
-
     def _score_job(self, index: int, prompt: Prompt, menu: Sequence[str]) -> ScoreJob | Scored:
         path, closed = self._tokenizer.prompt(prompt)
         options = tuple(self._tokenizer.option(text, closed) for text in menu)
@@ -363,7 +200,7 @@ class LlamaCpp:
             return Scored(None, None, n_prompt, n_out, Status.CONTEXT_OVERFLOW, self._over(needed))
         found = self._menus.get(options)
         if found is None:
-            if len(self._menus) >= _MENUS:
+            if len(self._menus) >= KNOWN_MENUS:
                 self._menus.clear()
             found = self._menus[options] = rounds(options, MAX_LEAVES, MAX_NODES)
         return ScoreJob(index, path, options, found)
@@ -396,9 +233,9 @@ class LlamaCpp:
             n_prompt = sum(map(len, path))
             needed = n_prompt + constraint.max_tokens
             if not path:
-                results[index] = _no_text(Status.INVALID, "the prompt has no tokens", n_prompt)
+                results[index] = no_text(Status.INVALID, "the prompt has no tokens", n_prompt)
             elif needed > self.n_ctx:
-                results[index] = _no_text(Status.CONTEXT_OVERFLOW, self._over(needed), n_prompt)
+                results[index] = no_text(Status.CONTEXT_OVERFLOW, self._over(needed), n_prompt)
             else:
                 jobs.append(TextJob(index, path, constraint, int(seeds[index])))
         self._counts.add(batches=1, requests=len(prompts))
@@ -406,123 +243,6 @@ class LlamaCpp:
             self._counts.add(tokens_asked=sum(job.n_prompt for job in jobs))
             results.update(self._write(jobs, ends))
         return [results[index] for index in range(len(prompts))]
-
-    def _write(self, jobs: Sequence[TextJob], ends: NDArray[np.int64]) -> dict[int, Generation]:
-        longest = max(job.n_prompt + job.constraint.max_tokens for job in jobs)
-        if self.mode == "strict":
-            with self._lanes("text", self._text_lanes(len(jobs)), longest) as slots:
-                found, errors = write_strict(slots, self._tokenizer, jobs, ends)
-            return {**_lost_texts(jobs, errors), **found}
-        n_lanes = self._text_lanes(len(jobs))
-        if self._are_apart(jobs, longest, n_lanes):
-            return self._write_apart(by_prompt(jobs, n_lanes), ends, longest)
-        parts = by_prompt(jobs, n_lanes)
-        wanted = max(cells_wanted(part, self._most_texts()) for part in parts)
-        with self._lanes("text", len(parts), self._text_cells(longest, wanted)) as lanes:
-            if len(lanes) < len(parts):
-                parts = by_prompt(jobs, len(lanes))
-            n_tokens, tokenizer = self.layout.n_tokens, self._tokenizer
-            found, errors = gathered(
-                lambda lane, part: write_fast(lanes[lane], tokenizer, part, ends, n_tokens),
-                parts,
-                len(parts),
-            )
-        return {**_lost_texts(jobs, errors), **found}
-
-    def _write_apart(
-        self, parts: list[list[TextJob]], ends: NDArray[np.int64], longest: int
-    ) -> dict[int, Generation]:
-        """Texts of `fast` in streams of their own, a portion in each lane."""
-        jobs = [job for part in parts for job in part]
-        with self._lanes("apart", len(parts), longest) as lanes:
-            if len(lanes) < len(parts):
-                parts = by_prompt(jobs, len(lanes))
-            found, errors = gathered(
-                lambda lane, part: write_apart(lanes[lane], self._tokenizer, part, ends),
-                parts,
-                len(parts),
-            )
-        return {**_lost_texts(jobs, errors), **found}
-
-    def _are_apart(self, jobs: Sequence[TextJob], longest: int, n_lanes: int) -> bool:
-        """Whether `fast` gives each text a stream of its own.
-
-        That is where it was measured to be faster, the streams fit the memory, and prompts do not
-        mostly share their tokens, which one cache holds and reads once.
-        """
-        if not self.layout.apart:
-            return False
-        at_once = min(self._most_texts(), -(-len(jobs) // n_lanes))
-        order = in_order(jobs)
-        own = sum(one.n_new + one.job.constraint.max_tokens for one in order)
-        every = sum(one.length + one.job.constraint.max_tokens for one in order)
-        return at_once <= self._streams(longest) and 3 * own >= every
-
-    def _streams(self, longest: int) -> int:
-        """Texts of a lane whose streams fit the memory, at most those of the layout."""
-        room = self.text_bytes // self.n_lanes // self._model.cell_bytes
-        return max(1, min(self._most_texts(), room // (-(-longest // 256) * 256)))
-
-    def _n_rows(self) -> int:
-        """Texts that `strict` writes in parallel: so many that the longest fit the memory.
-
-        A call costs as much for free places as for taken ones. With a small model on a CPU two
-        places take no longer than one, and eight six times as long.
-        """
-        most = self.n_parallel or (2 if self._is_small else ROWS[0])
-        each = self._longest_bytes()
-        return next((n for n in ROWS if n <= most and n * each <= self.text_bytes), 1)
-
-    def _longest_bytes(self) -> int:
-        """Memory of the cells of a text of `n_ctx` tokens."""
-        return -(-self.n_ctx // 256) * 256 * self._model.cell_bytes
-
-    def _text_lanes(self, n_texts: int) -> int:
-        """Lanes in which texts are written, in `strict` no more than fit the memory.
-
-        In a larger model a lane has a call of eight at least: fewer read the weights as often.
-        """
-        most = min(self.n_lanes, n_texts if self._is_small else -(-n_texts // ROWS[0]))
-        if self.mode == "fast":
-            return most
-        return max(1, min(most, self.text_bytes // (self._n_rows() * self._longest_bytes())))
-
-    def _most_texts(self) -> int:
-        """Texts that `fast` writes in a call; one of llama.cpp's 256 sequences is the trunk."""
-        return min(self.n_parallel or self.layout.n_rows, 255)
-
-    def _text_cells(self, longest: int, wanted: int) -> int:
-        """Cells for the texts of a lane: what they want within the bound, in powers of two."""
-        room = self.text_bytes // self.n_lanes // self._model.cell_bytes // 256 * 256
-        return max(-(-longest // 256) * 256, min(room, 1 << max(10, (wanted - 1).bit_length())))
-
-    def _texts(self, kind: str, needed: int) -> Context:
-        """Where texts are written: with cells for the longest, or in one cache for all."""
-        options: dict[str, Any] = {
-            "n_cells": -(-needed // 256) * 256,
-            "n_threads": self._threads_of(self.n_lanes),
-            "store": self._store,
-            "counts": self._counts,
-        }
-        if self.mode == "strict":
-            slots = Slots(self._model, n_slots=self._n_rows(), n_batch=N_BATCH, **options)
-            slots.sizes = self._sizes_of_calls(slots)
-            return slots
-        if kind == "apart":
-            slots = Slots(self._model, n_slots=self._streams(needed), n_batch=N_BATCH, **options)
-            slots.sizes = ()
-            return slots
-        n_rows = self._most_texts()
-        n_batch = min(N_BATCH, n_rows + max(64, self.layout.n_tokens))
-        return Rows(self._model, n_rows=n_rows, n_batch=n_batch, **options)
-
-    def _sizes_of_calls(self, slots: Slots) -> tuple[int, ...]:
-        """Texts that a call of `strict` may hold: fewer than all where that gives the same bits."""
-        whole = not (self._model.is_quantised or self._model.on_gpu)
-        if self._sizes is None:
-            smaller = [n for n in ROWS[::-1] if 1 < n < slots.n_slots] if whole else []
-            self._sizes = exact_sizes(slots, smaller) if smaller else (slots.n_slots,)
-        return self._sizes
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors, shape (n_texts, n_dimensions): the model's own pooling, or the mean.
@@ -546,13 +266,6 @@ class LlamaCpp:
         path, _ = self._tokenizer.prompt(prompt)
         return head + prompt.text + tail, tuple(token for block in path for token in block)
 
-    def close(self) -> None:
-        """Free the memory of the model, after what another thread asks. Later use is an error."""
-        if os.getpid() == self._process:
-            with self._lock:
-                self._store.clear()
-                self._close()
-
     def __enter__(self) -> LlamaCpp:
         return self
 
@@ -574,98 +287,6 @@ class LlamaCpp:
         state = "" if self._close.alive else ", closed"
         return f"LlamaCpp({str(self.path)!r}, mode={self.mode!r}, n_ctx={self.n_ctx}{state})"
 
-    def _open(self) -> Model:
-        require(
-            os.getpid() == self._process,
-            BackendError,
-            f"{self.path.name} was loaded in process {self._process} and used in its fork "
-            f"{os.getpid()}, where llama.cpp's threads do not exist. Load it in the process that "
-            "uses it, or start workers with 'spawn' and ask through a RemotePolicy",
-        )
-        require(
-            self._close.alive,
-            BackendError,
-            f"{self.path.name} was closed; make a new LlamaCpp to go on",
-        )
-        return self._model
-
-    @contextmanager
-    def _using(self, kind: str, needed: int = 0) -> Iterator[Any]:
-        """A context, for one thread at a time; emptied if the work is interrupted."""
-        with self._lanes(kind, 1, needed) as contexts:
-            yield contexts[0]
-
-    @contextmanager
-    def _lanes(self, kind: str, n: int, needed: int = 0) -> Iterator[list[Any]]:
-        """A context for each of at most n lanes, emptied if the work is interrupted."""
-        with self._lock:
-            contexts = self._contexts_of(kind, n, needed)
-            for context in contexts:
-                context.use_threads(self._threads_of(len(contexts)))
-            done = False
-            try:
-                yield contexts
-                done = True
-            finally:
-                if not done:
-                    for context in contexts:
-                        context.clear()
-
-    def _contexts_of(self, kind: str, n: int, needed: int) -> list[Any]:
-        """At least one context; where the memory does not suffice for more, there are no more."""
-        contexts = [self._context(kind, needed)]
-        for lane in range(1, min(n, self.n_lanes)):
-            try:
-                contexts.append(self._context(kind, needed, lane))
-            except BackendError:
-                self.n_lanes = lane
-                break
-        return contexts
-
-    def _context(self, kind: str, needed: int = 0, lane: int = 0) -> Any:
-        """The context of a kind (`strict`, `fast`, `text`) and lane, made when first needed."""
-        name = f"{kind} {lane}" if lane else kind
-        found = self._contexts.get(name)
-        if found is not None and found.n_cells < needed:
-            self._contexts.pop(name).free()
-            found = None
-        if found is None:
-            self._free_other_texts(kind)
-            found = self._texts(kind, needed) if kind in TEXTS else self._scoring(kind)
-            self._contexts[name] = found
-        return found
-
-    def _free_other_texts(self, kind: str) -> None:
-        """Let the cells of texts be those of one kind, so that they keep to their bound."""
-        others = set(TEXTS) - {kind} if kind in TEXTS else set()
-        for name in [name for name in self._contexts if name.split()[0] in others]:
-            self._contexts.pop(name).free()
-
-    def _scoring(self, kind: str) -> Context:
-        options: dict[str, Any] = {
-            "n_threads": self._threads_of(self.n_lanes),
-            "store": self._store,
-            "counts": self._counts,
-            "n_ubatch": N_BATCH,
-        }
-        if kind == "strict":
-            return PathContext(
-                self._model,
-                n_cells=self.n_ctx + MAX_NODES,
-                n_sequences=MAX_LEAVES,
-                n_batch=N_BATCH,
-                **options,
-            )
-        return TreeContext(
-            self._model,
-            n_cells=self.n_ctx + 4 * N_BATCH,
-            n_sequences=256,
-            n_batch=4 * N_BATCH,
-            flash_attention=self.layout.flash,
-            kind="fast",
-            **options,
-        )
-
     def _over(self, needed: int) -> str:
         return (
             f"the prompt and its answer need {needed} tokens and the context holds {self.n_ctx}; "
@@ -685,43 +306,14 @@ def _tokenizer(model: Model, template: str | None, options: Mapping[str, Any]) -
     return bare
 
 
-def _default_threads(is_small: bool) -> int:
-    """CPUs that this process may use; all of the machine where the system does not tell (macOS)."""
-    told = hasattr(os, "sched_getaffinity")
-    n_cpus = len(os.sched_getaffinity(0)) if told else os.cpu_count() or 1
-    return min(n_cpus, 4 if is_small else 8)
-
-
-def _lost_scores(jobs: Sequence[ScoreJob], errors: Sequence[BackendError]) -> dict[int, Scored]:
-    """Failures in place of what a lane was at when llama.cpp failed in it."""
-    return {
-        job.index: Scored(
-            None, None, job.n_prompt, job.n_options, Status.BACKEND_ERROR, str(errors[0])
-        )
-        for job in (jobs if errors else ())
-    }
-
-
-def _lost_texts(jobs: Sequence[TextJob], errors: Sequence[BackendError]) -> dict[int, Generation]:
-    """As `_lost_scores`, of texts."""
-    return {
-        job.index: _no_text(Status.BACKEND_ERROR, str(errors[0]), job.n_prompt)
-        for job in (jobs if errors else ())
-    }
-
-
-def _free(model: Model, contexts: dict[str, Any], process: int) -> None:
-    if os.getpid() != process:
-        return
-    for context in contexts.values():
-        context.free()
-    contexts.clear()
-    model.free()
-
-
-def _is_short(jobs: Sequence[ScoreJob]) -> bool:
-    """Whether all jobs together are too few tokens for a call with flash attention."""
-    return sum(len(job.path[-1]) + sum(map(len, job.options)) for job in jobs) < SHORT
+def _check_chat(path: Path, template: str | None, chat_options: Mapping[str, Any] | None) -> None:
+    require(
+        template is not None or not chat_options,
+        BackendError,
+        f"chat_options = {chat_options!r}, and no chat template reads them: {path.name} has none, "
+        "or chat = False; leave them out",
+        value=chat_options,
+    )
 
 
 def _check(n_ctx: int, n_threads: int | None, mode: str, n_parallel: int | None) -> None:
@@ -751,7 +343,3 @@ def _same_length(**sequences: Sequence[Any]) -> None:
     require(
         len(set(sizes.values())) <= 1, BackendError, f"lengths {sizes}, expected one per prompt"
     )
-
-
-def _no_text(status: Status, detail: str, n_prompt: int) -> Generation:
-    return Generation(None, n_prompt, 0, status, detail)

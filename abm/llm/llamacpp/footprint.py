@@ -12,8 +12,10 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from abm.llm.llamacpp import backend as limits
+from abm.llm.llamacpp.backend import LlamaCpp
+from abm.llm.llamacpp.contexts import N_BATCH, ROWS
 from abm.llm.llamacpp.header import Header, read_header, shards
+from abm.llm.llamacpp.loaded import MAX_NODES, MEDIUM, MOST_LANES, SMALL, default_threads
 
 __all__ = ["footprint"]
 
@@ -78,25 +80,25 @@ class _Sizes:
 
 
 def _defaults() -> dict[str, Any]:
-    parameters = signature(limits.LlamaCpp).parameters.values()
+    parameters = signature(LlamaCpp).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty}
 
 
 def _lanes(sizes: _Sizes, n_ctx: int, given: Mapping[str, Any]) -> int:
     """As many as the backend makes at most, for scores and texts alike."""
-    if sizes.n_parameters >= limits.MEDIUM:
+    if sizes.n_parameters >= MEDIUM:
         return 1
-    threads = given["n_threads"] or limits._default_threads(sizes.n_parameters < limits.SMALL)
-    each = (n_ctx + limits.MAX_NODES) * sizes.cell_bytes
-    return max(1, min(int(threads), limits.MOST_LANES, int(given["text_bytes"]) // max(each, 1)))
+    threads = given["n_threads"] or default_threads(sizes.n_parameters < SMALL)
+    each = (n_ctx + MAX_NODES) * sizes.cell_bytes
+    return max(1, min(int(threads), MOST_LANES, int(given["text_bytes"]) // max(each, 1)))
 
 
 def _scoring(sizes: _Sizes, n_ctx: int, lanes: int, mode: str) -> int:
     """Contexts of `strict`, which `fast` uses too for small batches, and those of `fast`."""
-    cells = [n_ctx + limits.MAX_NODES]
+    cells = [n_ctx + MAX_NODES]
     if mode == "fast":
-        cells.append(n_ctx + 4 * limits.N_BATCH)
-    return lanes * sum(n * sizes.cell_bytes + sizes.work(limits.N_BATCH, n) for n in cells)
+        cells.append(n_ctx + 4 * N_BATCH)
+    return lanes * sum(n * sizes.cell_bytes + sizes.work(N_BATCH, n) for n in cells)
 
 
 def _texts(sizes: _Sizes, n_ctx: int, lanes: int, given: Mapping[str, Any]) -> int:
@@ -104,5 +106,5 @@ def _texts(sizes: _Sizes, n_ctx: int, lanes: int, given: Mapping[str, Any]) -> i
     longest = n_ctx * sizes.cell_bytes
     cells = max(int(given["text_bytes"]), lanes * longest)
     if given["mode"] == "strict":
-        cells = min(cells, lanes * limits.ROWS[0] * longest)
-    return cells + lanes * sizes.work(limits.N_BATCH, n_ctx)
+        cells = min(cells, lanes * ROWS[0] * longest)
+    return cells + lanes * sizes.work(N_BATCH, n_ctx)

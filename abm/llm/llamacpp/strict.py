@@ -26,7 +26,16 @@ from abm.llm.llamacpp.tokens import Path, Tokens
 from abm.llm.llamacpp.tree import Round, common_blocks, depth_first
 from abm.llm.llamacpp.trie import block_nodes
 
-__all__ = ["put_last_block", "score_one", "score_strict", "shared_prefixes"]
+__all__ = [
+    "MAX_LEAVES",
+    "MAX_NODES",
+    "put_last_block",
+    "score_one",
+    "score_strict",
+    "shared_prefixes",
+]
+
+MAX_LEAVES, MAX_NODES = 32, 192  # of a round of options
 
 
 def score_strict(
