@@ -78,10 +78,6 @@ class PrefixStore:
                 self._seen.popitem(last=False)
         return wanted or before
 
-    def has_room_for(self, size: int) -> bool:
-        """Whether a copy of this size may be kept at all."""
-        return 0 < size <= self.n_bytes
-
     def add(self, path: Path, state: Any, kind: str = "") -> None:
         """Keep a copy; the least recently used ones make room."""
         with self._lock:
