@@ -178,6 +178,7 @@ def reasoning(setting: Setting) -> Iterable[Figure]:
                 lambda: peer.reason(few.texts(), few.menus, REASONING),
                 setting.repeats,
             )
+            detail |= _ceiling(model, _scored(model, asked), detail)
     finally:
         peer.close()
     yield Figure(
