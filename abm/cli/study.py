@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,8 @@ def summary(done: StudyFolder) -> None:
     show.flags(manifest["flags"])
     show.labels(manifest["labels"])
     show.console.print(f"results: {done.folder}")
+    if runs["finished"]:
+        show.console.print(f"next: abm report {shlex.quote(str(done.folder))}", soft_wrap=True)
 
 
 def _answers(manifest: Mapping[str, Any]) -> None:

@@ -91,6 +91,7 @@ def test_a_study_tells_its_progress_and_its_end_and_is_not_repeated(here, capsys
     assert "4/4 runs" in first
     assert "4 of 4 runs finished (4 executed now" in first
     assert "flag: outcome nothing is nan (all runs)" in first
+    assert "next: abm report runs/town\n" in first
     assert guarded(["study", "town.toml", "--no-report"]) == 0
     assert "4 of 4 runs finished (0 executed now" in capsys.readouterr().out
     assert abm.load("runs/town").frame("series").height == 20
