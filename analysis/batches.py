@@ -56,6 +56,7 @@ def batch_interval(
     (True, True)
     """
     check_level(level)
+    require(n_batches >= 2, AnalysisError, f"n_batches = {n_batches}, expected >= 2")
     arrays = [np.asarray(sample) for sample in samples]
     n = arrays[0].shape[0] if arrays else 0
     require(

@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from abm.analysis import opinions as single
+from abm.analysis.arrays import as_numbers
 from abm.analysis.batches import batch_interval
 from abm.analysis.intervals import Estimate, bootstrap, bootstrap_counts, check_level
 from abm.analysis.modality import dip_test
@@ -72,14 +73,19 @@ def opinion_measures(
     0.8
     """
     check_level(level)
-    x = np.asarray(opinions, dtype=np.float64).ravel()
+    require(
+        scale is None or len(scale) > 1,
+        AnalysisError,
+        f"scale = {scale}, expected all points of the scale, two or more",
+    )
+    x = as_numbers(opinions, "opinions").ravel()
     x = np.sort(x[~np.isnan(x)])
     rows = [
         _row(name, _smooth(measure, x, rng, level))
         for name, measure in _smooth_measures(low, high).items()
     ]
     counted = single.counts(x, list(scale)) if scale is not None else _binned(x, low, high, bins)
-    positions = np.asarray(scale, dtype=np.float64) if scale is not None else None
+    positions = as_numbers(scale, "scale") if scale is not None else None
     for name, of_counts in _count_measures(alpha, _unit(positions)).items():
         estimate = bootstrap_counts(of_counts, counted, rng=rng, n_resamples=199, level=level)
         rows.append(_row(name, estimate))

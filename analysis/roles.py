@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.cluster.vq import kmeans2
 from scipy.spatial.distance import cdist
 
-from abm.analysis.arrays import as_edges, as_numbers
+from abm.analysis.arrays import as_edges, as_labels, as_numbers
 from abm.analysis.networks import checked_edges
 from abm.errors import AnalysisError, require
 
@@ -221,7 +221,7 @@ def adjusted_rand(one: ArrayLike, other: ArrayLike) -> float:
     >>> adjusted_rand([0, 0, 1, 1], ["b", "b", "a", "a"])
     1.0
     """
-    a, b = (np.unique(np.asarray(v), return_inverse=True)[1].ravel() for v in (one, other))
+    a, b = (as_labels(v, "labels")[1] for v in (one, other))
     require(a.size == b.size, AnalysisError, f"{a.size} and {b.size} labels, expected as many")
     if a.size < 2:
         return NAN

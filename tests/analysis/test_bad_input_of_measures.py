@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from abm.analysis import (
+    batches,
     cascades,
     controversy,
     convergence,
@@ -20,6 +21,7 @@ from abm.analysis import (
     modality,
     networks,
     nulls,
+    opinion_table,
     opinions,
     paradox,
     provenance,
@@ -235,6 +237,16 @@ REFUSED = {
         lambda: intervals.bootstrap(np.mean, [1.0, 2.0], rng=RNG, method="basic"),
         "method",
     ),
+    "a scale of one point": (
+        lambda: opinion_table.opinion_measures([0.5], rng=RNG, scale=[0.5]),
+        "two or more",
+    ),
+    "words in the table": (lambda: opinion_table.opinion_measures(["a"], rng=RNG), "opinions"),
+    "one batch": (
+        lambda: batches.batch_interval(np.mean, np.arange(9.0), rng=RNG, n_batches=1),
+        "n_batches",
+    ),
+    "a cluster that is missing": (lambda: roles.adjusted_rand([0, None], [1, 2]), "labels"),
     "no resamples": (
         lambda: intervals.bootstrap(np.mean, [1.0, 2.0], rng=RNG, n_resamples=0),
         "n_resamples",
