@@ -35,7 +35,7 @@ def footprint(path: Path | str, options: Mapping[str, Any] | None = None) -> int
     Examples
     --------
     >>> from abm.llm.embedded import model_path
-    >>> small, large = (footprint(model_path(), {"n_ctx": n}) for n in (512, 2048))
+    >>> small, large = (footprint(model_path(), {"n_ctx": n}) for n in (128, 512))
     >>> 10e6 < small < large < 1e9
     True
     """
