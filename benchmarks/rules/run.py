@@ -24,6 +24,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+from pages import replace_between  # noqa: E402
+
 PEERS = {
     "mesa33": ("3.11", ["mesa==3.3.1", "networkx", "numpy", "scipy", "pandas", "tqdm"]),
     "mesa35": ("3.12", ["mesa>=3.5,<4", "networkx", "numpy", "scipy"]),
@@ -263,11 +266,7 @@ def write_page(page: Path, results: list[Result]) -> None:
         f"Measured {datetime.date.today().isoformat()} on {facts['processor']}, one of "
         f"{facts['cores']} cores, Python {facts['python']}."
     )
-    text = page.read_text()
-    before, _, rest = text.partition("<!-- table -->")
-    _, _, after = rest.partition("<!-- end -->")
-    table = "\n".join(lines(results))
-    page.write_text(f"{before}<!-- table -->\n{head}\n\n{table}\n<!-- end -->{after}")
+    replace_between(page, "table", "\n".join((head, "", *lines(results))))
 
 
 if __name__ == "__main__":
