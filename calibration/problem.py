@@ -22,8 +22,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
+from itertools import repeat
 from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -272,8 +273,11 @@ class Problem:
             keys = np.zeros(len(rows), dtype=np.int64)
         luck = uniforms(self.seed, self._purpose(stage, level), keys)
         seeds = (luck * 2**53).astype(np.int64).tolist()
-        for place, row, seed in zip(places.tolist(), rows.tolist(), seeds, strict=True):
-            yield Task(stage, place, tuple(row), seed, level)
+        n, points = len(rows), map(tuple, rows.tolist())
+        fields = zip(
+            repeat(stage, n), places.tolist(), points, seeds, repeat(level, n), strict=True
+        )
+        yield from map(partial(tuple.__new__, Task), fields)  # Task(...), without a call in Python
 
     def _purpose(self, stage: str, level: str) -> str:
         if self.common_random_numbers == "everywhere":
