@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from abm.analysis.diversity import drift, effective_channels, homogenisation, mean_cosine
+from abm.analysis.diversity import (
+    drift,
+    effective_channels,
+    homogenisation,
+    homogenisation_interval,
+    mean_cosine,
+)
 from abm.errors import AnalysisError
 
 
@@ -70,6 +77,27 @@ def test_identical_agents_keep_no_variance_and_the_surveyed_people_keep_all():
     assert homogenisation(np.tile(people[:1], (50, 1)), people) == 0
     assert homogenisation(people, people) == 1
     assert homogenisation(people / 2, people) == pytest.approx(0.25)
+
+
+def test_the_kept_variance_is_covered_at_the_nominal_rate():
+    # Seed 6, 80 pairs of 300 agents and 250 people, two items, level 0.9; false alarm 1 in 1000.
+    rng, n, inside = np.random.default_rng(6), 80, 0
+    for _ in range(n):
+        agents, people = rng.normal(size=(300, 2)) * [0.5, 1], rng.normal(size=(250, 2)) * [1, 2]
+        e = homogenisation_interval(agents, people, rng=rng, n_resamples=99, level=0.9)
+        inside += e.low <= 1.25 / 5 <= e.high
+    low, high = stats.binom.interval(0.999, n, 0.9)
+    assert low <= inside <= high
+
+
+def test_the_interval_of_the_kept_variance_is_about_its_estimate():
+    agents, people = rows(7, n=40, d=2), rows(8, n=60, d=2)
+    e = homogenisation_interval(agents, people, rng=np.random.default_rng(1), n_resamples=99)
+    assert e.estimate == homogenisation(agents, people)
+    assert (e.low < e.estimate < e.high, e.n) == (True, 100)
+    assert math.isnan(
+        homogenisation_interval([1.0], people[:, 0], rng=np.random.default_rng(1)).low
+    )
 
 
 def test_undefined_diversity_is_nan():
