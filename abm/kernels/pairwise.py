@@ -278,7 +278,9 @@ class PairwiseCohort:
         self._check_size()
         if rate is not None:
             require(
-                0 <= rate < math.inf, EngineError, f"rate = {rate}, expected a finite number >= 0"
+                np.ndim(rate) == 0 and 0 <= rate < math.inf,
+                EngineError,
+                f"rate = {rate}, expected one finite number >= 0 (a PoissonCohort has a rate each)",
             )
             former = self.rate * self.n_members
             self._clock[0] = self._next_event(former, float(rate) * self.n_members)

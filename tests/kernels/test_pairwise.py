@@ -350,6 +350,11 @@ def test_changed_parameters_and_ties_act_from_now_on():
             "rate = -1",
         ),
         (
+            lambda: PairwiseCohort(copy, np.zeros(3), rate=np.ones(3), rng=seeded(1)),
+            EngineError,
+            "expected one finite number",
+        ),
+        (
             lambda: PairwiseCohort(
                 copy,
                 np.zeros(2),
