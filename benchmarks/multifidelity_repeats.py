@@ -6,7 +6,8 @@ One pilot settles scales and tolerances for all. Each repeat has a seed of its o
 multi-fidelity ABC (with its own pilot for the probabilities of going on) and plain rejection ABC
 at the dearest level, at the same tolerance. Printed: effective sample size per notional cost
 against the formula and against plain ABC, and over the repeats the 90 % interval (Student t) of
-the difference in posterior mean, in posterior standard deviations, and in log standard deviation.
+both, of the difference in posterior mean, in posterior standard deviations, and in log standard
+deviation.
 Margins fixed beforehand: 0.9 of the formula, twice plain ABC, 0.2 and 0.2.
 """
 
@@ -54,8 +55,10 @@ def main() -> None:
             f"{details['negative_weights']} negative weights",
             flush=True,
         )
-    print(f"effective sample size per notional cost: {np.mean(ratios):.2f} of the formula's,")
-    print(f"{np.mean(gains):.2f} times plain ABC's (means over {given.repeats} repeats)")
+    print(f"effective sample size per notional cost, means over {given.repeats} repeats:")
+    for what, found in (("of the formula's", ratios), ("times plain ABC's", gains)):
+        low, high = interval(np.array(found))
+        print(f"{np.mean(found):.2f} {what}, 90 % interval {low:.2f} to {high:.2f}")
     for what, values in (("mean, in sd", np.array(means)), ("log sd", np.array(logs))):
         for name, column in zip(problem.names, values.T, strict=True):
             low, high = interval(column)
