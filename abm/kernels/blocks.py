@@ -1,13 +1,13 @@
 """The compiled driver of pairwise encounters: block by block, with the results of the plain loop.
 
-Draw the words of a block, look up who meets whom, touch what the rule will need, apply the rule in
-order. Each step is a loop of its own, so that many memory accesses are under way at once, and no
-step waits for the one before.
+Draw the words of a block, look up who meets whom, apply the rule in order. Each step is a loop of
+its own, and what the next loop will need is asked for before it begins, so that many memory
+accesses are under way at once, and no step waits for the one before.
 
-The rule is applied without a branch for what cannot stand: results are kept beside the former
-values and looked at when the block is through. If something is wrong, the block is taken back and
-applied again with care, which finds the first fault. (Results are kept as 64-bit floats, so columns
-of 64-bit integers are applied with care at once.)
+The rule is applied without a branch for what cannot stand: former values are kept, results are
+looked at when the block is through, or on the way if they are whole numbers. If something is wrong,
+the block is taken back and applied again with care, which finds the first fault. (Results are
+looked at as 64-bit floats, so columns of 64-bit integers are applied with care at once.)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from abm.kernels.fetching import fetch
 from abm.kernels.rule import Taken, calling, widen
 from abm.kernels.tools import Tools
 
@@ -40,8 +41,9 @@ def assemble_blocks(
     pieces: Tools,
     rule: Taken,
     dtype: str | tuple[int, ...],
+    turn: str,
     first: _Function,
-    partner: _Function,
+    meet: _Function,
     act: _Function,
     *,
     everybody: bool,
@@ -49,12 +51,23 @@ def assemble_blocks(
     timed: bool,
     wide: bool,
 ) -> _Function:
-    """The driver; `act` applies the rule to one pair, the other arguments are as in `assemble`."""
+    """The driver.
+
+    Parameters
+    ----------
+    first
+        Who starts an encounter; see `abm.kernels.driver.first_of`.
+    meet
+        Among everybody the partner, else the place of a tie: `partner_of` and `slot_of` there.
+    act
+        Applies the rule to one pair.
+    """
     load = pieces.load
     draw_block = pieces.jit(_drawing(pieces, timed, wide))
-    pick_block = pieces.jit(_picking(pieces, first, partner, wide, everybody))
+    start_block = pieces.jit(_starting(pieces, first, wide, in_turn=turn == "sweep"))
+    meet_block = pieces.jit(_meeting(pieces.jit(meet), everybody))
     single = isinstance(dtype, str)
-    touch = pieces.jit(_touch if single else _no_touch)
+    touch = pieces.jit((_read if everybody else _ask) if single else _leave)
     apply = pieces.jit(_careful(act, everybody))
     if isinstance(dtype, str) and (np.dtype(dtype).kind == "f" or np.dtype(dtype).itemsize <= 4):
         apply = pieces.jit(_quick(pieces, rule, dtype, apply, everybody, subset))
@@ -65,12 +78,11 @@ def assemble_blocks(
         s0, s1 = load(words)
         time = clock[0]
         made, place = 0, 0
-        sound = True
-        touched = 0.0
+        sound, touched = True, 0.0
         while sound and made < most and time <= until:
             k, time, s0, s1 = draw_block(room, min(BLOCK, most - made), time, until, rate, s0, s1)
-            place, rows = pick_block(room, k, order, place, n, ties)
-            touched += rows
+            place = start_block(room, k, order, place, n)
+            meet_block(room, k, n, ties)
             touched += touch(state, room, k)
             done = apply(state, room, k, movable, params, allowed, rng, fault)
             sound = done == k
@@ -78,14 +90,14 @@ def assemble_blocks(
         clock[0] = time
         words[0] = s0
         words[1] = s1
-        fault[4] = fault[4] if fault[0] else touched  # keeps the touching from being left out
+        fault[4] = fault[4] if fault[0] else touched
         return made
 
     return drive
 
 
 def _drawing(pieces: Tools, timed: bool, wide: bool) -> _Function:
-    """The words of a block, and its times."""
+    """The words of a block, and its times; a word of its own for the partner if `wide`."""
     draw, unit = pieces.draw, pieces.unit
 
     def draw_block(room: Any, wanted: Any, time: Any, until: Any, rate: Any, s0: Any,
@@ -110,46 +122,68 @@ def _drawing(pieces: Tools, timed: bool, wide: bool) -> _Function:
     return draw_block
 
 
-def _picking(
-    pieces: Tools, first: _Function, partner: _Function, wide: bool, everybody: bool
-) -> _Function:
-    """Who meets whom, from the words of a block; the place in the order after it, and a sum that
-    keeps the reading of rows ahead from being left out."""
-    one, other = pieces.jit(first), pieces.jit(partner)
+def _starting(pieces: Tools, first: _Function, wide: bool, in_turn: bool) -> _Function:
+    """Who starts the encounters of a block; the place in the order after it."""
+    one = pieces.jit(first)
 
-    def pick_block(room: Any, k: Any, order: Any, place: Any, n: Any, ties: Any) -> Any:
-        firsts, seconds, drawn, others = room[0], room[1], room[3], room[4]
+    def start_block(room: Any, k: Any, order: Any, place: Any, n: Any) -> Any:
+        firsts, drawn, others = room[0], room[3], room[4]
         size = max(len(order), 1)
-        touched = 0
         for b in range(k):
-            i, left = one(order, place, n, drawn[b])
-            place = place + 1 if place + 1 < size else 0
-            firsts[b] = i
-            if everybody:
-                seconds[b] = other(i, n, ties, others[b] if wide else left)
-            elif not wide:
+            firsts[b], left = one(order, place, n, drawn[b])
+            if in_turn:
+                place = place + 1 if place + 1 < size else 0
+            if not wide:
                 others[b] = left
-        if not everybody:
-            for b in range(k):
-                i = np.uint64(firsts[b])
-                touched += ties[1][i] - ties[0][i]
-            for b in range(k):
-                seconds[b] = other(np.uint64(firsts[b]), n, ties, others[b])
-        return place, touched
+        return place
 
-    return pick_block
+    return start_block
 
 
-def _touch(x: Any, room: Any, k: Any) -> Any:
-    """Reads what a block will need, so that all of it comes to the cache at once."""
+def _meeting(meet: _Function, everybody: bool) -> _Function:
+    """With whom, from the second words of a block; -1 for nobody."""
+
+    def among_all(room: Any, k: Any, n: Any, ties: Any) -> None:
+        firsts, seconds, others = room[0], room[1], room[4]
+        for b in range(k):
+            seconds[b] = meet(firsts[b], n, ties, others[b])
+
+    def on_ties(room: Any, k: Any, n: Any, ties: Any) -> None:
+        firsts, seconds, others = room[0], room[1], room[4]
+        starts, _, indices, _ = ties
+        for b in range(k):
+            fetch(starts, firsts[b])
+        for b in range(k):
+            slot = meet(np.uint64(firsts[b]), n, ties, others[b])
+            seconds[b] = slot
+            fetch(indices, max(slot, 0))
+        for b in range(k):
+            slot = seconds[b]
+            seconds[b] = indices[np.uint64(slot)] if slot >= 0 else -1
+
+    return among_all if everybody else on_ties
+
+
+def _read(x: Any, room: Any, k: Any) -> Any:
+    """Reads what a block will need, so that all of it comes to the cache at once; returns a sum,
+    that keeps the reading from being left out. Among all it is quicker than asking, on ties not."""
     firsts, seconds = room[0], room[1]
     total = 0.0
     for b in range(k):
-        total += x[np.uint64(firsts[b])] + x[np.uint64(max(seconds[b], 0))]
+        total += x[np.uint64(firsts[b])] + x[np.uint64(seconds[b])]
     return total
 
 
-def _no_touch(_state: Any, _room: Any, _k: Any) -> Any:
+def _ask(x: Any, room: Any, k: Any) -> Any:
+    """Asks for what a block will need."""
+    firsts, seconds = room[0], room[1]
+    for b in range(k):
+        fetch(x, firsts[b])
+        fetch(x, max(seconds[b], 0))
+    return 0.0
+
+
+def _leave(_state: Any, _room: Any, _k: Any) -> Any:
     return 0.0
 
 
@@ -173,15 +207,17 @@ def _careful(act: _Function, everybody: bool) -> _Function:
 def _quick(
     pieces: Tools, rule: Taken, dtype: str, careful: _Function, everybody: bool, subset: bool
 ) -> _Function:
-    """The same for one column: look afterwards, and go back if something is wrong."""
-    call, wide, real = calling(pieces, rule), widen(pieces, dtype), np.dtype(dtype).kind == "f"
+    """The same for one column: go back if something was wrong."""
+    call, wide, real = calling(pieces, rule), widen(pieces, dtype), pieces.real
+    within, take_back = pieces.jit(_within), pieces.jit(_take_back)
+    whole = np.dtype(dtype).kind != "f"
 
     def apply(x: Any, room: Any, k: Any, movable: Any, params: Any, allowed: Any, rng: Any,
               fault: Any) -> Any:  # fmt: skip
-        firsts, seconds = room[0], room[1]
-        own_former, other_former, owns, others = room[5], room[6], room[7], room[8]
+        firsts, seconds, own_former, other_former, owns, others = room[:2] + room[5:]
         h0, h1 = rng.held[0], rng.held[1]
-        low, high = allowed
+        low, high = real(allowed[0]), real(allowed[1])
+        sound = True
         for b in range(k):
             if not everybody and seconds[b] < 0:
                 own_former[b] = other_former[b] = x[firsts[b]]
@@ -192,27 +228,42 @@ def _quick(
             own_former[b] = own_before
             other_former[b] = other_before
             own, other = call(rng, wide(own_before), wide(other_before), params)
-            owns[b] = own
-            others[b] = other
+            if whole:
+                one, two = real(own), real(other)
+                sound = sound & (low <= one) & (one <= high) & (low <= two) & (two <= high)
+                sound = sound & (np.floor(one) == one) & (np.floor(two) == two)
+            else:
+                owns[b] = own
+                others[b] = other
             x[i] = own
             if not subset or movable[j]:
                 x[j] = other
-        wrong = 0
-        for b in range(k):
-            sound = (low <= owns[b]) & (owns[b] <= high)
-            sound = sound & (low <= others[b]) & (others[b] <= high)
-            if not real:
-                sound = sound & (np.floor(owns[b]) == owns[b])
-                sound = sound & (np.floor(others[b]) == others[b])
-            wrong += not sound
-        if wrong == 0:
+        if not whole:
+            sound = within(owns, others, k, low, high)
+        if sound:
             return k
-        for b in range(k - 1, -1, -1):
-            x[firsts[b]] = own_former[b]
-            if seconds[b] >= 0:
-                x[seconds[b]] = other_former[b]
+        take_back(x, room, k)
         rng.held[0] = h0
         rng.held[1] = h1
         return careful(x, room, k, movable, params, allowed, rng, fault)
 
     return apply
+
+
+def _within(owns: Any, others: Any, k: Any, low: Any, high: Any) -> Any:
+    """Whether all results lie in a range; what is nan is in none."""
+    wrong = 0
+    for b in range(k):
+        sound = (low <= owns[b]) & (owns[b] <= high)
+        sound = sound & (low <= others[b]) & (others[b] <= high)
+        wrong += not sound
+    return wrong == 0
+
+
+def _take_back(x: Any, room: Any, k: Any) -> None:
+    """Former values of all in a block, the last first."""
+    firsts, seconds, own_former, other_former = room[0], room[1], room[5], room[6]
+    for b in range(k - 1, -1, -1):
+        x[firsts[b]] = own_former[b]
+        if seconds[b] >= 0:
+            x[seconds[b]] = other_former[b]

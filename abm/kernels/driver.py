@@ -18,7 +18,7 @@ from abm.kernels.guard import sound_of
 from abm.kernels.rule import Taken, calling, widen
 from abm.kernels.tools import Tools
 
-__all__ = ["assemble", "effect", "first_of", "partner_of"]
+__all__ = ["assemble", "effect", "first_of", "partner_of", "slot_of"]
 
 _Function = Callable[..., Any]
 WIDE = 2**26
@@ -58,7 +58,8 @@ def assemble(
     gap = pieces.jit(_gap(pieces, timed))
     if pieces.compiled:
         return assemble_blocks(
-            pieces, rule, dtype, first_of(pieces, turn), partner_of(pieces, ties), act,
+            pieces, rule, dtype, turn, first_of(pieces, turn),
+            partner_of(pieces, ties) if ties == "all" else slot_of(pieces, ties), act,
             everybody=ties == "all", subset=subset, timed=timed, wide=wide,
         )  # fmt: skip
     return _one_by_one(pieces, meet, act, gap)
@@ -89,18 +90,35 @@ def first_of(pieces: Tools, turn: str) -> _Function:
 
 def partner_of(pieces: Tools, ties: str) -> _Function:
     """Draws a partner of i from a word; -1 for none."""
-    bounded, unit = pieces.bounded, pieces.unit
+    if ties == "all":
+        return _anybody_else(pieces)
+    slot_from = pieces.jit(slot_of(pieces, ties))
+
+    def tied(i: Any, n: Any, ties: Any, word: Any) -> Any:
+        slot = slot_from(i, n, ties, word)
+        return int(ties[2][slot]) if slot >= 0 else -1
+
+    return tied
+
+
+def _anybody_else(pieces: Tools) -> _Function:
+    bounded = pieces.bounded
 
     def other(i: Any, n: Any, _ties: Any, word: Any) -> Any:
         j = bounded(word, n - 1)
         return j + 1 if j >= i else j
 
+    return other
+
+
+def slot_of(pieces: Tools, ties: str) -> _Function:
+    """Draws a tie of i from a word: its place in the row of all ties; -1 for none."""
+    bounded, unit = pieces.bounded, pieces.unit
+
     def tie(i: Any, _n: Any, ties: Any, word: Any) -> Any:
         first = ties[0][i]
         degree = ties[1][i] - first
-        if degree == 0:
-            return -1
-        return int(ties[2][first + bounded(word, degree)])
+        return first + bounded(word, degree) if degree > 0 else -1
 
     def heavy(i: Any, _n: Any, ties: Any, word: Any) -> Any:
         mass = ties[3]
@@ -119,9 +137,9 @@ def partner_of(pieces: Tools, ties: str) -> _Function:
                 low = middle + 1
             else:
                 high = middle
-        return int(ties[2][low])
+        return low
 
-    return {"all": other, "ties": tie, "weights": heavy}[ties]
+    return {"ties": tie, "weights": heavy}[ties]
 
 
 def effect(pieces: Tools, rule: Taken, dtype: str | tuple[int, ...], subset: bool) -> _Function:

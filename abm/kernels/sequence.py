@@ -19,6 +19,7 @@ from abm.errors import EngineError, PopulationError, require
 from abm.kernels.building import RuleRun, launch
 from abm.kernels.doing import done_so_far
 from abm.kernels.driver import first_of
+from abm.kernels.events import fetching_of, near_of
 from abm.kernels.guard import Ranges, left_behind, ranges_of
 from abm.kernels.notes import note, notes_failures
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
@@ -28,6 +29,7 @@ from abm.kernels.tools import Chance, Tools, start
 __all__ = ["run_population", "run_rows"]
 
 _BETWEEN = 20_000  # updates between two looks at the arrays, at least
+_AHEAD = 128  # agents whose rows are asked for together, before they act
 
 
 @notes_failures("rows")
@@ -93,16 +95,17 @@ def run_rows(
     rows = member_rows(members, size)
     turn = turn_of(schedule, rows)
     n_acting = size if rows is None else rows.size
-    ranges = ranges_of(state, bounds)
+    ranges, near = ranges_of(state, bounds), near_of(state, size)
     words, chance, order = start(rng), Chance(start(rng)), order_of(turn, rows, size)
-    why, made, acting = "", 0, np.full(1, -1)
+    why, made, acting, ahead = "", 0, np.full(1, -1), np.empty(_AHEAD, dtype=np.int64)
     for first, count in _portions(rounds, n_acting, state, bounds):
         arguments = (
             state, size, n_acting, order, checked_params(params), count, words, chance, acting,
+            ahead,
         )  # fmt: skip
         done, why = launch(
-            _assemble_rows, what, (turn,), arguments, compiled=compiled, work=count * n_acting,
-            at=lambda: {"agent": int(acting[0])},
+            _assemble_rows, what, (turn, near), arguments, compiled=compiled,
+            work=count * n_acting, at=lambda: {"agent": int(acting[0])},
         )  # fmt: skip
         made += int(done)
         done_so_far(updates=int(done))
@@ -159,19 +162,26 @@ def run_population(
     return note(run)
 
 
-def _assemble_rows(pieces: Tools, rule: Taken, turn: str) -> Callable[..., Any]:
+def _assemble_rows(
+    pieces: Tools, rule: Taken, turn: str, near: tuple[int, ...]
+) -> Callable[..., Any]:
+    """The driver; who acts does not depend on the state, so that rows are asked for beforehand."""
     call, draw, load = calling(pieces, rule), pieces.draw, pieces.load
-    first = pieces.jit(first_of(pieces, turn))
+    first, fetch_rows = pieces.jit(first_of(pieces, turn)), fetching_of(pieces, near)
 
     def drive(state: Any, n: Any, size: Any, order: Any, params: Any, rounds: Any, words: Any,
-              rng: Any, acting: Any) -> Any:  # fmt: skip
+              rng: Any, acting: Any, ahead: Any) -> Any:  # fmt: skip
         s0, s1 = load(words)
         for _ in range(rounds):
-            for place in range(size):
-                word, s0, s1 = draw(s0, s1)
-                i, _ = first(order, place, n, word)
-                acting[0] = i
-                call(rng, i, state, params)
+            for begin in range(0, size, len(ahead)):
+                k = min(len(ahead), size - begin)
+                for b in range(k):
+                    word, s0, s1 = draw(s0, s1)
+                    ahead[b], _ = first(order, begin + b, n, word)
+                    fetch_rows(state, ahead[b])
+                for b in range(k):
+                    acting[0] = ahead[b]
+                    call(rng, int(ahead[b]), state, params)
         words[0] = s0
         words[1] = s1
         return rounds * size
