@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 
 from abm.errors import AbmError, EngineError, RuleError
 from abm.kernels.doing import done_so_far
+from abm.kernels.mistakes import in_plain_words
 from abm.kernels.rule import Taken, name_of
 from abm.kernels.tools import Tools, has_numba, tools
 
@@ -159,10 +161,16 @@ def launch(
     try:
         return (slow.drive or _driver(assemble, rule, kind, ""))(*given(False)), why
     except Exception as failure:
-        raise _raised(rule, failure, at) from failure
+        raise _raised(rule, failure, at, interpreted=True) from failure
 
 
-def _raised(rule: Taken, failure: Exception, at: Callable[[], dict[str, Any]] | None) -> Exception:
+def _raised(
+    rule: Taken,
+    failure: Exception,
+    at: Callable[[], dict[str, Any]] | None,
+    *,
+    interpreted: bool = False,
+) -> Exception:
     """What a rule raised, as an error that names the rule, and the agent if that is known."""
     if isinstance(failure, AbmError):
         return failure
@@ -171,11 +179,28 @@ def _raised(rule: Taken, failure: Exception, at: Callable[[], dict[str, Any]] | 
     )
     words = {"agent": "for agent {}", "partner": "with agent {}", "time": "at time {:g}"}
     where = "".join(f" {words[key].format(value)}" for key, value in spot.items())
+    if interpreted and _is_of_the_driver(failure, rule):
+        return RuleError(
+            f"rule {name_of(rule.plain)!r} gave{where} what cannot be used: {failure}; expected "
+            "numbers, as many as the rules of its driver return; columns are as they were then",
+            **{"value": failure, **spot},
+        )
     return RuleError(
         f"rule {name_of(rule.plain)!r} raised {type(failure).__name__}{where}: {failure}; columns "
         "are as they were at that moment. To see where in the rule, run with compiled=False",
         **{"value": failure, **spot},
     )
+
+
+def _is_of_the_driver(failure: Exception, rule: Taken) -> bool:
+    """Whether an interpreted driver choked on what a rule gave, rather than the rule itself."""
+    if not isinstance(failure, (TypeError, ValueError)):
+        return False
+    frames = [frame for frame, _ in traceback.walk_tb(failure.__traceback__)]
+    where = str(frames[-1].f_globals.get("__name__"))
+    ours = where.startswith("abm.kernels.") and not where.startswith("abm.kernels.rules")
+    code = getattr(rule.plain, "__code__", None)
+    return ours and all(frame.f_code is not code for frame in frames)
 
 
 @lru_cache(maxsize=512)
@@ -293,4 +318,4 @@ def _first_reason(text: str) -> str:
     plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
     lines = [line.strip(" -") for line in plain.splitlines() if line.strip(" -")]
     told = [line for line in lines if not line.startswith(("Failed in", "Resolution failure"))]
-    return (told or lines or ["Numba gives no reason"])[0][:300]
+    return in_plain_words((told or lines or ["Numba gives no reason"])[0])[:300]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from abm.errors import EngineError, require
+from abm.kernels.mistakes import refuse_mistakes
 from abm.kernels.tools import Tools
 
 __all__ = [
@@ -70,7 +71,8 @@ def taken(rule: Function, base: tuple[str, ...], extra: str = "") -> Taken:
     Raises
     ------
     EngineError
-        The rule takes other arguments.
+        The rule takes other arguments, asks `rng` for what it does not offer, or draws from a
+        generator that the seed of a run does not decide.
 
     Examples
     --------
@@ -92,6 +94,7 @@ def taken(rule: Function, base: tuple[str, ...], extra: str = "") -> Taken:
         f"rule {name_of(rule)!r} takes ({', '.join(names)}), expected ({', '.join(shape)}), and if "
         "it uses chance a last argument `u` (a uniform number) or `rng` (a generator)",
     )
+    refuse_mistakes(plain, chance)
     return Taken(plain, has_extra, chance)
 
 
