@@ -18,7 +18,6 @@ from abm.errors import LedgerError, ReplayMiss
 from abm.kernels.notes import RuleNotes
 from abm.ledger import BudgetSpent, Meter
 from abm.ledger.lock import LockFile
-from abm.llm.llamacpp.library import wait_asleep
 from abm.studies.answering import Answering, RunAnswers
 from abm.studies.folder import (
     clear_leftovers,
@@ -64,7 +63,7 @@ def execute(
         n_workers = _n_workers(study, workers, len(missing))
         meter = _meter(study.budget, [run for run in runs if run not in missing], folder)
         if n_workers > 1:
-            wait_asleep()
+            _leave_room_for_workers()
         execution = _Execution(study, environment(study.folder), n_workers, meter)
         models = Answering(
             missing, folder / "ledger.sqlite", meter=meter, memory_gb=study.memory_gb
@@ -81,6 +80,13 @@ def execute(
     finally:
         lock.release()
     return StudyFolder(folder)
+
+
+def _leave_room_for_workers() -> None:
+    """Threads of a language model in this process shall not keep workers from their CPUs."""
+    from abm.llm.llamacpp.library import wait_asleep
+
+    wait_asleep()
 
 
 @dataclass
