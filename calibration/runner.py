@@ -129,7 +129,7 @@ class Runner:
     def records(self, tasks: Sequence[Task], answers: Answers) -> list[Record]:
         """Records of the tasks that were run."""
         made = []
-        finite = np.isfinite(answers.statistics).all(axis=1).tolist()
+        finite: Any = np.isfinite(answers.statistics).all(axis=1).tolist()
         rows, held_out = list(answers.statistics), list(answers.held_out)
         for task, row, late, good, (seconds, told) in zip(
             tasks, rows, held_out, finite, answers.said, strict=False

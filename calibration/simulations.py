@@ -16,7 +16,7 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import count, islice
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from abm.calibration.ledger import SimulationLedger
 from abm.calibration.pool import WorkerPool
@@ -222,7 +222,7 @@ class Simulations:
             made = self._runner.records(missing, answers)
             self._keep(made)
         fresh = iter(made)
-        found = [record or next(fresh, None) for record in known]
+        found: list[Any] = [record or next(fresh, None) for record in known]
         return found[: found.index(None)] if None in found else found
 
     def _block_size(self) -> int:
