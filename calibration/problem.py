@@ -342,7 +342,10 @@ def described(simulator: Any) -> dict[str, Any]:
         code = sha256(Path(file).read_bytes()).hexdigest()[:16] if file else ""
     except (TypeError, OSError):
         code = ""
-    options = {k: str(v) for k, v in getattr(simulator, "keywords", {}).items()}
+    given = getattr(simulator, "keywords", {})
+    if isinstance(simulator, partial):
+        given = dict(enumerate(simulator.args)) | given
+    options = {str(k): str(_plain(v) if isinstance(v, np.ndarray) else v) for k, v in given.items()}
     found: dict[str, Any] = {"name": name, "code": code}
     carried = {k: text for k, v in _carried(inner).items() if (text := _plain(v)) is not None}
     return found | {k: v for k, v in (("options", options), ("values", carried)) if v}

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import pytest
 
 from abm.calibration import Simulated, Simulations, Targets, scalar, series
 from abm.calibration.ledger import SimulationLedger
+from abm.calibration.problem import described
 from abm.calibration.records import Tally
 from abm.calibration.rejection import prior_draws, rejection
 from abm.calibration.smc import smc
@@ -153,6 +155,18 @@ def test_a_ledger_of_another_problem_is_refused_with_the_difference(tmp_path):
         pass
     with pytest.raises(LedgerError, match="seed was 3, is 4"):
         Simulations(problem(seed=4), tmp_path / "l.sqlite")
+
+
+def test_simulators_given_other_data_are_others():
+    def near(data, parameters, seed, fidelity):
+        return {"x": float(data.sum())}
+
+    long = np.zeros(5000)
+    other = long.copy()
+    other[2500] = 1.0  # NumPy prints both alike
+    assert str(long) == str(other)
+    texts = [described(partial(near, data))["options"]["0"] for data in (long, other, long.copy())]
+    assert texts[0] == texts[2] != texts[1]
 
 
 def test_simulators_that_close_over_other_values_are_others(tmp_path):
