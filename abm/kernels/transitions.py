@@ -210,43 +210,16 @@ def _assemble_tally(_pieces: Tools, _rule: Taken) -> Callable[..., Any]:
 
 
 def _assemble(pieces: Tools, rule: Taken, turn: str, at_once: bool) -> Callable[..., Any]:
-    skips = pieces.compiled and rule.chance != "u" and is_pure(rule.plain)
-    ask = pieces.inlined(_asking(calling(pieces, rule)))
+    call, draw, load = calling(pieces, rule), pieces.draw, pieces.load
+    first = pieces.jit(first_of(pieces, turn))
     become = pieces.inlined(_become)
-    if at_once:
-        return _together(ask, become, skips)
-    return _one_by_one(pieces, turn, ask, become, skips)
+    skips = pieces.compiled and rule.chance != "u" and is_pure(rule.plain)
 
-
-def _asking(call: Callable[..., Any]) -> Callable[..., Any]:
-    def ask(i: Any, states: Any, counts: Any, params: Any, n_states: Any, rng: Any, fault: Any,
-            asked: Any) -> Any:  # fmt: skip
-        """The state that i goes to, -1 if the rule gave none. Who stays and drew nothing need not
-        be asked again."""
-        old, held = int(states[i]), rng.held
-        fault[1] = i
-        before, behind = held[0], held[1]
-        new = call(rng, old, counts[i], params)
-        if not (0 <= new < n_states and new == int(new)):
-            fault[0], fault[4] = 1.0, new
-            return -1
-        if new == old and before == held[0] and behind == held[1]:
-            asked[i] = 0
-        return int(new)
-
-    return ask
-
-
-def _one_by_one(
-    pieces: Tools, turn: str, ask: Callable[..., Any], become: Callable[..., Any], skips: bool
-) -> Callable[..., Any]:
-    """The driver where all later ones see what somebody does."""
-    draw, load, first = pieces.draw, pieces.load, pieces.jit(first_of(pieces, turn))
-
-    def drive(states: Any, size: Any, counts: Any, ties: Any, order: Any, params: Any,
-              totals: Any, _room: Any, words: Any, rng: Any, fault: Any,
-              marks: Any) -> Any:  # fmt: skip
-        n, n_states, asked = len(states), totals.shape[1], marks[1]
+    def one_by_one(states: Any, size: Any, counts: Any, ties: Any, order: Any, params: Any,
+                   totals: Any, _room: Any, words: Any, rng: Any, fault: Any,
+                   marks: Any) -> Any:  # fmt: skip
+        n, n_states = len(states), totals.shape[1]
+        asked, held = marks[1], rng.held
         s0, s1 = load(words)
         for r in range(len(totals) - 1):
             totals[r + 1] = totals[r]
@@ -255,28 +228,26 @@ def _one_by_one(
                 i, _ = first(order, place, n, word)
                 if skips and asked[i] == 0:
                     continue
-                new = ask(i, states, counts, params, n_states, rng, fault, asked)
-                if new < 0:
-                    fault[3] = r
-                    return r * size + place
                 old = int(states[i])
+                fault[1] = i
+                before, behind = held[0], held[1]
+                new = call(rng, old, counts[i], params)
+                if not (0 <= new < n_states and new == int(new)):
+                    fault[0], fault[3], fault[4] = 1.0, r, new
+                    return r * size + place
                 if new != old:
-                    become(i, old, new, states, counts, ties, totals[r + 1], asked)
+                    become(i, old, int(new), states, counts, ties, totals[r + 1], asked)
+                elif before == held[0] and behind == held[1]:
+                    asked[i] = 0
         return (len(totals) - 1) * size
 
-    return drive
-
-
-def _together(
-    ask: Callable[..., Any], become: Callable[..., Any], skips: bool
-) -> Callable[..., Any]:
-    """The driver where everybody is asked before anybody changes."""
-
-    def drive(states: Any, size: Any, counts: Any, ties: Any, order: Any, params: Any,
-              totals: Any, room: Any, _words: Any, rng: Any, fault: Any,
-              marks: Any) -> Any:  # fmt: skip
-        n_states, whole = totals.shape[1], len(order) == 0
-        (eight, asked), (changed, fresh) = marks, room
+    def together(states: Any, size: Any, counts: Any, ties: Any, order: Any, params: Any,
+                 totals: Any, room: Any, _words: Any, rng: Any, fault: Any,
+                 marks: Any) -> Any:  # fmt: skip
+        n_states = totals.shape[1]
+        (eight, asked), held = marks, rng.held
+        changed, fresh = room
+        whole = len(order) == 0
         for r in range(len(totals) - 1):
             totals[r + 1] = totals[r]
             n_changed = 0
@@ -287,19 +258,26 @@ def _together(
                     i = place if whole else int(order[place])
                     if skips and asked[i] == 0:
                         continue
-                    new = ask(i, states, counts, params, n_states, rng, fault, asked)
-                    if new < 0:
-                        fault[3] = r
+                    old = int(states[i])
+                    fault[1] = i
+                    before, behind = held[0], held[1]
+                    new = call(rng, old, counts[i], params)
+                    if not (0 <= new < n_states and new == int(new)):
+                        fault[0], fault[3], fault[4] = 1.0, r, new
                         return r * size + place
-                    if new != int(states[i]):
-                        changed[n_changed], fresh[n_changed] = i, new
+                    if new != old:
+                        changed[n_changed] = i
+                        fresh[n_changed] = int(new)
                         n_changed += 1
+                    elif before == held[0] and behind == held[1]:
+                        asked[i] = 0
             for k in range(n_changed):
                 i = int(changed[k])
-                become(i, int(states[i]), int(fresh[k]), states, counts, ties, totals[r + 1], asked)
+                old = int(states[i])
+                become(i, old, int(fresh[k]), states, counts, ties, totals[r + 1], asked)
         return (len(totals) - 1) * size
 
-    return drive
+    return together if at_once else one_by_one
 
 
 def _become(i: Any, old: Any, new: Any, states: Any, counts: Any, ties: Any, totals: Any,
