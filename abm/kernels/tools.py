@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from abm.errors import EngineError, require
+
 __all__ = ["Chance", "Tools", "has_numba", "plain_tools", "start", "tools"]
 
 _MASK = 0xFFFFFFFFFFFFFFFF
@@ -120,11 +122,21 @@ def tools(*, compiled: bool, lean: bool = True) -> Tools:
 def start(rng: np.random.Generator) -> NDArray[np.uint64]:
     """State of a new sequential generator: two words from `rng`, shape (2,), not both zero.
 
+    Raises
+    ------
+    EngineError
+        `rng` is no generator of NumPy.
+
     Examples
     --------
     >>> start(np.random.default_rng(1)).shape
     (2,)
     """
+    require(
+        isinstance(rng, np.random.Generator),
+        EngineError,
+        f"rng = {rng!r}, expected a generator: np.random.default_rng(1), or model.chance('name')",
+    )
     state = rng.integers(0, 2**64, size=2, dtype=np.uint64)
     return state if state.any() else np.ones(2, dtype=np.uint64)
 

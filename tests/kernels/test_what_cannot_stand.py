@@ -353,3 +353,9 @@ def test_which_rules_may_write_elsewhere_is_read_off_their_source():
         assert writes_elsewhere(rule, 2, 2)
     assert writes_elsewhere(lambda i, j, state, p: None, 2, 2)
     assert writes_elsewhere(eval("lambda i, j, state, p: None"), 2, 2)
+
+
+@pytest.mark.parametrize("rng", [1, None, np.random.RandomState(1)])
+def test_what_is_no_generator_is_refused(rng):
+    with pytest.raises(EngineError, match=r"rng = .*expected a generator: np.random.default_rng"):
+        run_pairwise(lambda own, other, p: (own, other), np.zeros(4), None, 1, rng=rng)
