@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from abm.kernels.fetching import fetch
 from abm.kernels.rule import Taken, calling, widen
 from abm.kernels.tools import Tools
 
@@ -67,7 +66,7 @@ def assemble_blocks(
     start_block = pieces.jit(_starting(pieces, first, wide, in_turn=turn == "sweep"))
     meet_block = pieces.jit(_meeting(pieces.jit(meet), everybody))
     single = isinstance(dtype, str)
-    touch = pieces.jit((_read if everybody else _ask) if single else _leave)
+    touch = pieces.jit((_read if everybody else _asking()) if single else _leave)
     apply = pieces.jit(_careful(act, everybody))
     if isinstance(dtype, str) and (np.dtype(dtype).kind == "f" or np.dtype(dtype).itemsize <= 4):
         apply = pieces.jit(_quick(pieces, rule, dtype, apply, everybody, subset))
@@ -142,6 +141,7 @@ def _starting(pieces: Tools, first: _Function, wide: bool, in_turn: bool) -> _Fu
 
 def _meeting(meet: _Function, everybody: bool) -> _Function:
     """With whom, from the second words of a block; -1 for nobody."""
+    from abm.kernels.fetching import fetch  # loads Numba
 
     def among_all(room: Any, k: Any, n: Any, ties: Any) -> None:
         firsts, seconds, others = room[0], room[1], room[4]
@@ -174,13 +174,18 @@ def _read(x: Any, room: Any, k: Any) -> Any:
     return total
 
 
-def _ask(x: Any, room: Any, k: Any) -> Any:
+def _asking() -> _Function:
     """Asks for what a block will need."""
-    firsts, seconds = room[0], room[1]
-    for b in range(k):
-        fetch(x, firsts[b])
-        fetch(x, max(seconds[b], 0))
-    return 0.0
+    from abm.kernels.fetching import fetch  # loads Numba
+
+    def ask(x: Any, room: Any, k: Any) -> Any:
+        firsts, seconds = room[0], room[1]
+        for b in range(k):
+            fetch(x, firsts[b])
+            fetch(x, max(seconds[b], 0))
+        return 0.0
+
+    return ask
 
 
 def _leave(_state: Any, _room: Any, _k: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from abm.llm.bench.figures import Figure, Setting
-from abm.llm.bench.model_rows import HIGH_LEVEL, backend, beside, fresh
+from abm.llm.bench.model_rows import HIGH_LEVEL, backend, beside, ceiling, fresh
 from abm.llm.bench.peer import Peer
 from abm.llm.bench.prompts import Asked
 from abm.llm.llamacpp import LlamaCpp
@@ -109,6 +109,7 @@ def main_job(setting: Setting) -> Iterable[Figure]:
                 score, lambda: peer.choose(few.texts(), few.menus), setting.repeats
             )
             done = model.statistics() - before
+            detail |= ceiling(model, score, detail)
     finally:
         peer.close()
     yield Figure(

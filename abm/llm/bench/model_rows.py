@@ -23,6 +23,7 @@ from abm.questions import TextConstraint
 __all__ = [
     "ROWS",
     "beside",
+    "ceiling",
     "choices",
     "prompt_speed",
     "reasoning",
@@ -130,7 +131,7 @@ def choices(setting: Setting) -> Iterable[Figure]:
                     partial(peer.choose, few.texts(), few.menus),
                     setting.repeats,
                 )
-                detail |= _ceiling(model, _scored(model, asked), detail)
+                detail |= ceiling(model, _scored(model, asked), detail)
             yield Figure(
                 f"choices per second, unshared personas, {mode}",
                 value,
@@ -145,7 +146,7 @@ def choices(setting: Setting) -> Iterable[Figure]:
         peer.close()
 
 
-def _ceiling(model: LlamaCpp, act: Callable[[], int], detail: dict[str, Any]) -> dict[str, float]:
+def ceiling(model: LlamaCpp, act: Callable[[], int], detail: dict[str, Any]) -> dict[str, float]:
     """The ratio if every token cost what it costs in llama.cpp's own batches of 512 tokens.
 
     The batches run in one context with all threads or in a context per thread side by side,
@@ -178,7 +179,7 @@ def reasoning(setting: Setting) -> Iterable[Figure]:
                 lambda: peer.reason(few.texts(), few.menus, REASONING),
                 setting.repeats,
             )
-            detail |= _ceiling(model, _scored(model, asked), detail)
+            detail |= ceiling(model, _scored(model, asked), detail)
     finally:
         peer.close()
     yield Figure(
@@ -264,7 +265,7 @@ def texts(setting: Setting) -> Iterable[Figure]:
                 few = asked.head(max(4, n // 4))
                 write = _written(model, asked, _FREE)
                 value, detail = beside(write, partial(_tokens, peer, few), setting.repeats)
-                detail |= _ceiling(model, write, detail)
+                detail |= ceiling(model, write, detail)
                 single = _one_at_a_time(setting, few)
                 detail["over_our_own_one_at_a_time"] = detail["ours_per_second"] / single
                 detail["ours_per_second_under_a_grammar"] = _speed(_written(model, asked, _BOUND))

@@ -198,7 +198,7 @@ def memory(setting: Setting) -> Iterable[Figure]:
         with _small_model(setting) as policy:
             recorder = RunRecorder(policy, "run")
             yield _growth("llama.cpp with a small model, ledger, recorder", recorder, n)
-    n = setting.n(8_000 if setting.embedded else 2_000, 400)
+    n = setting.n(100_000 if setting.embedded else 2_000, 400)
     with LlamaCpp(setting.path, n_threads=setting.n_threads) as model:
         yield _growth("the model alone", LLMPolicy(model, coverage_floor=0.0), n, setting.model)
 

@@ -14,7 +14,7 @@ from abm.llm.llamacpp.tokens import Path
 
 __all__ = ["PrefixStore"]
 
-_SEEN = 1 << 16
+_SEEN = 1 << 14
 
 
 class PrefixStore:
