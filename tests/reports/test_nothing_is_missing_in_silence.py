@@ -98,7 +98,14 @@ def measured(make, village):
     )
 
 
-def test_figures_and_tables_carry_units_or_say_that_there_are_none(measured, tmp_path):
+@pytest.fixture(scope="module")
+def page(measured, tmp_path_factory):
+    """The report of that village: its folder, and its text."""
+    folder = tmp_path_factory.mktemp("page")
+    return folder, write_report([read_material(measured)], folder).markdown.read_text()
+
+
+def test_figures_and_tables_carry_units_or_say_that_there_are_none(measured, page):
     made = {drawing.name: drawing for drawing in figure_set(read_material(measured))}
     for name in ("effects", "dose_response"):
         words = " ".join(text.replace("\n", " ") for text, _ in text_boxes(made[name].figure))
@@ -107,7 +114,7 @@ def test_figures_and_tables_carry_units_or_say_that_there_are_none(measured, tmp
     words = [text for text, _ in text_boxes(made["trajectories"].figure)]
     assert "time (days)" in words
     assert any(t.replace("\n", " ") == "yes (share of villagers)" for t in words)
-    text = write_report([read_material(measured)], tmp_path).markdown.read_text()
+    _, text = page
     assert "| answerer | arm | vote.yes (share of villagers) | mood |" in text
     assert "| rule | t2 | vote.yes (share of villagers) |" in text
 
@@ -133,8 +140,8 @@ def test_opinions_that_are_kept_are_drawn_as_flows_and_beside_their_neighbours(m
     assert {name: found for name, d in made.items() if (found := crowded_text(d.figure))} == {}
 
 
-def test_an_undefined_outcome_is_left_out_and_said(measured, tmp_path):
-    text = write_report([read_material(measured)], tmp_path).markdown.read_text()
+def test_an_undefined_outcome_is_left_out_and_said(measured, page):
+    _, text = page
     frame = read_material(measured).outcomes.filter(arm="t5")
     n = int(frame["mood"].is_nan().sum())
     assert 0 < n < 4
@@ -142,14 +149,14 @@ def test_an_undefined_outcome_is_left_out_and_said(measured, tmp_path):
     assert f"- rule, t5 (mood): {'one pair: no interval; ' * (n == 3)}{pairs}." in text
 
 
-def test_a_long_table_by_group_is_cut_on_the_page_and_whole_beside_it(measured, tmp_path):
-    text = write_report([read_material(measured)], tmp_path).markdown.read_text()
-    whole = pl.read_csv(tmp_path / "effects_by_group.csv")
+def test_a_long_table_by_group_is_cut_on_the_page_and_whole_beside_it(page):
+    folder, text = page
+    whole = pl.read_csv(folder / "effects_by_group.csv")
     assert whole.height == 32  # four arms against the first, in six streets and on two banks
     assert "The 24 of 32 rows with the smallest p; all: effects_by_group.csv." in text
     page = text.split("### Heterogeneity by group")[1].split("\n\n")[2]
     assert page.count("\n| rule |") == 24
-    assert (tmp_path / "differences_by_group.csv").exists()
+    assert (folder / "differences_by_group.csv").exists()
 
 
 def test_another_control_is_that_of_tables_and_figures_alike(measured, tmp_path):
