@@ -180,12 +180,13 @@ def fall_ill(i, now, state, agenda, p, rng):
     if stage[i] == 2:
         return math.inf
     span = rng.exponential() / p[1]
+    escape = math.exp(-p[0] * span)  # chance that a tie takes longer than that
     for place in range(start[i], start[i + 1]):
         j = friends[place]
         if stage[j] == 0:
-            delay = rng.exponential() / p[0]
-            if delay < span and now + delay < agenda.due(j):
-                agenda.schedule(j, now + delay)
+            u = rng.random()  # the tie takes -log(u) / p[0]
+            if u > escape and now - math.log(u) / p[0] < agenda.due(j):
+                agenda.schedule(j, now - math.log(u) / p[0])
     return span
 
 

@@ -205,12 +205,13 @@ def sir_events(i: int, now: float, state: Cases, agenda: Any, p: EpidemicRates, 
     if state.stage[i] == 2:
         return math.inf
     spell = rng.exponential() / p.recovery
+    escape = math.exp(-p.infection * spell)  # chance that a tie takes longer than that
     for place in range(state.start[i], state.start[i + 1]):
         j = state.whom[place]
         if state.stage[j] == 0:
-            delay = rng.exponential() / p.infection
-            if delay < spell and now + delay < agenda.due(j):
-                agenda.schedule(j, now + delay)
+            u = rng.random()  # the tie takes -log(u) / infection
+            if u > escape and now - math.log(u) / p.infection < agenda.due(j):
+                agenda.schedule(j, now - math.log(u) / p.infection)
     return float(spell)
 
 
