@@ -90,7 +90,10 @@ def refuse_mistakes(rule: Callable[..., Any], chance: str) -> None:
 
 
 def _attributes(code: CodeType) -> Iterator[tuple[str, str]]:
-    """Name and attribute, wherever an attribute of a name is looked up; and what is imported."""
+    """Name and attribute, wherever an attribute of a name is looked up; and what is imported.
+
+    Of `a.b.c` the name is a: that b is called like a module does not make it one.
+    """
     before: Any = None
     for step in dis.get_instructions(code):
         if step.opname == "IMPORT_NAME":
@@ -98,7 +101,8 @@ def _attributes(code: CodeType) -> Iterator[tuple[str, str]]:
         if step.opname in _ATTRIBUTES and before is not None:
             owner = before[-1] if isinstance(before, tuple) else before  # two names in one step
             yield str(owner), str(step.argval)
-        before = step.argval if step.opname.startswith("LOAD_") else None
+        named = step.opname.startswith("LOAD_") and step.opname not in _ATTRIBUTES
+        before = step.argval if named else None
 
 
 def in_plain_words(reason: str) -> str:

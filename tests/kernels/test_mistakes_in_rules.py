@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -51,10 +52,16 @@ def test_a_rule_may_call_other_things_rng_and_take_what_rng_offers():
         uniform = 0.5
 
     rng = Rates()
-    met(lambda own, other, p: (own * rng.uniform, other))
-    met(
-        lambda own, other, p, rng: (rng.random() + rng.integer(2), rng.exponential() * rng.normal())
-    )
+    box = SimpleNamespace(rng=rng, random=rng)
+
+    def drawn(own, other, p, rng):
+        return rng.random() + rng.integer(2), rng.exponential() * rng.normal()
+
+    def held(own, other, p, rng):
+        return own * box.rng.uniform + rng.random(), other * box.random.uniform
+
+    assert met(lambda own, other, p: (own * rng.uniform, other)).n_updates == 10
+    assert met(drawn).n_updates == met(held).n_updates == 10
 
 
 @pytest.mark.parametrize(
