@@ -24,10 +24,18 @@ Integers = NDArray[np.int64]
 def depths(parents: ArrayLike) -> Integers:
     """Steps from the start of the cascade to each row, shape (n,).
 
+    Returns
+    -------
+    Whole steps >= 0, shape (n,); 0 for a start, never undefined.
+
     Raises
     ------
     AnalysisError
         A parent is no row, or rows are their own ancestors.
+
+    References
+    ----------
+    Vosoughi, Roy and Aral (2018), Science 359, 1146-1151, who measure cascades so.
 
     Examples
     --------
@@ -44,6 +52,14 @@ def depths(parents: ArrayLike) -> Integers:
 def roots(parents: ArrayLike) -> Integers:
     """The first row of the cascade that each row belongs to, shape (n,).
 
+    Returns
+    -------
+    Row numbers, shape (n,); never undefined.
+
+    References
+    ----------
+    Defined here: what tells the cascades of one forest apart.
+
     Examples
     --------
     >>> roots([-1, 0, -1, 2, 1]).tolist()
@@ -59,6 +75,14 @@ def roots(parents: ArrayLike) -> Integers:
 
 def subtree_sizes(parents: ArrayLike) -> Integers:
     """Rows in the branch that starts at each row, itself included, shape (n,).
+
+    Returns
+    -------
+    Whole numbers >= 1, shape (n,); never undefined.
+
+    References
+    ----------
+    Goel et al. (2016), Management Science 62, 180-196: structural virality is a sum over them.
 
     Examples
     --------
@@ -117,6 +141,12 @@ def cascade_table(parents: ArrayLike, *, times: ArrayLike | None = None) -> pl.D
     `virality` (structural; nan for a cascade of one), and with times `duration` (first to last row)
     and `half_life` (from the first row until half of the rows have happened).
 
+    References
+    ----------
+    Vosoughi, Roy and Aral (2018), Science 359, 1146-1151 (size, depth, breadth); Goel et al.
+    (2016), Management Science 62, 180-196 (structural virality). The half-life is that of
+    `half_life`.
+
     Examples
     --------
     >>> cascade_table([-1, 0, 0, 1, -1]).rows()
@@ -155,6 +185,11 @@ def half_life(times: ArrayLike) -> float:
     ------
     AnalysisError
         A time is undefined: whether the event came in the first half cannot be said.
+
+    References
+    ----------
+    Defined here, for a record of finitely many events: the sample median of the times, measured
+    from the first.
 
     Examples
     --------

@@ -78,6 +78,11 @@ def effects_table(
     AnalysisError
         A column or control is missing, or a replication has several rows in one cell.
 
+    References
+    ----------
+    The paired t interval of Student (1908), Biometrika 6, 1-25, as in `paired_effect`; common
+    random numbers: Glasserman and Yao (1992), Management Science 38, 884-908.
+
     Examples
     --------
     >>> runs = pl.DataFrame({"arm": ["a", "a", "b", "b"], "replication": [0, 1, 0, 1],
@@ -144,6 +149,10 @@ def means_table(
     One row per outcome and cell, cells in order of appearance: the columns of `by`, then
     `outcome, estimate, low, high, level, n, sd, varied, fixed, reason`.
 
+    References
+    ----------
+    Student (1908), Biometrika 6, 1-25.
+
     Examples
     --------
     >>> runs = pl.DataFrame({"arm": ["a"] * 3, "replication": [0, 1, 2], "share": [0.1, 0.2, 0.3]})
@@ -178,6 +187,15 @@ def adjusted(table: pl.DataFrame, *, method: str = "holm", family: Names = ()) -
         Any other raises AnalysisError.
     family
         Columns that separate families; none makes the whole table one family.
+
+    Returns
+    -------
+    The table with `p_adjusted`, in the order of its rows; nan where `p_value` is undefined.
+
+    References
+    ----------
+    Holm (1979), Scandinavian Journal of Statistics 6, 65-70; Benjamini and Hochberg (1995), Journal
+    of the Royal Statistical Society B 57, 289-300.
 
     Examples
     --------

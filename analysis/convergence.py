@@ -103,6 +103,16 @@ def convergence_gap(
     rng
         Chance of the bootstrap over groups that the ratio needs; the gap has Welch's interval.
 
+    Returns
+    -------
+    Changes are in the unit of the opinions, the ratio has none. nan, with the reason, for fewer
+    than two groups, and for the ratio where the human change is not distinguishable from 0.
+
+    References
+    ----------
+    Chuang et al. (2025), "DEBATE", arXiv:2510.25110, who compare both changes; Welch (1947),
+    Biometrika 34, 28-35, for the interval of their difference.
+
     Examples
     --------
     >>> rng = np.random.default_rng(1)

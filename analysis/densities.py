@@ -38,6 +38,11 @@ def density(
     Mid-points of the bins and densities there, both of shape (points,); densities are nan for
     nobody, and integrate to 1 otherwise.
 
+    References
+    ----------
+    Silverman (1986), Density Estimation for Statistics and Data Analysis, Chapman and Hall, section
+    2.10 (reflection at the ends) and 3.5 (counting in bins first).
+
     Examples
     --------
     >>> x, d = density([0.0, 1.0], bandwidth=0.1)
@@ -79,6 +84,14 @@ def density_table(
     points: int = 200,
 ) -> pl.DataFrame:
     """Densities of each group: columns of `by`, then `opinion` and `density`, for `ridgelines`.
+
+    Returns
+    -------
+    One row per group and bin, `points` rows for each; densities are nan for a group of nobody.
+
+    References
+    ----------
+    That of `density`.
 
     Examples
     --------

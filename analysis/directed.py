@@ -147,6 +147,10 @@ def followed_mean(
     What a node hears, where `neighbour_mean` also counts those who hear it. Followed nodes with an
     undefined value are left out.
 
+    References
+    ----------
+    Cota et al. (2019), EPJ Data Science 8, 35: the opinion of those whom a node hears.
+
     Examples
     --------
     >>> followed_mean([(0, 1), (0, 2)], [0.0, 0.2, 0.4]).round(3).tolist()

@@ -102,6 +102,11 @@ def homogenisation(simulated: ArrayLike, surveyed: ArrayLike) -> float:
     two answered an item. Variances are over n - 1. Items of different scales weigh by their
     variance: give one at a time, or bring them to one scale.
 
+    References
+    ----------
+    Defined here, as the ratio of what Bisbee et al. (2024), Political Analysis 32, 401-416,
+    compare: the variation of simulated answers with that of surveyed ones.
+
     Examples
     --------
     >>> homogenisation([3, 3, 3], [1, 3, 5]), homogenisation([1, 3, 5], [1, 3, 5])
@@ -122,6 +127,16 @@ def homogenisation_interval(
 
     Agents and people are drawn anew apart, each as many as there are. Agents of one run influence
     each other; for what varies between runs take the interval over replications.
+
+    Returns
+    -------
+    The share with a percentile interval, `n` agents and people together; nan as in
+    `homogenisation`.
+
+    References
+    ----------
+    As `homogenisation`; Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 8,
+    for two samples.
 
     Examples
     --------

@@ -46,6 +46,11 @@ def flip_rate(opinions: ArrayLike, *, middle: float | None = None) -> float:
     0.48. Intervals come from its values over agents or replications, by `bootstrap` or
     `means_table`.
 
+    References
+    ----------
+    Defined here: over all steps of all agents, so that an agent who was asked more often counts for
+    more.
+
     Examples
     --------
     >>> flip_rate([[1, 5], [1, 3], [1, 5]], middle=4)
@@ -80,6 +85,11 @@ def consensus_time(times: ArrayLike, opinions: ArrayLike, *, tolerance: float = 
     ------
     AnalysisError
         Times do not ascend, or are not as many as rows of opinions.
+
+    References
+    ----------
+    Castellano, Fortunato and Loreto (2009), Reviews of Modern Physics 81, 591-646, section III, for
+    consensus times; that a consensus has to last until the end is set here.
 
     Examples
     --------
@@ -214,6 +224,10 @@ def detrended(series: ArrayLike, *, bandwidth: float) -> Array:
     bandwidth
         Standard deviation of the kernel in time steps, > 0: wide enough to leave the fluctuations,
         narrow enough to take the trend.
+
+    Returns
+    -------
+    In the unit of the series; nan near an undefined value.
 
     References
     ----------

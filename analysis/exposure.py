@@ -64,6 +64,11 @@ def exposure_spells(
         A column is missing, a record lacks its agent or time, an agent adopts twice or is not among
         `agents`, or the window is empty.
 
+    References
+    ----------
+    Andersen and Gill (1982), Annals of Statistics 10, 1100-1120: at risk from `start` to `stop`,
+    with a covariate that changes between spells.
+
     Examples
     --------
     >>> seen = pl.DataFrame({"agent": [1, 1, 2], "time": [1.0, 3.0, 2.0]})

@@ -151,6 +151,10 @@ def rescaled_gaps(times: ArrayLike, fit: HawkesFit) -> Array:
 
     The first gap is that from the start of the window.
 
+    Returns
+    -------
+    Shape (n,), without unit; nan where the fit is undefined.
+
     References
     ----------
     Ogata (1988), Journal of the American Statistical Association 83, 9-27.
@@ -211,6 +215,16 @@ def residual_test(
         With it, the p-value is the share of `n_simulations` processes drawn and fitted in the same
         way whose gaps lie as far off. Without it, the p-value is that of parameters known
         beforehand, which is too large when they were fitted to the same events.
+
+    Returns
+    -------
+    Statistic in [0, 1], p-value in (0, 1]; nan for fewer than ten events or an undefined fit.
+
+    References
+    ----------
+    Ogata (1988), Journal of the American Statistical Association 83, 9-27. The simulated p-value is
+    the parametric bootstrap of Stute, Gonzalez Manteiga and Presedo Quindimil (1993), Metrika 40,
+    243-256.
 
     Examples
     --------

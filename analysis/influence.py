@@ -137,6 +137,14 @@ def symbols(values: ArrayLike, n_symbols: int) -> Integers:
 
     Equal numbers get equal symbols, so that a scale of few points may give fewer symbols.
 
+    Returns
+    -------
+    Whole numbers, shape as given; values with nan are refused.
+
+    References
+    ----------
+    Defined here: cuts at quantiles, so that no symbol is rare.
+
     Examples
     --------
     >>> symbols([0.1, 0.9, 0.2, 0.8], 2).tolist()

@@ -81,6 +81,14 @@ def check_level(level: float) -> None:
 def t_halfwidth(sd: ArrayLike, n: ArrayLike, level: float) -> Array:
     """Half width of Student's t interval of a mean; nan where n < 2.
 
+    Returns
+    -------
+    In the unit of `sd`, shape as `sd` and `n` together.
+
+    References
+    ----------
+    Student (1908), Biometrika 6, 1-25.
+
     Examples
     --------
     >>> float(t_halfwidth(1.0, 4, 0.95).round(6))
@@ -99,6 +107,14 @@ def mean_interval(values: ArrayLike, *, level: float = 0.95) -> Estimate:
     ----------
     values
         One number per replication, shape (n,). Undefined ones (nan) are left out, and said.
+
+    Returns
+    -------
+    In the unit of the values; nan without a defined one, and no interval for a single one.
+
+    References
+    ----------
+    Student (1908), Biometrika 6, 1-25.
 
     Examples
     --------
@@ -134,6 +150,10 @@ def few(n: int, *, left_out: int = 0, unit: str = "replication") -> str:
 
 def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Estimate:
     """A share of n independent people with Wilson's score interval.
+
+    Returns
+    -------
+    A share and its interval within [0, 1]; nan for n = 0.
 
     References
     ----------
@@ -230,6 +250,14 @@ def bootstrap_two(
 
     The samples may differ in length: agents beside the people of a survey, say.
 
+    Returns
+    -------
+    As `bootstrap`; no interval where a sample has fewer than two rows, nan where one has none.
+
+    References
+    ----------
+    Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 8.
+
     Examples
     --------
     >>> gap = lambda a, b: a.mean() - b.mean()
@@ -266,6 +294,14 @@ def bootstrap_counts(
     """A measure of category counts with a bootstrap interval over the people counted.
 
     Resampling n people with replacement is one multinomial draw, so a million people cost nothing.
+
+    Returns
+    -------
+    As `bootstrap`; no interval for fewer than two people.
+
+    References
+    ----------
+    Efron (1979), Annals of Statistics 7, 1-26.
 
     Examples
     --------

@@ -59,6 +59,10 @@ def mixing_matrix(
 ) -> Array:
     """Share of edge ends that join each pair of groups, groups in sorted order; nan without edges.
 
+    References
+    ----------
+    Newman (2003), Physical Review E 67, 026126, section II.
+
     Examples
     --------
     >>> mixing_matrix([(0, 1), (1, 2)], ["a", "a", "b"]).tolist()

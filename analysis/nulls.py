@@ -108,6 +108,16 @@ def against_null(
 ) -> NullComparison:
     """Compare a measure of the edges with its values on networks of the same degrees.
 
+    Returns
+    -------
+    The p-value lies in [1 / (n_networks + 1), 1]; nan where the measure is undefined on the network
+    or on all of the null.
+
+    References
+    ----------
+    Maslov and Sneppen (2002), Science 296, 910-913, for the comparison; Davison and Hinkley (1997),
+    Bootstrap Methods and Their Application, chapter 4, for p-values of draws.
+
     Examples
     --------
     >>> from abm.analysis.networks import assortativity

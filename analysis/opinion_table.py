@@ -64,6 +64,10 @@ def opinion_measures(
     One row per measure: `measure` and the columns of `Estimate`. The dip's row has its p-value as
     a measure of its own, `dip_p_value`.
 
+    References
+    ----------
+    Those of each measure, on its own page.
+
     Examples
     --------
     >>> answers = np.repeat([1.0, 4.0, 7.0], [40, 20, 40])

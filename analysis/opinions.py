@@ -62,6 +62,10 @@ def variance_over_maximum(opinions: ArrayLike, *, low: float = 0.0, high: float 
     -------
     0 for consensus, 1 for two equal camps at the ends, 1/3 for a uniform spread; nan for nobody.
 
+    References
+    ----------
+    Popoviciu (1935), Mathematica (Cluj) 9, 129-145, for the largest variance on an interval.
+
     Examples
     --------
     >>> variance_over_maximum([0.0, 0.0, 1.0, 1.0])
@@ -213,6 +217,15 @@ def clusters(opinions: ArrayLike, *, gap: float = 0.02, major: float = 0.05) -> 
     major
         Share of all opinions that makes a cluster a major one, in [0, 1].
 
+    Returns
+    -------
+    `n` is 0 for nobody, and `largest_share` nan.
+
+    References
+    ----------
+    Gower and Ross (1969), Applied Statistics 18, 54-64: single linkage, which on a line is this
+    rule.
+
     Examples
     --------
     >>> found = clusters([0.1, 0.11, 0.5, 0.9, 0.9], gap=0.05, major=0.3)
@@ -274,6 +287,15 @@ def shifts(before: ArrayLike, after: ArrayLike, *, middle: float) -> NDArray[np.
     middle
         Neutral point of the scale, such as 4 on 1 to 7.
 
+    Returns
+    -------
+    Whole numbers, shape (n,); -1 stands for undefined.
+
+    References
+    ----------
+    The kinds are those of Piao et al. (2025), "AgentSociety", arXiv:2502.08691, on polarisation;
+    the rule by distance to the middle is set here.
+
     Examples
     --------
     >>> [SHIFTS[i] for i in shifts([5, 5, 5, 5, 4], [7, 4, 2, 5, 3], middle=4)]
@@ -289,6 +311,10 @@ def shifts(before: ArrayLike, after: ArrayLike, *, middle: float) -> NDArray[np.
 
 def shift_shares(before: ArrayLike, after: ArrayLike, *, middle: float) -> dict[str, float]:
     """Shares of `SHIFTS` among those with both opinions defined; nan for nobody. They sum to 1.
+
+    References
+    ----------
+    As `shifts`.
 
     Examples
     --------
@@ -315,6 +341,10 @@ def flow_table(before: ArrayLike, after: ArrayLike) -> pl.DataFrame:
     Returns
     -------
     Columns `before`, `after`, `n` and `share`; shares sum to 1. No rows for nobody.
+
+    References
+    ----------
+    A contingency table of shares; nothing is estimated.
 
     Examples
     --------

@@ -49,6 +49,11 @@ def provenance(
     AnalysisError
         A column is missing, or a row lacks a value.
 
+    References
+    ----------
+    Defined here: the tree of first tellings, the counterpart of the trees of adoption of Goel et
+    al. (2016), Management Science 62, 180-196.
+
     Examples
     --------
     >>> said = pl.DataFrame({"item": "party", "sender": ["ann", "ann", "bob", "cem"],
@@ -122,6 +127,14 @@ def _first_mentions(ordered: pl.DataFrame, item: str) -> pl.DataFrame:
 
 def provenance_cascades(tree: pl.DataFrame, *, item: str = "item") -> pl.DataFrame:
     """Shape of every tree: item, source, and the columns of `cascade_table`.
+
+    Returns
+    -------
+    One row per item and source; structural virality is nan for a source whom nobody heard.
+
+    References
+    ----------
+    As `cascade_table`.
 
     Examples
     --------

@@ -7,17 +7,20 @@ p the shares that were drawn and c the chance of the replications,
     Var Y = E Var(Y | p) + Var E(Y | p),
 
 and an interval over replications holds the first part only. The second is estimated by repeating
-every run, with the same random numbers, for B redraws of p from its posterior: it is the variance
-of Y between redraws, with B - 1 degrees of freedom. The half widths of both parts add in squares.
+every run, with the same random numbers, for B redraws of p (`abm.analysis.sampled.redrawn`): it is
+the variance of Y between redraws. Its degrees of freedom d hold that there are B redraws and that
+their spread comes from few draws itself: 1/d = 1/(B - 1) + 1/(draws - requests). Both variances
+add, and so do their degrees of freedom, by Welch and Satterthwaite.
 
 References
 ----------
-The law of total variance; the posterior is that of Jeffreys' prior. Zou and Donner (2008),
-Statistics in Medicine 27, 1693-1702, for adding half widths.
+The law of total variance. Welch (1947), Biometrika 34, 28-35; Satterthwaite (1946), Biometrics
+Bulletin 2, 110-114.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,7 +30,7 @@ from abm.analysis.paired import Effect
 from abm.analysis.sampled import with_answer_error
 from abm.errors import AnalysisError, require
 
-__all__ = ["ERROR", "UNKNOWN", "scope_of", "with_redraws"]
+__all__ = ["ERROR", "UNKNOWN", "Make", "joint_degrees", "scope_of", "with_redraws"]
 
 ERROR = "answer_error"
 UNKNOWN = "undefined under some redraws: without the error of sampled answers"
@@ -35,7 +38,12 @@ Make = Callable[[pl.DataFrame], pl.DataFrame]
 
 
 def with_redraws(
-    make: Make, frame: pl.DataFrame, redraws: pl.DataFrame, *, heads: Sequence[str]
+    make: Make,
+    frame: pl.DataFrame,
+    redraws: pl.DataFrame,
+    *,
+    heads: Sequence[str],
+    degrees: float = math.inf,
 ) -> pl.DataFrame:
     """A table of estimates whose intervals hold the error of sampled answers.
 
@@ -51,6 +59,8 @@ def with_redraws(
         of the redraw. Without rows the table is returned as it is made.
     heads
         Columns of the table that name a row.
+    degrees
+        Degrees of freedom of the answers themselves: draws less distinct requests.
 
     Returns
     -------
@@ -61,6 +71,11 @@ def with_redraws(
     ------
     AnalysisError
         There is one redraw only: a spread takes two.
+
+    References
+    ----------
+    The law of total variance; Zou and Donner (2008), Statistics in Medicine 27, 1693-1702, for
+    adding half widths.
 
     Examples
     --------
@@ -90,8 +105,20 @@ def with_redraws(
         .agg(pl.col("estimate").std(ddof=1).alias(ERROR))
     )
     joined = table.join(spread, on=list(heads), how="left", maintain_order="left")
-    rows = [_widened(row, numbers.len() - 1) for row in joined.iter_rows(named=True)]
+    freedom = joint_degrees(numbers.len(), degrees)
+    rows = [_widened(row, freedom) for row in joined.iter_rows(named=True)]
     return pl.DataFrame(rows, schema=joined.schema)
+
+
+def joint_degrees(n_redraws: int, degrees: float) -> float:
+    """Degrees of freedom of a variance between redraws of answers that have `degrees` themselves.
+
+    Examples
+    --------
+    >>> joint_degrees(20, math.inf), joint_degrees(20, 19)
+    (19.0, 9.5)
+    """
+    return 1 / (1 / (n_redraws - 1) + 1 / degrees)
 
 
 def scope_of(table: pl.DataFrame) -> tuple[str, str]:
@@ -114,7 +141,7 @@ def scope_of(table: pl.DataFrame) -> tuple[str, str]:
     return "; ".join(plain) + where, "; ".join(inside["fixed"].unique(maintain_order=True))
 
 
-def _widened(row: dict[str, Any], degrees: int) -> dict[str, Any]:
+def _widened(row: dict[str, Any], degrees: float) -> dict[str, Any]:
     """One row with the error of its answers; unchanged where none is left or nothing is defined.
 
     Where some redraw leaves the estimate undefined, the error is not known, and the reason says so.

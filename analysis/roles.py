@@ -170,6 +170,11 @@ def role_clusters(
     n_silhouette
         Agents, drawn at random, whose silhouettes are averaged where there are more.
 
+    Returns
+    -------
+    Labels, centres, silhouette and stability; nan as there. Features that do not vary count for
+    nothing.
+
     References
     ----------
     Arthur and Vassilvitskii (2007), SODA '07, 1027-1035; Rousseeuw (1987), Journal of Computational

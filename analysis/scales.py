@@ -38,10 +38,18 @@ def counts(answers: ArrayLike, categories: Sequence[float] | ArrayLike) -> Array
     categories
         All points of the scale in ascending order, shape (K,).
 
+    Returns
+    -------
+    Shape (K,); all 0 for nobody.
+
     Raises
     ------
     AnalysisError
         An answer is none of the categories.
+
+    References
+    ----------
+    A frequency table; nothing is estimated.
 
     Examples
     --------

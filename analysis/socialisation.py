@@ -100,6 +100,11 @@ def lexical_turnover(tokens: Sequence[Sequence[str]]) -> pl.DataFrame:
     of the window before that it lacks) and `turnover` (Jaccard distance of both); nan where a
     window has no words. Windows of unequal length differ by length alone: give each as many words.
 
+    References
+    ----------
+    Li, Li and Zhou (2026), arXiv:2602.14299, whose question this is; Jaccard (1912), New
+    Phytologist 11, 37-50, for the distance.
+
     Examples
     --------
     >>> table = lexical_turnover([["a", "b"], ["b", "c"], ["a", "c"]])
@@ -178,6 +183,11 @@ def adaptation(
     A society that drifts as a whole approaches shuffled partners as much as its own: then
     `approach` is positive and not distinguishable from the null.
 
+    References
+    ----------
+    Li, Li and Zhou (2026), arXiv:2602.14299, whose question this is; the gain towards the
+    partner and its placebo are defined here.
+
     Examples
     --------
     >>> rng = np.random.default_rng(1)
@@ -248,6 +258,11 @@ def influence_persistence(scores: ArrayLike, *, top: int = 10) -> InfluencePersi
     -------
     nan with fewer than two windows, or where all agents are equal.
 
+    References
+    ----------
+    Li, Li and Zhou (2026), arXiv:2602.14299, whose question this is; Spearman (1904), American
+    Journal of Psychology 15, 72-101.
+
     Examples
     --------
     >>> found = influence_persistence([[9, 5, 1, 0], [8, 6, 2, 1], [7, 1, 5, 0]], top=1)
@@ -298,6 +313,11 @@ def collective_consensus(
     `modal_share` (of the most common answer) and `consensus`, 1 - H / log(n_answers): 1 when all
     say the same and 0 when every answer is as common, nan for a single possible one; with bootstrap
     intervals over agents.
+
+    References
+    ----------
+    Li, Li and Zhou (2026), arXiv:2602.14299, whose question this is; one minus the evenness of
+    Pielou (1966), Journal of Theoretical Biology 13, 131-144.
 
     Examples
     --------

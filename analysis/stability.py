@@ -194,6 +194,11 @@ def stability_items(
     `abm.analysis.report.recorded_decisions` makes the columns from any run whose agents are asked
     one by one; `path` and `handoff` are known to the model alone, which has to write them.
 
+    References
+    ----------
+    Rath (2026), "Agent drift", arXiv:2601.04170, for the twelve items; those about tools are here
+    about choices, and each is a share of what it was at the baseline.
+
     Examples
     --------
     >>> decisions = pl.DataFrame({"window": [0] * 4 + [1] * 4, "agent": [1] * 8,
@@ -341,6 +346,14 @@ def output_stability(now: ArrayLike, start: ArrayLike) -> float:
     ----------
     now, start
         One embedding per agent, shape (n, n_dimensions).
+
+    Returns
+    -------
+    In [0, 1]; nan where no agent has a direction at both times.
+
+    References
+    ----------
+    Rath (2026), "Agent drift", arXiv:2601.04170, group of response consistency.
 
     Examples
     --------

@@ -77,6 +77,14 @@ def compare_tails(
 def power_law_ccdf(x: ArrayLike, fit: TailFit) -> Array:
     """P(X >= x | X >= xmin) of the fitted power law, shape of x.
 
+    Returns
+    -------
+    In [0, 1] for x >= xmin; nan where the fit is undefined.
+
+    References
+    ----------
+    Clauset, Shalizi and Newman (2009), SIAM Review 51, 661-703, eq. 2.6 and 2.7.
+
     Examples
     --------
     >>> from abm.analysis.tails import fit_tail
@@ -94,6 +102,14 @@ def power_law_ccdf(x: ArrayLike, fit: TailFit) -> Array:
 def lognormal_ccdf(x: ArrayLike, xmin: float, mu: float, sigma: float, discrete: bool) -> Array:
     """P(X >= x | X >= xmin) of a lognormal, rounded to whole numbers where `discrete` is set.
 
+    Returns
+    -------
+    In [0, 1] for x >= xmin; nan where a parameter is.
+
+    References
+    ----------
+    Clauset, Shalizi and Newman (2009), SIAM Review 51, 661-703, table 2.1.
+
     Examples
     --------
     >>> lognormal_ccdf([1.0, 2.0], 1.0, 0.0, 1.0, False).round(3).tolist()
@@ -107,6 +123,14 @@ def lognormal_ccdf(x: ArrayLike, xmin: float, mu: float, sigma: float, discrete:
 
 def exponential_ccdf(x: ArrayLike, xmin: float, rate: float) -> Array:
     """P(X >= x | X >= xmin) of an exponential, or of the geometric with the same rate.
+
+    Returns
+    -------
+    In [0, 1] for x >= xmin; nan where the rate is.
+
+    References
+    ----------
+    Clauset, Shalizi and Newman (2009), SIAM Review 51, 661-703, table 2.1.
 
     Examples
     --------

@@ -33,6 +33,10 @@ def tail_table(values: ArrayLike, fit: TailFit, *, points: int = 60) -> pl.DataF
     Columns `size`, `share` and `kind` (`observed`, `power law`, `lognormal`, `exponential`). Fits
     start at xmin, at the share of the sample that is in the tail. An undefined fit has no rows.
 
+    References
+    ----------
+    Clauset, Shalizi and Newman (2009), SIAM Review 51, 661-703, figure 6.1, which shows tails so.
+
     Examples
     --------
     >>> from abm.analysis.tails import draw_tail, fit_tail

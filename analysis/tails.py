@@ -143,6 +143,16 @@ def tail_bootstrap(
 ) -> Estimate:
     """The exponent with a bootstrap interval that includes the uncertainty of xmin.
 
+    Returns
+    -------
+    The exponent with its percentile interval; nan, with the reason, where the fit is undefined or
+    most resamples have none.
+
+    References
+    ----------
+    Efron and Tibshirani (1993), An Introduction to the Bootstrap, chapter 13; Clauset, Shalizi and
+    Newman (2009), SIAM Review 51, 661-703, section 3.3, for finding xmin anew.
+
     Examples
     --------
     >>> sizes = draw_tail(2.5, 1, 2_000, discrete=True, rng=np.random.default_rng(1))
@@ -230,6 +240,10 @@ def draw_tail(
     -------
     Shape (n,).
 
+    References
+    ----------
+    Clauset, Shalizi and Newman (2009), SIAM Review 51, 661-703, appendix D.
+
     Examples
     --------
     >>> x = draw_tail(2.5, 1, 100_000, discrete=True, rng=np.random.default_rng(1))
@@ -256,6 +270,14 @@ def draw_tail(
 
 def tail_ccdf(values: ArrayLike) -> tuple[Array, Array]:
     """Different values in ascending order, and the share of the sample at or above each.
+
+    Returns
+    -------
+    Two arrays of shape (n_different,), shares in (0, 1]; nan is left out, both empty for nobody.
+
+    References
+    ----------
+    Clauset, Shalizi and Newman (2009), SIAM Review 51, 661-703, section 3.
 
     Examples
     --------

@@ -25,6 +25,14 @@ _WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
 def words(text: str) -> list[str]:
     """Words of a text in lower case, without punctuation; inner apostrophes and hyphens stay.
 
+    Returns
+    -------
+    Empty for a text without words; never undefined.
+
+    References
+    ----------
+    Defined here: runs of letters and digits of any alphabet.
+
     Examples
     --------
     >>> words("It's a well-known fact: 40 %.")
