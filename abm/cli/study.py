@@ -59,8 +59,9 @@ def execute(
     if report and callable(hook) and finished:
         show.console.print()
         hook(done.folder)
-    if done.manifest["runs"]["failed"]:
-        raise RunsFailed(f"{done.manifest['runs']['failed']} runs failed")
+    failed, left_out = done.manifest["runs"]["failed"], done.manifest["execution"]["left_out"]
+    if failed or left_out:
+        raise RunsFailed(f"{failed} runs failed, {left_out} were not tried")
     if done.manifest["execution"]["stopped"]:
         raise BudgetReached(done.manifest["execution"]["stopped"])
 

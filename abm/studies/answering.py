@@ -60,6 +60,7 @@ class Answering:
                 self._enter(spec)
         self.recorded: dict[str, Recorded] = {}
         self.infos: dict[str, dict[str, Any]] = {}
+        self._lost: dict[str, str] = {}
         self.ledger = Ledger(path) if self._specs else None
         try:
             self._load()
@@ -92,6 +93,17 @@ class Answering:
         """Before a failed run is tried anew: it asks again where it failed."""
         for policy in self.recorded.values():
             policy.forget_failures(run.label)
+
+    def look_after(self) -> None:
+        """After a run: note which models are behind a server that is not there any more."""
+        for name, policy in self.recorded.items():
+            lost = getattr(getattr(policy.inner, "backend", None), "lost", None)
+            if name not in self._lost and callable(lost) and (why := lost()):
+                self._lost[name] = why
+
+    def lost(self, run: Run) -> str:
+        """Why the run need not be tried: a model of it was lost; empty if none was."""
+        return next((self._lost[n] for n in self.names(run).values() if n in self._lost), "")
 
     def count(self) -> Count:
         """Requests asked and answers inferred in this execution."""

@@ -100,16 +100,28 @@ class _Execution:
     begun: float = field(default_factory=time.monotonic)
     executed: int = 0
     stopped: str = ""
+    left_out: dict[str, int] = field(default_factory=dict)
     gathered: dict[str, int] = field(default_factory=dict)
     memory: dict[str, int] = field(default_factory=dict)
 
-    def wanted(self, missing: list[Run]) -> Iterator[Run]:
-        """The missing runs, as long as the budget lasts."""
+    def wanted(self, missing: list[Run], answering: Answering) -> Iterator[Run]:
+        """The missing runs, as long as the budget lasts and the servers of their models do."""
         for run in missing:
             self.stopped = self.meter.over()
             if self.stopped:
                 return
-            yield run
+            why = answering.lost(run)
+            if why:
+                self.left_out[why] = self.left_out.get(why, 0) + 1
+            else:
+                yield run
+
+    def told_left_out(self) -> str:
+        """Which runs were not tried because their server is gone, in words; empty for none."""
+        if not self.left_out:
+            return ""
+        said = "; ".join(f"{n} runs were not tried: {why}" for why, n in self.left_out.items())
+        return f"{said}. What was answered is kept: when that is mended, the same command goes on"
 
     @property
     def seconds(self) -> float:
@@ -121,6 +133,7 @@ class _Execution:
             "executed": self.executed,
             "workers": self.n_workers,
             "stopped": self.stopped,
+            "left_out": sum(self.left_out.values()),
             "seconds": round(self.seconds, 2),
             "tokens": self.meter.spent,
             "gathered": self.gathered,
@@ -141,14 +154,15 @@ def _execute_missing(
     runner = _serially if execution.n_workers == 1 else in_pool
     work = Work(answering, folder, execution.made_with, execution.n_workers)
     try:
-        for run, partial, manifest in runner(execution.wanted(missing), work):
+        for run, partial, manifest in runner(execution.wanted(missing, answering), work):
             publish(partial, folder / run.path)
             execution.executed += 1
+            answering.look_after()
             told.run_finished(run.label, manifest)
     except BudgetSpent as spent:
         execution.stopped = str(spent)
     if execution.executed < len(missing):
-        execution.stopped = execution.stopped or execution.meter.over()
+        execution.stopped = execution.stopped or execution.meter.over() or execution.told_left_out()
     execution.gathered = work.gathered
 
 

@@ -51,6 +51,15 @@ class Exchange:
         choice = {"text": first, "message": {"content": first}, "logprobs": held}
         self.send({"choices": [choice], "usage": used(10, 1)})
 
+    def break_off(self) -> None:
+        """Reset the connection in the middle of a body."""
+        self.handler.send_response(200)
+        self.handler.send_header("Content-Length", "1000")
+        self.handler.end_headers()
+        self.handler.wfile.write(b'{"choices": [')
+        self.handler.wfile.flush()
+        self.drop()
+
     def drop(self) -> None:
         """Break the connection without a word."""
         self.handler.connection.shutdown(socket.SHUT_RDWR)
@@ -64,7 +73,7 @@ def used(n_in: int, n_out: int) -> dict[str, int]:
 class FakeServer:
     """Answers each request by `behaviour(exchange)`; counts requests and how many ran at once."""
 
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, port: int = 0) -> None:
         self.behaviour, self.seen = behaviour, []
         self.listing: tuple[int, Any] = (501, {})  # what it says about its models
         self.running = self.most_running = 0
@@ -74,6 +83,7 @@ class FakeServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # header and body are two writes
 
             def do_POST(self) -> None:
                 outer.handle(self)
@@ -85,7 +95,7 @@ class FakeServer:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.http.daemon_threads = True
         self.thread = threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True)
 
@@ -119,6 +129,15 @@ class FakeServer:
         exchange.handler.end_headers()
         while not self.release.is_set():
             exchange.handler.wfile.write(b" ")
+            exchange.handler.wfile.flush()
+            time.sleep(0.02)
+
+    def trickle_headers(self, exchange: Exchange) -> None:
+        """One byte of a header at a time, for ever."""
+        exchange.handler.send_response(200)
+        exchange.handler.flush_headers()
+        while not self.release.is_set():
+            exchange.handler.wfile.write(b"X")
             exchange.handler.wfile.flush()
             time.sleep(0.02)
 

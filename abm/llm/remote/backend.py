@@ -20,6 +20,7 @@ from abm.llm.remote.control import safe_text
 from abm.llm.remote.menus import MenuScores, Next, matched, score_menu
 from abm.llm.remote.servers import SERVERS
 from abm.llm.remote.transport import Problem, Reply, Traffic, Transport, check_settings
+from abm.llm.remote.wire import check_address
 from abm.questions import Kind, Prompt, Status, TextConstraint
 
 __all__ = ["OpenAICompatible"]
@@ -119,6 +120,8 @@ class OpenAICompatible:
         url = self.base_url
         http = url.startswith(("http://", "https://"))
         _expect(http, "base_url", url, "an address such as 'http://localhost:8080/v1'")
+        wrong = check_address(url)
+        _expect(not wrong, "base_url", url, f"such as 'http://localhost:8080/v1' ({wrong})")
         _expect(bool(self.model), "model", self.model, "the name of a model of the server")
         _expect(self.api in ("chat", "completions"), "api", self.api, "'chat' or 'completions'")
         _expect(self.server_name in SERVERS, "server", self.server_name, f"one of {list(SERVERS)}")
@@ -133,7 +136,7 @@ class OpenAICompatible:
         _expect(few, "answer_tokens", self.answer_tokens, "a number >= 1, or none")
 
     def _open(self) -> None:
-        key = os.environ.get(self.api_key_env, "") if self.api_key_env else ""
+        key = os.environ.get(self.api_key_env, "").strip() if self.api_key_env else ""
         said = f"the environment variable {self.api_key_env} is not set; it holds the server's key"
         require(bool(key) or not self.api_key_env, BackendError, said, value=self.api_key_env)
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -173,10 +176,18 @@ class OpenAICompatible:
         Raises
         ------
         BackendError
-            Nobody listens at `base_url`, the key is refused, the path is wrong, or the server
-            names its models and this is none of them.
+            Nobody listens at `base_url`, the key is refused, the path is wrong or a web page, or
+            the server names its models and this is none of them.
         """
         code, body = self._transport.look("/models")
+        page = code == 200 and body is None
+        _expect(
+            not page,
+            "base_url",
+            self.base_url,
+            "the address of a model's server, such as 'http://localhost:8080/v1' (/models under "
+            "it is a page, no list)",
+        )
         _expect(
             code != 404 or not self.server.lists,
             "base_url",
@@ -184,9 +195,16 @@ class OpenAICompatible:
             "the address up to and including the version, such as 'http://localhost:8080/v1' "
             "(there is no /models under it)",
         )
-        names = replies.models(body)
+        names = replies.models(body or {})
         known = not (self.server.only and names) or {self.model, f"{self.model}:latest"} & {*names}
         _expect(bool(known), "model", self.model, f"one that the server has: {names}")
+
+    def lost(self) -> str:
+        """Why it is of no use to go on asking; empty while it may be. Looks at a server that died.
+
+        A study asks after each run, and leaves out the others that need a lost server.
+        """
+        return self._transport.lost()
 
     def close(self) -> None:
         """Close the connections."""
@@ -240,8 +258,12 @@ class OpenAICompatible:
         if not isinstance(rows, list) or len(rows) != len(texts):
             detail = found.detail if isinstance(found, Problem) else "no list `data` in the reply"
             raise BackendError(f"{self.base_url} gave no embeddings of {self.model!r}: {detail}")
-        ordered = sorted(rows, key=lambda row: int(row["index"]))
-        vectors = np.array([row["embedding"] for row in ordered], dtype=np.float64)
+        try:
+            ordered = sorted(rows, key=lambda row: int(row["index"]))
+            vectors = np.array([row["embedding"] for row in ordered], dtype=np.float64)
+            vectors = vectors.reshape(len(texts), -1)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BackendError(f"{self.base_url} gave no usable embeddings: {error!r}") from error
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         require(bool((norms > 0).all()), BackendError, "the server gave a vector of length zero")
         unit: NDArray[np.float32] = (vectors / norms).astype(np.float32)
@@ -301,7 +323,7 @@ class OpenAICompatible:
     def _draw_menu(self, text: str, menu: tuple[str, ...], why: str) -> Scored:
         """Shares among drawn answers. A count of zero stays zero: shares of draws are unbiased."""
         assert self.draws is not None
-        asked, counts = _Asked(), Counter[int | None]()
+        asked, counts, cut = _Asked(), Counter[int | None](), 0
         limit = self.answer_tokens or 8 + max(len(option.encode()) for option in menu)
         for number in range(self.draws):
             seed = _seed(text, menu, number)
@@ -312,9 +334,13 @@ class OpenAICompatible:
                 problem = failed.problem
                 return Scored(None, None, *asked.cost, problem.status, problem.detail, Kind.SAMPLED)
             asked.saw(reply, first=number == 0)
-            counts[matched(replies.spoken(reply.body) or "", menu)] += 1
+            chosen = matched(replies.spoken(reply.body) or "", menu)
+            counts[chosen] += 1
+            cut += chosen is None and not replies.ended(reply.body)
         shares = [counts[k] / self.draws for k in range(len(menu))]
-        said = f"{self.draws} draws" + (f" ({why})" if why else "") + asked.history_after
+        said = f"{self.draws} draws" + (f" ({why})" if why else "")
+        said += f", {cut} cut at answer_tokens = {limit} before an option" if cut else ""
+        said += asked.history_after
         if not any(shares):
             return Scored(None, 0.0, *asked.cost, Status.OFF_MENU, said, Kind.SAMPLED)
         scores = tuple(math.log(share) if share else -math.inf for share in shares)

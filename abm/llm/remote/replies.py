@@ -8,7 +8,7 @@ from typing import Any
 
 from abm.llm.remote.menus import Next
 
-__all__ = ["ended", "models", "next_tokens", "spoken", "usage"]
+__all__ = ["ended", "models", "next_tokens", "spoken", "usage", "whole_text"]
 
 
 def spoken(body: Mapping[str, Any]) -> str | None:
@@ -25,8 +25,19 @@ def spoken(body: Mapping[str, Any]) -> str | None:
         text = choice["message"].get("content")
     if not isinstance(text, str):
         return None
-    before, closed, after = text.partition("</think>")
+    before, closed, after = whole_text(text).partition("</think>")
     return (after if closed else before).strip()
+
+
+def whole_text(text: str) -> str:
+    """The text with half characters, which JSON can say and no file can hold, as question marks.
+
+    Examples
+    --------
+    >>> whole_text("so \\ud83d"), whole_text("\N{WAVING HAND SIGN}") == "\N{WAVING HAND SIGN}"
+    ('so ?', True)
+    """
+    return text.encode("utf-8", "replace").decode()
 
 
 def ended(body: Mapping[str, Any]) -> bool:

@@ -12,20 +12,29 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
-from abm.errors import BackendError, MissingExtra, require
+from abm.errors import BackendError, require
+from abm.llm.remote.replies import whole_text
+from abm.llm.remote.wire import Broken, Late, Unreachable, Wire
 from abm.questions import Status
 
 __all__ = ["Problem", "Reply", "Traffic", "Transport", "check_settings"]
 
-_MOST_BYTES = 64 * 2**20
 _LOOK = 10.0  # seconds for the list of models
 _FEW = 3  # requests in a row without a reply, at least, before a server counts as gone
-_FATAL = {401: "the key was refused", 403: "access was refused", 404: "no such path or model"}
+_FATAL = {
+    401: "the key was refused",
+    402: "the account is empty",
+    403: "access was refused",
+    404: "no such path or model",
+    405: "no such path",
+}
 _SLOW = (408, 504)
+_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL", "CERTIFICATE_VERIFY")
 
 T = TypeVar("T")
 A = TypeVar("A")
@@ -95,7 +104,7 @@ class Transport:
     concurrency
         Most requests under way at once, >= 1.
     timeout
-        Seconds from sending a request to its last byte, > 0.
+        Seconds from sending a request to the last byte of its reply, > 0.
     retries
         How often a transient failure is tried again, >= 0.
     wait
@@ -113,24 +122,19 @@ class Transport:
         retries: int,
         wait: float,
     ) -> None:
-        _httpx()
         self.base_url, self.concurrency = base_url.rstrip("/"), concurrency
         self.timeout, self.retries, self.wait = timeout, retries, wait
         self.statistics = Traffic()
-        self._headers = dict(headers)
+        self._wire = Wire(self.base_url, headers, concurrency)
         self._lock, self._down = threading.Lock(), threading.Event()
-        self._in_vain = 0  # requests in a row whose retries were used up
+        self._in_vain = 0  # requests in a row whose retries were used up, within a call of `each`
+        self._unheard = 0  # the same over all calls
+        self._last: Problem | None = None  # how the last of them ended
         self._gone: Problem | None = None
-
-    @cached_property
-    def _client(self) -> Any:
-        httpx, n = _httpx(), self.concurrency
-        limits = httpx.Limits(max_connections=n, max_keepalive_connections=n)
-        return httpx.Client(headers=self._headers, timeout=self.timeout, limits=limits)
+        self._refusal = ""
 
     def close(self) -> None:
-        if "_client" in vars(self):
-            self._client.close()
+        self._wire.close()
 
     def each(self, work: Callable[[A], T], items: Iterable[A]) -> list[T]:
         """`work(item)` for each item, `concurrency` at a time; results in order.
@@ -141,8 +145,8 @@ class Transport:
         this call fail without being sent: so does one that hangs.
         """
         self._down.clear()
-        self._heard()
-        assert self._client is not None  # made before the threads that share it
+        with self._lock:
+            self._in_vain, self._gone = 0, None
         with ThreadPoolExecutor(self.concurrency) as pool:
             futures = [pool.submit(work, item) for item in items]
             try:
@@ -178,54 +182,80 @@ class Transport:
             self._heard()
             return Reply(found, tuple(history))
         tried = f" (attempt {attempt + 1})" if attempt else ""
-        return self._given_up(found, Problem(found.status, found.detail + tried))
+        return self._given_up(replace(found, detail=found.detail + tried))
 
     def _heard(self) -> None:
         with self._lock:
-            self._in_vain, self._gone = 0, None
+            self._in_vain, self._unheard, self._gone, self._refusal = 0, 0, None, ""
 
-    def _given_up(self, found: Problem, told: Problem) -> Problem:
+    def _given_up(self, found: Problem) -> Problem:
         """Count a request without a reply, and whether the server has replied to nobody of late."""
         with self._lock:
             self.statistics.failures[str(found.status)] += 1
-            if not found.transient:
-                self._in_vain = 0  # it was a reply, if no good one
-                return told
+            if not found.transient and not found.unreachable:
+                self._in_vain = self._unheard = 0  # it was a reply, if no good one
+                return found
+            self._last = found
             self._in_vain += 1
+            self._unheard += 1
             if found.unreachable:
                 self._down.set()
             elif self._in_vain >= max(self.concurrency, _FEW):
                 detail = f"not sent: {self._in_vain} requests before it failed in a row, the last "
-                self._gone = Problem(found.status, f"{detail}with: {told.detail}")
-        return told
+                self._gone = Problem(found.status, f"{detail}with: {found.detail}")
+        return found
 
-    def look(self, path: str) -> tuple[int, Mapping[str, Any]]:
-        """Status and body of a page; status 0 where it does not come in time.
+    def lost(self) -> str:
+        """Why it is of no use to go on asking; empty while it may be.
+
+        A server counts as lost when it refused the key, the path or the model, when it cannot be
+        reached after all retries and now, and when the last requests (3 at least) used up their
+        retries without a reply.
+        """
+        with self._lock:
+            said, last, n = self._refusal, self._last, self._unheard
+        if said or last is None or not n:
+            return said
+        if last.unreachable:
+            try:
+                self._wire.exchange("GET", "/models", None, self._moment)
+            except Unreachable:
+                return last.detail
+            except (Late, Broken):
+                pass
+            return ""  # it is back
+        where = f"the last {n} requests to {self.base_url} failed"
+        return f"{where}, the last with: {last.detail}" if n >= _FEW else ""
+
+    @property
+    def _moment(self) -> float:
+        return min(self.timeout, _LOOK)
+
+    def look(self, path: str) -> tuple[int, Mapping[str, Any] | None]:
+        """Status and JSON object of a page (`None` if it is none); status 0 if it does not come.
 
         Raises
         ------
         BackendError
             Nobody listens there, however often it was tried, or the key was refused.
         """
-        httpx = _httpx()
         for attempt in range(self.retries + 1):
             try:
-                found = self._client.get(self.base_url + path, timeout=min(self.timeout, _LOOK))
+                code, headers, content = self._wire.exchange("GET", path, None, self._moment)
                 break
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                if attempt == self.retries:
+            except Unreachable as error:
+                if attempt == self.retries or _is_tls(str(error)):
                     raise BackendError(
                         f"cannot connect to {self.base_url} (attempt {attempt + 1}): {error}. "
-                        "Start the server, or correct base_url",
+                        f"Start the server, or correct base_url{_tls_hint(str(error))}",
                         value=self.base_url,
                     ) from error
                 time.sleep(min(60.0, self.wait * 2**attempt))
-            except httpx.TransportError:
+            except (Late, Broken):
                 return 0, {}
-        if found.status_code in (401, 403):
-            self._refused(path, found.status_code, found.headers, found.content)
-        body = _parsed(found.content)
-        return found.status_code, {} if isinstance(body, Problem) else body
+        if code in (401, 403) or 300 <= code < 400:
+            self._refused(path, code, headers, content)
+        return code, _object(content)
 
     def _pause(self, problem: Problem, attempt: int) -> None:
         seconds = min(60.0, max(self.wait * 2**attempt, problem.wait or 0.0))
@@ -235,47 +265,32 @@ class Transport:
         self._down.wait(seconds)
 
     def _once(self, path: str, payload: Mapping[str, Any]) -> Mapping[str, Any] | Problem:
-        httpx = _httpx()
         with self._lock:
             self.statistics.attempts += 1
         try:
-            code, headers, content = self._exchange(path, payload)
-        except httpx.TimeoutException:
-            return Problem(Status.TIMEOUT, f"no reply within {self.timeout:g} s", transient=True)
-        except httpx.ConnectError as error:
-            detail = f"cannot connect to {self.base_url}: {error}"
-            return Problem(Status.BACKEND_ERROR, detail, transient=True, unreachable=True)
-        except httpx.TransportError as error:
-            detail = f"connection broke: {type(error).__name__} {error}".rstrip()
-            return Problem(Status.BACKEND_ERROR, detail, transient=True)
+            code, headers, content = self._wire.exchange("POST", path, payload, self.timeout)
+        except Late as error:
+            return Problem(Status.TIMEOUT, str(error), transient=True)
+        except Unreachable as error:
+            detail = f"cannot connect to {self.base_url}: {error}{_tls_hint(str(error))}"
+            again = not _is_tls(detail)
+            return Problem(Status.BACKEND_ERROR, detail, transient=again, unreachable=True)
+        except Broken as error:
+            return Problem(Status.BACKEND_ERROR, f"connection broke: {error}", transient=True)
         if code == 200:
-            return _parsed(content)
+            return _parsed(content, "data" if path == "/embeddings" else "choices")
         return self._refused(path, code, headers, content)
 
-    def _exchange(
-        self, path: str, payload: Mapping[str, Any]
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body; the deadline holds for the whole of it, however it trickles."""
-        httpx = _httpx()
-        deadline = time.monotonic() + self.timeout
-        content = bytearray()
-        with self._client.stream("POST", f"{self.base_url}{path}", json=payload) as response:
-            for piece in response.iter_bytes():
-                content += piece
-                if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("deadline")
-                if len(content) > _MOST_BYTES:
-                    raise httpx.ReadError("the reply does not end")
-            return response.status_code, response.headers, bytes(content)
-
     def _refused(self, path: str, code: int, headers: Mapping[str, str], content: bytes) -> Problem:
-        said = _message(content)
-        if code in _FATAL:
-            raise BackendError(
-                f"{self.base_url}{path} answered {code}, {_FATAL[code]}: {said}. Correct base_url, "
-                "model or api_key_env",
-                value=code,
+        said, cause = _message(content), _FATAL.get(code, "")
+        if 300 <= code < 400:
+            cause = f"which leads to {headers.get('location', 'another address')}"
+        if cause:
+            self._refusal = (
+                f"{self.base_url}{path} answered {code}, {cause}: {said}. Correct base_url, "
+                "model or api_key_env"
             )
+            raise BackendError(self._refusal, value=code)
         if code == 429 or code >= 500 or code in _SLOW:
             status = Status.TIMEOUT if code in _SLOW else Status.BACKEND_ERROR
             name = "rate limit" if code == 429 else f"server error {code}"
@@ -285,34 +300,39 @@ class Transport:
         return Problem(Status.INVALID, f"the server refused the request ({code}): {said}")
 
 
-def _httpx() -> Any:
-    try:
-        import httpx
-    except ImportError as error:
-        raise MissingExtra(
-            "a server needs httpx; install the extra: pip install 'agora-abm[remote]'"
-        ) from error
-    return httpx
+def _parsed(content: bytes, needs: str = "") -> Mapping[str, Any] | Problem:
+    """A reply's JSON object, if it holds a list `needs` of objects and does not name an error."""
+    body = _object(content)
+    if body is None:
+        return Problem(Status.BACKEND_ERROR, f"garbage: {_short(content)!r}", transient=True)
+    if body.get("error"):
+        said = _message(content)
+        if _is_overflow(said):
+            return Problem(Status.CONTEXT_OVERFLOW, said)
+        return Problem(Status.BACKEND_ERROR, f"garbage: an error as reply: {said}", transient=True)
+    rows = body.get(needs)
+    if needs and not (isinstance(rows, list) and rows and isinstance(rows[0], dict)):
+        detail = f"garbage: no {needs} in {_short(content)!r}"
+        return Problem(Status.BACKEND_ERROR, detail, transient=True)
+    return body
 
 
-def _parsed(content: bytes) -> Mapping[str, Any] | Problem:
+def _object(content: bytes) -> dict[str, Any] | None:
     try:
         body = json.loads(content)
-    except ValueError:
-        body = None
-    if isinstance(body, dict):
-        return body
-    return Problem(Status.BACKEND_ERROR, f"garbage: {_short(content)!r}", transient=True)
+    except (ValueError, RecursionError):
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def _message(content: bytes) -> str:
     try:
         found = json.loads(content)
-        error = found.get("error", found) if isinstance(found, dict) else found
-        text = error.get("message", error) if isinstance(error, dict) else error
-        return str(text)[:300]
-    except ValueError:
+    except (ValueError, RecursionError):
         return _short(content)
+    error = found.get("error", found) if isinstance(found, dict) else found
+    text = error.get("message", error) if isinstance(error, dict) else error
+    return whole_text(str(text)[:300])
 
 
 def _short(content: bytes) -> str:
@@ -320,9 +340,36 @@ def _short(content: bytes) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds a server asks to wait; its other form, a date, is not used."""
-    text = headers.get("retry-after", "")
-    return float(text) if text.replace(".", "", 1).isdigit() else None
+    """Seconds that a server asks to wait, which it says as such or as a date.
+
+    Examples
+    --------
+    >>> _retry_after({"retry-after": "2.5"}), _retry_after({"retry-after": "soon"})
+    (2.5, None)
+    >>> _retry_after({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"})
+    0.0
+    """
+    text = headers.get("retry-after", "").strip()
+    if text.replace(".", "", 1).isdecimal():
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max(0.0, (date - datetime.now(UTC)).total_seconds())
+
+
+def _is_tls(said: str) -> bool:
+    """Whether no connection will ever be made with this scheme and these certificates."""
+    return any(word in said.upper().replace(" ", "_") for word in _TLS)
+
+
+def _tls_hint(said: str) -> str:
+    """What to do about an address whose server speaks no TLS, or with a strange certificate."""
+    if "CERTIFICATE" in said:
+        return "; its certificate is not trusted here: SSL_CERT_FILE names others"
+    return "; does its address begin with http:// rather than https://?" if _is_tls(said) else ""
 
 
 def _is_overflow(said: str) -> bool:
