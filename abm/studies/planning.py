@@ -247,7 +247,8 @@ class _Models:
         name = described if isinstance(described, str) else str(dict(described))
         if name not in self.found:
             policy = spec.policy or self._loaded(spec, twin, shelf)
-            self.found[name] = _Model(name, Costs(policy), policy)
+            costs = Costs(policy, thoughts=spec.reasoning, draws=_draws(spec))
+            self.found[name] = _Model(name, costs, policy)
         return self.found[name]
 
     def _loaded(self, spec: Spec, twin: Policy, shelf: Shelf) -> Policy | None:
@@ -259,6 +260,12 @@ class _Models:
         except (MissingExtra, ModelFileError) as error:
             self.notes.append(f"{spec.described()} was not loaded: {error}")
             return None
+
+
+def _draws(spec: Spec) -> int:
+    """Answers that a server draws for every choice; 0 where it gives probabilities."""
+    table = spec.backend if isinstance(spec.backend, Mapping) else {}
+    return int(table.get("draws", 0)) if table.get("probabilities") == "sampled" else 0
 
 
 def _estimated(

@@ -21,6 +21,10 @@ class Costs:
     ----------
     policy
         The language model's policy, or `None` where it is not at hand.
+    thoughts
+        Most tokens that are thought before a choice, where the policy does not say.
+    draws
+        Answers drawn for a choice by a server that gives no probabilities; 0 where they are scored.
 
     Attributes
     ----------
@@ -35,9 +39,10 @@ class Costs:
     (3, 4)
     """
 
-    def __init__(self, policy: Any) -> None:
+    def __init__(self, policy: Any, *, thoughts: int = 0, draws: int = 0) -> None:
         self._sent = getattr(policy, "as_sent", None)
-        self._thoughts = int(getattr(policy, "budget", 0))  # of a `ReasoningPolicy`
+        self._thoughts = int(getattr(policy, "budget", thoughts))  # of a `ReasoningPolicy`
+        self._draws = draws
         self.source = (
             "the model's own tokenizer" if self._sent else "estimate: one token per four bytes"
         )
@@ -57,13 +62,16 @@ class Costs:
         return text_cost(request) - (text.max_tokens if text else 0)
 
     def answer(self, request: Request) -> int:
-        """Tokens of thoughts and all options with the ends of the turn, or the most of a text."""
+        """Tokens of thoughts and of what follows, or the most of a text.
+
+        What follows are all options with the ends of their turns, or as many draws of the longest.
+        """
         text = request.question.text
         if text is not None:
             return text.max_tokens
-        return self._thoughts + sum(
-            ceil(len(o.encode()) / 4) + 1 for o in request.question.options or ()
-        )
+        each = [ceil(len(o.encode()) / 4) + 1 for o in request.question.options or ()]
+        drawn = self._draws * max(each, default=0)
+        return self._thoughts + (drawn if self._draws else sum(each))
 
 
 class StandIn:

@@ -92,6 +92,18 @@ def test_a_server_is_not_asked_for_a_plan(toy, town):
     assert policy.tokens_from.startswith("estimate")
 
 
+def test_thoughts_and_draws_of_a_server_are_in_its_plan(toy, town):
+    """A choice of yes or no costs 2 tokens per draw, and a second prompt after its thoughts."""
+    spec = {"backend": "openai", "base_url": "http://127.0.0.1:9/v1", "model": "absent"}
+    drawn = {**spec, "probabilities": "sampled", "draws": 20}
+    scored, slow, often = (
+        plan(town(answerers={"m": {"citizen": one}}), replications=1).policies[0]
+        for one in (spec, {**spec, "reasoning": 30}, drawn)
+    )
+    assert slow.tokens >= 2 * scored.tokens + (2 * 30 - 4) * scored.asked
+    assert often.tokens == scored.tokens + (20 * 2 - 4) * scored.asked
+
+
 def test_a_plan_writes_nothing_and_refuses_what_cannot_run(toy, town, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plan(town(answerers={"m": {"citizen": toy.Parrot()}}))
