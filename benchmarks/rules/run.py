@@ -75,6 +75,7 @@ TABLE = [
     Comparison("T2", "deffuant_complete", 10_000_000, "numba", 0.5, "pair_updates"),
     Comparison("T2", "deffuant_complete", 1_000_000, "numba", 0.8),
     Comparison("T3", "deffuant_ws", 100_000, "ndlib", 1000),
+    Comparison("T3", "deffuant_ws", 1_000_000, "ndlib", 500),
     Comparison("T3", "deffuant_ws", 1_000_000, "mesa33", 50),
     Comparison("T3", "deffuant_ws", 100_000, "mesa33", 600, "deffuant_cells"),
     Comparison("T4", "hk", 10_000, "numpy", 1000),
