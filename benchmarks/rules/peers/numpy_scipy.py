@@ -58,7 +58,7 @@ def hk_sorted(n):
 
 
 def sir_discrete(n):
-    """Infection by a sparse matrix product per step; beta 0.05 per contact, gamma 0.1; whole epidemics."""
+    """Infection by a sparse matrix product per step, beta 0.05, gamma 0.1; whole epidemics."""
     rng = np.random.default_rng(1)
     indptr, indices = barabasi_albert(n, 3, 1)
     ties = sp.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=(n, n))
