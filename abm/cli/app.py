@@ -385,6 +385,13 @@ def bench_llm(
     repeats: Annotated[int, typer.Option(min=1, help="Turns of each comparison.")] = 3,
     only: Annotated[list[str] | None, typer.Option(help="A row; may be repeated.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False,
+    remeasure: Annotated[
+        bool,
+        typer.Option(
+            "--remeasure",
+            help="Forget the layouts of `fast` that were measured on this machine, of all models.",
+        ),
+    ] = False,
 ) -> None:
     """Measure what batching is worth: ratios against named alternatives, in one run.
 
@@ -398,7 +405,7 @@ def bench_llm(
         from abm.llm.llamacpp.header import read_header
 
         read_header(model)  # or each side of a comparison tells in its own words what is wrong
-    bench_llm(model, threads, size, repeats, only or [], as_json)
+    bench_llm(model, threads, size, repeats, only or [], as_json, remeasure)
 
 
 add_commands(app)

@@ -9,8 +9,9 @@ import pytest
 
 from abm.cli import main
 from abm.llm.bench import Figure, Setting, rows, society
-from abm.llm.bench.command import measure, settings
+from abm.llm.bench.command import _layouts, measure, settings
 from abm.llm.bench.random_model import SHAPES, Shape, write_random_model
+from abm.llm.llamacpp.layout import Layout
 
 
 def test_a_figure_is_reached_on_its_side_of_the_floor():
@@ -46,13 +47,26 @@ def test_every_row_of_a_model_can_be_measured(tmp_path):
         for name in ("tree", "choices", "reasoning", "prompt_speed", "texts", "strict_price")
         for figure in measure(setting, name)
     }
-    assert len(found) == 12
+    assert len(found) == 14
     for figure in found.values():
         assert figure.value is not None, figure.how
         assert figure.value > 0
         assert figure.alternative
         json.dumps(figure.as_dict())
     assert all(f.reached for f in found.values() if f.at_most)
+    [layout, variation] = _layouts(list(found.values()))
+    assert layout.startswith("layout of fast, tiny: measured on a ")
+    assert "total variation of fast to strict, tiny: mean " in variation
+
+
+def test_a_layout_from_a_busy_machine_is_told_with_the_remedy():
+    layout = Layout(source="measured", spread=0.4, others=0.5, busy=True).as_dict()
+    figure = Figure("a", 1.0, "ratio", None, "b", "c", model="m", detail={"layout": layout})
+    [line] = _layouts([figure])
+    assert line == (
+        "layout of fast, m: measured on a busy machine (best turns within 40%, others used 50% of "
+        "the CPUs); --remeasure measures it anew"
+    )
 
 
 def test_memory_is_told_by_shares_of_the_questions(tmp_path):

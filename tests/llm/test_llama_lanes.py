@@ -173,6 +173,27 @@ def test_what_all_prompts_share_is_evaluated_in_one_lane(gguf_files):
 
 
 @pytest.mark.llama
+@pytest.mark.parametrize(("portion", "n_threads"), [(32, 2), (4, 2), (4, 3)])
+def test_lanes_of_fast_evaluate_what_all_prompts_share_once(
+    gguf_files, monkeypatch, portion, n_threads
+):
+    """At a border between portions some tokens of an own text are evaluated twice, no beginning."""
+    monkeypatch.setattr(scores_module, "PORTION", portion)
+    own = ["park " * (1 + k % 3) + "age " * (k % 5) + f"{k} answer:" for k in range(60)]
+    prompts = [Prompt.plain("you read your post " * 60 + "\n", text) for text in own]
+    counts = []
+    for n in (1, n_threads):
+        with LlamaCpp(gguf_files["F16"], n_threads=n, mode="fast") as model:
+            model._layout = Layout(False, 128, 4, "given")
+            model.score(prompts, [MENU] * 60)
+            counts.append(model.statistics())
+    one, several = counts
+    assert several.tree_nodes == one.tree_nodes
+    assert one.tokens_evaluated <= 1.02 * one.tree_nodes
+    assert 0 <= several.tokens_evaluated - one.tokens_evaluated < 200 < one.tokens_asked / 120
+
+
+@pytest.mark.llama
 @pytest.mark.parametrize("portion", [32, 4])
 def test_fast_in_two_lanes_differs_from_strict_by_rounding_only(gguf_files, monkeypatch, portion):
     """The same batch has the same scores, whoever takes its portions."""

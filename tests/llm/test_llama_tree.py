@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import numpy as np
@@ -10,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from abm.llm import LlamaCpp
+from abm.llm.llamacpp import scores as scores_module
 from abm.llm.llamacpp.layout import Layout
 from abm.llm.llamacpp.scoring import ScoreJob
-from abm.llm.llamacpp.trie import grow, segments, tree_nodes
+from abm.llm.llamacpp.trie import asked_in_order, portions, segments, tree_nodes, units_of
 from abm.questions import Prompt, TextConstraint
 
 WORDS = ["you", "are", "the", "friends", "read", "your", "post", "and", "park", "age", "topic"]
@@ -30,7 +32,8 @@ token_paths = st.lists(
 def test_segments_put_every_node_once_with_all_prompts_that_share_it(paths, n_options):
     jobs = [ScoreJob(k, path, tuple((9, k) for k in range(n_options)), []) for k, path in
             enumerate(paths)]  # fmt: skip
-    order, units = grow(jobs, {})
+    order = asked_in_order(jobs)
+    units = units_of(order, {})
     prompts = [asked.tokens for asked in order]
     nodes = {(tokens[: depth + 1]) for tokens in prompts for depth in range(len(tokens))}
     assert tree_nodes(order) == len(nodes) + (1 + n_options) * len(prompts)
@@ -45,6 +48,25 @@ def test_segments_put_every_node_once_with_all_prompts_that_share_it(paths, n_op
     for node, members in put.items():
         below = {k for k, tokens in enumerate(prompts) if tokens[: len(node)] == node}
         assert members == below
+
+
+@given(token_paths, st.integers(1, 5))
+@settings(max_examples=100, deadline=None)
+def test_portions_hold_every_prompt_in_order_and_none_is_empty(paths, n):
+    order = asked_in_order([ScoreJob(k, path, ((9,),), []) for k, path in enumerate(paths)])
+    parts = portions(order, n)
+    assert [asked for part in parts for asked in part] == order
+    assert len(parts) == min(n, len(order))
+    assert all(parts)
+
+
+def test_portions_are_cut_where_least_is_shared():
+    """Two groups of nearly equal cost: the border lies between them, not at the exact half."""
+    paths = [((k // 17, 5, 5, 5), (k,)) for k in range(32)]
+    order = asked_in_order([ScoreJob(k, path, ((9,),), []) for k, path in enumerate(paths)])
+    first, second = portions(order, 2)
+    assert {asked.tokens[0] for asked in first} == {0}
+    assert {asked.tokens[0] for asked in second} == {1}
 
 
 def within_menu(a, b) -> float:
@@ -86,7 +108,7 @@ def fast(file, layout: Layout, **options) -> LlamaCpp:
     max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 def test_each_node_of_random_prompts_is_evaluated_once(
-    gguf_files, strict, seed, n, n_tokens, flash, resident_bytes
+    gguf_files, strict, monkeypatch, seed, n, n_tokens, flash, resident_bytes
 ):
     """The count within a batch is at most 1.02, and answers are those of `strict` but for rounding.
 
@@ -98,7 +120,7 @@ def test_each_node_of_random_prompts_is_evaluated_once(
     prompts, menus = questions(random.Random(seed), n)
     layout = Layout(flash, n_tokens, 4, "given")
     with fast(gguf_files["F16"], layout, resident_bytes=resident_bytes) as model:
-        model._scored = lambda jobs: model._tree(jobs)  # short batches too
+        monkeypatch.setattr(scores_module, "_is_short", lambda jobs: False)  # short batches too
         found = model.score(prompts, menus)
         counted = model.statistics()
         assert counted.tokens_evaluated <= 1.02 * counted.tree_nodes
@@ -187,8 +209,13 @@ def test_a_measured_layout_is_kept_and_changes_no_strict_answer(
     [file] = tmp_path.iterdir()
     assert first["layout"]["source"] == "measured"
     assert 0 <= first["variation"]["mean"] <= first["variation"]["highest"] < 2e-3
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps(kept | {"layout": kept["layout"] | {"busy": False, "spread": 0.25}}))
     with LlamaCpp(gguf_files["F16"], n_threads=1, mode="fast") as model:
-        assert model.info == first  # read, not measured again
+        again = model.info
+    assert again["layout"]["spread"] == 0.25  # read, not measured again
+    assert again["layout"]["tokens_per_second"] == first["layout"]["tokens_per_second"]
+    assert again["variation"] == first["variation"]
     file.write_text("{ torn")
     with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
         assert model.score(prompts, menus) == expected

@@ -26,6 +26,7 @@ def bench_llm(
     repeats: int,
     only: Sequence[str],
     as_json: bool,
+    remeasure: bool = False,
 ) -> None:
     """Measure with each model and print; what is asked for is described at `abm bench llm -h`."""
     known = rows()
@@ -37,6 +38,10 @@ def bench_llm(
             argument="only",
             value=name,
         )
+    if remeasure:
+        from abm.llm.llamacpp.layout import forget_layouts
+
+        print(f"layouts of {forget_layouts()} models forgotten", file=sys.stderr, flush=True)
     found: list[Figure] = []
     with settings(model, threads, size, repeats) as chosen:
         for setting in chosen:
@@ -122,8 +127,27 @@ def _table(found: Sequence[Figure], threads: dict[str, int]) -> None:
     show.console.print()
     said = ", ".join(f"{model}: {n}" for model, n in threads.items())
     show.console.print(f"threads, on both sides: {said}", markup=False)
+    for line in _layouts(found):
+        show.console.print(line, markup=False)
     for name, how in {f.name: f"{f.how}; beside {f.alternative}" for f in found}.items():
         show.console.print(f"{name}: {how}", markup=False)
+
+
+def _layouts(found: Sequence[Figure]) -> Iterator[str]:
+    """How the layouts of `fast` were found, and how far its answers are from those of `strict`."""
+    from abm.llm.llamacpp.layout import Layout
+
+    layouts = {f.model: f.detail["layout"] for f in found if "layout" in f.detail}
+    for model, layout in layouts.items():
+        measured = Layout(**layout)
+        remedy = "; --remeasure measures it anew" if measured.busy else ""
+        yield f"layout of fast, {model}: {measured.said}{remedy}"
+    variations = {f.model: f.detail["variation"] for f in found if "variation" in f.detail}
+    for model, seen in variations.items():
+        yield (
+            f"total variation of fast to strict, {model}: mean {seen['mean']:.1e}, highest "
+            f"{seen['highest']:.1e} over {seen['n_prompts']} prompts of random tokens"
+        )
 
 
 def _bound(figure: Figure) -> str:

@@ -84,6 +84,11 @@ def _scored(model: LlamaCpp, asked: Asked) -> Callable[[], int]:
     return act
 
 
+def laid_out(model: LlamaCpp) -> dict[str, Any]:
+    """What `fast` does and how it came to it; nothing of a backend that is `strict`."""
+    return {"layout": model.layout.as_dict()} if model.mode == "fast" else {}
+
+
 def tree(setting: Setting) -> Iterable[Figure]:
     """Tokens evaluated over nodes of the tree, and over a whole run of several batches."""
     for mode in ("fast", "strict"):
@@ -100,6 +105,7 @@ def tree(setting: Setting) -> Iterable[Figure]:
             for k in range(0, len(asked.prompts), size):
                 model.score(asked.prompts[k : k + size], asked.menus[k : k + size])
             run = model.statistics() - start
+            detail = laid_out(model)
         yield Figure(
             f"tokens evaluated per node of the prefix tree, {mode}",
             batch.evaluated_per_node,
@@ -112,9 +118,18 @@ def tree(setting: Setting) -> Iterable[Figure]:
                 "tokens_evaluated": batch.tokens_evaluated,
                 "tree_nodes": batch.tree_nodes,
                 "tokens_asked": batch.tokens_asked,
-                "reevaluation_over_a_run_of_20_batches": run.tokens_evaluated / batch.tree_nodes,
                 "waves": batch.waves,
+                **detail,
             },
+        )
+        yield Figure(
+            f"tokens evaluated per node of the tree of a run of 20 batches, {mode}",
+            run.tokens_evaluated / batch.tree_nodes,
+            "ratio",
+            None,
+            "each distinct token of the run evaluated once",
+            "the same personas in 20 batches, one after another",
+            detail={"tokens_evaluated": run.tokens_evaluated, "prefix_hits": run.prefix_hits},
         )
 
 
@@ -131,7 +146,7 @@ def choices(setting: Setting) -> Iterable[Figure]:
                     partial(peer.choose, few.texts(), few.menus),
                     setting.repeats,
                 )
-                detail |= ceiling(model, _scored(model, asked), detail)
+                detail |= ceiling(model, _scored(model, asked), detail) | laid_out(model)
             yield Figure(
                 f"choices per second, unshared personas, {mode}",
                 value,
@@ -207,6 +222,7 @@ def prompt_speed(setting: Setting) -> Iterable[Figure]:
 
             with _one_batch(model) as alone:
                 value, detail = beside(tokens, alone, setting.repeats)
+            detail |= laid_out(model)
             options = {}
             if setting.embedded:
                 own = own_language(setting.n(200, 20))
@@ -265,7 +281,7 @@ def texts(setting: Setting) -> Iterable[Figure]:
                 few = asked.head(max(4, n // 4))
                 write = _written(model, asked, _FREE)
                 value, detail = beside(write, partial(_tokens, peer, few), setting.repeats)
-                detail |= ceiling(model, write, detail)
+                detail |= ceiling(model, write, detail) | laid_out(model)
                 single = _one_at_a_time(setting, few)
                 detail["over_our_own_one_at_a_time"] = detail["ours_per_second"] / single
                 detail["ours_per_second_under_a_grammar"] = _speed(_written(model, asked, _BOUND))
@@ -319,12 +335,7 @@ def strict_price(setting: Setting) -> Iterable[Figure]:
         with backend(setting, "strict") as exact, backend(setting, "fast") as free:
             asked = personas(exact, setting.n(200, 20), own=own, prefix=prefix)
             value, detail = beside(_scored(exact, asked), _scored(free, asked), setting.repeats)
-            detail["layout"] = {
-                "flash": free.layout.flash,
-                "n_tokens": free.layout.n_tokens,
-                "n_rows": free.layout.n_rows,
-            }
-            detail["variation"] = free.variation.as_dict()
+            detail |= laid_out(free) | {"variation": free.variation.as_dict()}
         yield Figure(
             f"strict over fast, {own} own tokens after {prefix} shared",
             value,

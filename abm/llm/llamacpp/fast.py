@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 
 from abm.llm.backend import Scored
 from abm.llm.llamacpp.context import Context
-from abm.llm.llamacpp.scoring import ScoreJob, round_scores, scored
-from abm.llm.llamacpp.strict import shared_prefixes
-from abm.llm.llamacpp.tokens import Path, Tokens
-from abm.llm.llamacpp.tree import Round
-from abm.llm.llamacpp.trie import Unit, common, grow, segments, tree_nodes
+from abm.llm.llamacpp.scoring import round_scores, scored
+from abm.llm.llamacpp.tokens import Path
+from abm.llm.llamacpp.trie import Unit, common, segments
 
-__all__ = ["TreeContext", "score_fast", "waves"]
+__all__ = ["TreeContext", "begin", "score_fast", "waves"]
 
 PADDING = 256
 
@@ -97,26 +95,46 @@ class TreeContext(Context):
         return True
 
 
+def begin(context: TreeContext, path: Path) -> None:
+    """Make what all prompts begin with the live branch, and keep it for other lanes.
+
+    Blocks are evaluated one by one, so that it does not matter for the bits who does it.
+    """
+    ids = np.array([token for block in path for token in block], dtype=np.int32)
+    live = common(context.branch[: context.length], ids)
+    stored = context.store.deepest(path, context.kind) if context.store else 0
+    if sum(map(len, path[:stored])) <= live or not context.restore(path[:stored]):
+        context.cut(live)
+    stop = 0
+    for depth, block in enumerate(path, 1):
+        stop += len(block)
+        if stop > context.length:
+            context.extend(ids, stop)
+            context.keep(path[:depth], True)
+    if context.length == len(ids) and stored < len(path):
+        context.keep(path, True)  # it was live, and no copy of it was there
+
+
 def score_fast(
     context: TreeContext,
-    jobs: Sequence[ScoreJob],
+    units: Sequence[Unit],
     ends: NDArray[np.int64],
     n_tokens: int,
     n_prompts: int,
-    known: dict[tuple[Tokens, ...], list[Round]],
+    wanted: set[Path],
 ) -> Iterator[tuple[int, Scored]]:
     """(index, result) of each job.
 
     Parameters
     ----------
+    units
+        Neighbours in the tree. `shared` of the first: tokens of it that are evaluated by
+        themselves, where they are neither live nor resident.
     n_tokens, n_prompts
         Tokens and prompts that a wave should not exceed.
-    known
-        Remembers the trees of menus.
+    wanted
+        Beginnings that are worth keeping.
     """
-    order, units = grow(jobs, known)
-    wanted = shared_prefixes(asked.path for asked in order)
-    context.counts.add(tree_nodes=tree_nodes(order))
     for a, b in waves(units, n_tokens, n_prompts, context):
         _evaluate(context, units[a:b], ends, wanted)
         for unit in units[a:b]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from abm.errors import BackendError, require
-from abm.llm.llamacpp.layout import Layout, Remembered, measure_layout
+from abm.llm.llamacpp.layout import TRIES, Layout, Remembered, measure_layout
 from abm.llm.llamacpp.model import Model
 from abm.llm.llamacpp.prefixes import PrefixStore
 from abm.llm.llamacpp.strict import MAX_NODES
@@ -68,21 +68,29 @@ class Loaded:
     def layout(self) -> Layout:
         """What `fast` does on this machine: measured when first needed, then kept on disk.
 
-        The file lies in the folder `AGORA_CACHE`, or in the user's cache folder. `strict` does not
-        use it.
+        The file lies in the folder `AGORA_CACHE`, or in the user's cache folder. What was measured
+        while others used the machine (`busy`) is measured again by the next process, three times at
+        most. `strict` does not use it.
         """
-        model = self._open()
+        self._open()
         with self._lock:
             if self._layout is None:
                 kept = self._remembered().get("layout")
-                if kept is None:
-                    room = self.text_bytes // self.n_lanes
-                    rows = max(1, min(MOST_ROWS, room // (512 * model.cell_bytes)))
-                    n_threads = 1 if self.n_lanes > 1 else self.n_threads
-                    kept = measure_layout(model, n_threads, self.n_ctx, rows).as_dict()
-                    self._remembered().put("layout", kept)
-                self._layout = Layout(**kept)
+                self._layout = self._measured_layout(None if kept is None else Layout(**kept))
             return self._layout
+
+    def _measured_layout(self, kept: Layout | None) -> Layout:
+        """A kept layout, or one that is measured now: none is kept, or the machine was busy."""
+        if kept is not None and not (kept.busy and kept.tries < TRIES):
+            return kept
+        room = self.text_bytes // self.n_lanes
+        rows = max(1, min(MOST_ROWS, room // (512 * self._model.cell_bytes)))
+        n_threads = 1 if self.n_lanes > 1 else self.n_threads
+        found = measure_layout(self._model, n_threads, self.n_ctx, rows)
+        if kept is not None:
+            found = found.after(kept)
+        self._remembered().put("layout", found.as_dict())
+        return found
 
     def _remembered(self) -> Remembered:
         return Remembered(

@@ -1,8 +1,9 @@
 """Trials of layouts with the loaded model: how fast each evaluates prompts and writes texts.
 
-Prompts are scored by the very code that will score them. Where one thread computes alone, its
-processor time is measured, so that other programs do not count; candidates take turns, and the best
-turn of each counts.
+Prompts are scored by the very code that will score them, in batches of several kinds: with long and
+short beginnings that are shared, and with long and short parts of their own. Where one thread
+computes alone, its processor time is measured, so that what waits for other programs does not
+count; candidates take turns (see `turns`).
 """
 
 from __future__ import annotations
@@ -12,34 +13,72 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from abm.llm.llamacpp.context import Context, PathContext
 from abm.llm.llamacpp.drafts import Draft, TextJob, draw
-from abm.llm.llamacpp.fast import TreeContext, score_fast
+from abm.llm.llamacpp.fast import TreeContext, begin, score_fast
 from abm.llm.llamacpp.model import Model
 from abm.llm.llamacpp.rows import Rows
 from abm.llm.llamacpp.scoring import ScoreJob
 from abm.llm.llamacpp.slots import Slots
-from abm.llm.llamacpp.strict import score_strict
-from abm.llm.llamacpp.tokens import Tokens
+from abm.llm.llamacpp.strict import score_strict, shared_prefixes
+from abm.llm.llamacpp.tokens import Path, Tokens
 from abm.llm.llamacpp.tree import rounds
+from abm.llm.llamacpp.trie import asked_in_order, units_of
+from abm.llm.llamacpp.turns import Turns, in_turns
 from abm.questions import TextConstraint
 
-__all__ = ["APART", "OPTIONS", "OWN", "SHORT", "TOGETHER", "Machine", "random_tokens"]
+__all__ = ["APART", "OPTIONS", "TOGETHER", "Kind", "Machine", "Wave", "random_tokens"]
 
-PREFIX, OWN, SHORT, WRITTEN, OPTIONS = 96, 40, 8, 20, 7
+PREFIX, OWN, WRITTEN, OPTIONS = 96, 40, 20, 7
 TOGETHER, APART = "together", "apart"
-_TURNS = 4  # at most; the first warms up
-_SECONDS = 4.0  # after which no new turn begins
 _STEPS = 2
+_SINGLE = 94  # tokens of prompts that are evaluated one at a time
 
 
 def random_tokens(model: Model, n: int, rng: np.random.Generator) -> Tokens:
     """Tokens of the vocabulary, control tokens included: for timing and rounding only."""
     return tuple(rng.integers(0, model.n_vocabulary, n).tolist())
+
+
+class Kind(NamedTuple):
+    """Prompts with so many tokens of their own after so many that they share.
+
+    Examples
+    --------
+    >>> str(Kind(8, 320)), Kind.read("8 after 320") == Kind(8, 320), Kind(8, 320).prompts(141)
+    ('8 after 320', True, 9)
+    """
+
+    own: int
+    shared: int
+
+    def __str__(self) -> str:
+        return f"{self.own} after {self.shared}"
+
+    @classmethod
+    def read(cls, text: str) -> Kind:
+        """The kind of such a name."""
+        own, _, shared = text.partition(" after ")
+        return cls(int(own), int(shared))
+
+    def prompts(self, size: int) -> int:
+        """How many of them, with their options, are about `size` tokens."""
+        return max(1, round(size / (self.own + OPTIONS)))
+
+
+class Wave(NamedTuple):
+    """Prompts of a kind in one call of about `size` tokens, with flash attention or without."""
+
+    flash: bool
+    size: int
+    kind: Kind
+
+    def __str__(self) -> str:
+        return f"{'flash' if self.flash else 'plain'} {self.size}, {self.kind}"
 
 
 @dataclass(frozen=True)
@@ -78,34 +117,33 @@ class Machine:
                 found.append(self.clock() - begun)
         return min(found) / 64
 
-    def scores(
-        self, waves: Sequence[tuple[bool, int, int]], owns: Sequence[int]
-    ) -> tuple[dict[tuple[bool, int, int], float], dict[int, float]]:
+    def scores(self, waves: Sequence[Wave], kinds: Sequence[Kind]) -> Turns:
         """Tokens per second of prompts in waves, and of prompts one at a time as in `strict`.
 
-        Parameters
-        ----------
-        waves
-            Each with or without flash attention, of so many tokens, and the prompts' own tokens.
-        owns
-            Own tokens of the prompts that are evaluated one at a time.
+        By wave and by kind.
         """
         options: dict[str, Any] = {"n_ubatch": 512}
         cells = {"n_cells": 2048, "n_sequences": 256, "n_batch": 2048, **options}
+        small = {"n_cells": 1024, "n_sequences": 32, "n_batch": 512, **options}
         with ExitStack() as stack:
             trees = {
                 flash: stack.enter_context(self._made(TreeContext, flash_attention=flash, **cells))
-                for flash in {wave[0] for wave in waves}
+                for flash in {wave.flash for wave in waves}
             }
-            small = {"n_cells": 1024, "n_sequences": 32, "n_batch": 512, **options}
             path = stack.enter_context(self._made(PathContext, **small))
-            acts: dict[Any, Callable[[], int]] = {
-                (flash, size, own): self._wave(trees[flash], self._jobs(own, size))
-                for flash, size, own in waves
+
+            def prepare(name: Wave | Kind) -> None:
+                if isinstance(name, Wave):
+                    begin(trees[name.flash], self._shared(name.kind))
+                else:
+                    path.go_to(self._shared(name), 1)
+
+            acts: dict[Wave | Kind, Callable[[], int]] = {
+                wave: self._wave(trees[wave.flash], self._jobs(wave.kind, wave.size))
+                for wave in waves
             }
-            acts |= {own: self._single(path, self._jobs(own, 2 * (own + OPTIONS))) for own in owns}
-            found = self._in_turns(acts)
-        return {wave: found[wave] for wave in waves}, {own: found[own] for own in owns}
+            acts |= {kind: self._single(path, self._jobs(kind, _SINGLE)) for kind in kinds}
+            return in_turns(acts, self.clock, prepare)
 
     def _single(self, context: PathContext, jobs: list[ScoreJob]) -> Callable[[], int]:
         def act() -> int:
@@ -117,25 +155,34 @@ class Machine:
 
     def _wave(self, context: TreeContext, jobs: list[ScoreJob]) -> Callable[[], int]:
         def act() -> int:
-            list(score_fast(context, jobs, ends, _n_tokens(jobs), len(jobs), known))
+            order = asked_in_order(jobs)
+            units = units_of(order, known)
+            units[0].shared = sum(map(len, jobs[0].path[:-1]))
+            wanted = shared_prefixes(asked.path for asked in order)
+            list(score_fast(context, units, ends, _n_tokens(jobs), len(jobs), wanted))
             return _n_tokens(jobs)
 
         ends, known = self.model.ends_of_turn, {}  # type: ignore[var-annotated]
         return act
 
-    def _jobs(self, own: int, size: int) -> list[ScoreJob]:
-        """Prompts after one beginning, with their options about `size` tokens together."""
+    def _shared(self, kind: Kind) -> Path:
+        """What prompts begin with; longer beginnings start like shorter ones."""
         rng = np.random.default_rng(2)
+        n = min(kind.shared, max(1, self.n_ctx - kind.own - OPTIONS))
+        tokens = random_tokens(self.model, n, rng)
+        return tuple(part for part in (tokens[:PREFIX], tokens[PREFIX:]) if part)
+
+    def _jobs(self, kind: Kind, size: int) -> list[ScoreJob]:
+        """Prompts of a kind, with their options about `size` tokens together."""
+        rng = np.random.default_rng(3)
         options = tuple((token,) for token in range(OPTIONS))
-        cut = rounds(options, OPTIONS, OPTIONS)
-        first = random_tokens(self.model, min(PREFIX, self.n_ctx // 2), rng)
-        n = max(1, round(size / (own + OPTIONS)))
+        cut, first = rounds(options, OPTIONS, OPTIONS), self._shared(kind)
         return [
-            ScoreJob(k, (first, random_tokens(self.model, own, rng)), options, cut)
-            for k in range(n)
+            ScoreJob(k, (*first, random_tokens(self.model, kind.own, rng)), options, cut)
+            for k in range(kind.prompts(size))
         ]
 
-    def texts(self, candidates: Sequence[int]) -> dict[tuple[str, int], float]:
+    def texts(self, candidates: Sequence[int]) -> Turns:
         """Tokens per second when so many texts are written, each half done.
 
         By where their cells are, in one cache (`together`) or in streams (`apart`), and how many.
@@ -159,7 +206,7 @@ class Machine:
                     _fill(rows, name[1], text)
 
             names = [(kind, n) for n in candidates for kind in (TOGETHER, APART)]
-            return self._in_turns({name: partial(act, *name) for name in names}, prepare)
+            return in_turns({name: partial(act, *name) for name in names}, self.clock, prepare)
 
     def _text_in(self, rows: Rows) -> Any:
         """Make random tokens the trunk; a copy of the cells of a text after it."""
@@ -186,22 +233,6 @@ class Machine:
         for place in places:
             context.api.llama_memory_seq_rm(context.memory, place, start, -1)
         return n * _STEPS
-
-    def _in_turns(
-        self, acts: dict[Any, Callable[[], int]], prepare: Callable[[Any], None] = lambda _: None
-    ) -> dict[Any, float]:
-        """What each did per second in its best turn; preparing it does not count."""
-        clock, best, begun = self.clock, dict.fromkeys(acts, 0.0), time.perf_counter()
-        for turn in range(_TURNS):
-            for name, act in acts.items():
-                prepare(name)
-                before = clock()
-                n = act()
-                if turn:
-                    best[name] = max(best[name], n / max(clock() - before, 1e-9))
-            if turn and time.perf_counter() - begun > _SECONDS:
-                break
-        return best
 
     @contextmanager
     def _made(self, kind: type[Any], **options: Any) -> Iterator[Any]:
