@@ -1,7 +1,9 @@
-"""Alternatives to a power law: does a lognormal or an exponential tail fit as well?
+"""Alternatives to a power law: does a lognormal, an exponential or a tail cut off fit as well?
 
 Vuong's test compares two fitted distributions by the likelihood of each value under both. Its sign
-says which fits better, its p-value whether the data can tell at all.
+says which fits better, its p-value whether the data can tell at all. A power law with a cutoff
+holds the pure one as a case and never fits worse: there the likelihood ratio test says whether it
+fits better than chance would have it.
 """
 
 from __future__ import annotations
@@ -15,19 +17,27 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from abm.analysis.arrays import as_numbers
+from abm.analysis.tail_cutoff import cutoff_ccdf, fit_cutoff, log_mass
 from abm.analysis.tails import TailFit
 from abm.errors import AnalysisError, require
 
-__all__ = ["ALTERNATIVES", "compare_tails", "exponential_ccdf", "lognormal_ccdf", "power_law_ccdf"]
+__all__ = [
+    "ALTERNATIVES",
+    "compare_tails",
+    "cutoff_ccdf",
+    "exponential_ccdf",
+    "lognormal_ccdf",
+    "power_law_ccdf",
+]
 
 Array = NDArray[np.float64]
-ALTERNATIVES = ("lognormal", "exponential")
+ALTERNATIVES = ("lognormal", "exponential", "truncated_power_law")
 
 
 def compare_tails(
     values: ArrayLike, fit: TailFit, *, alternatives: Sequence[str] = ALTERNATIVES
 ) -> pl.DataFrame:
-    """Vuong's test of a fitted power law against other distributions of the same tail.
+    """Tests of a fitted power law against other distributions of the same tail.
 
     Parameters
     ----------
@@ -37,20 +47,26 @@ def compare_tails(
         Of `fit_tail`; its xmin and its kind (discrete or not) hold for all.
     alternatives
         Of `ALTERNATIVES`. A discrete lognormal is the rounded one, a discrete exponential the
-        geometric.
+        geometric; a truncated power law is one with an exponential cutoff, x^-alpha exp(-rate x).
 
     Returns
     -------
     One row per alternative: `alternative`, its parameters `first` (mu of the lognormal, rate of
-    the exponential) and `second` (sigma; nan), `log_ratio` (sum over the tail of log p of the power
-    law minus that of the alternative), `statistic` (the same over its standard error; positive for
-    the power law), `p_value` (two-sided; large: the data cannot tell) and `n`. nan where the fit is
+    the exponential, alpha of the truncated power law) and `second` (sigma; nan; rate of the
+    cutoff), `log_ratio` (sum over the tail of log p of the power law minus that of the
+    alternative), `statistic` (the same over its standard error; positive for the power law),
+    `p_value` (Vuong's, two-sided; large: the data cannot tell) and `n`. nan where the fit is
     undefined or both distributions agree at every value.
+
+    The ratio to the truncated power law is never positive, and its p-value is that of -2 log_ratio
+    by a chi-square of one degree: small where a cutoff is there, 1 where its rate is found to be 0.
+    As a rate cannot be negative, the p-value is up to twice as large as it need be.
 
     References
     ----------
     Clauset, Shalizi and Newman (2009), SIAM Review 51, 661-703, section 5 and appendix C; Vuong
-    (1989), Econometrica 57, 307-333.
+    (1989), Econometrica 57, 307-333; Wilks (1938), Annals of Mathematical Statistics 9, 60-62; Self
+    and Liang (1987), Journal of the American Statistical Association 82, 605-610, for the bound.
 
     Examples
     --------
@@ -144,17 +160,17 @@ def exponential_ccdf(x: ArrayLike, xmin: float, rate: float) -> Array:
 def _compared(
     name: str, x: Array, times: NDArray[np.int64], power: Array, fit: TailFit
 ) -> tuple[float, float, float, float, float, int]:
-    maker: Callable[[Array, NDArray[np.int64], TailFit], tuple[float, float, Array]]
-    maker = _lognormal if name == "lognormal" else _exponential
-    first, second, other = maker(x, times, fit)
+    first, second, other = _MAKERS[name](x, times, fit)
     gaps, n = power - other, int(times.sum())
     total = float(times @ gaps)
     spread = float(np.sqrt(times @ (gaps - total / n) ** 2))
+    nested = name == "truncated_power_law"
     nan = float("nan")
     if not spread > 1e-12 * (1 + abs(total)):
-        return first, second, total, nan, nan, n
+        return first, second, total, nan, 1.0 if nested else nan, n
     statistic = total / spread
-    return first, second, total, statistic, float(special.erfc(abs(statistic) / np.sqrt(2))), n
+    tail = np.sqrt(max(-total, 0.0)) if nested else abs(statistic) / np.sqrt(2)
+    return first, second, total, statistic, float(special.erfc(tail)), n
 
 
 def _power_law(x: Array, fit: TailFit) -> Array:
@@ -174,6 +190,20 @@ def _exponential(x: Array, times: NDArray[np.int64], fit: TailFit) -> tuple[floa
         rate = float(np.log1p(1 / mean))
         return rate, float("nan"), np.log(-np.expm1(-rate)) - rate * (x - fit.xmin)
     return 1 / mean, float("nan"), -np.log(mean) - (x - fit.xmin) / mean
+
+
+def _cutoff(x: Array, times: NDArray[np.int64], fit: TailFit) -> tuple[float, float, Array]:
+    """alpha, rate of the cutoff, and log p at each x; the pure power law where it fits as well."""
+    n = float(times.sum())
+    mean_log = float(times @ np.log(x / fit.xmin)) / n
+    mean_excess = float(times @ (x - fit.xmin)) / n
+    alpha, rate, loss = fit_cutoff(mean_log, mean_excess, fit.xmin, discrete=fit.discrete)
+    power = _power_law(x, fit)
+    if -loss <= float(times @ power) / n + 1e-10:
+        return fit.alpha, 0.0, power
+    mass = log_mass(alpha, rate, np.array([fit.xmin]), discrete=fit.discrete)
+    found: Array = -alpha * np.log(x / fit.xmin) - rate * (x - fit.xmin) - mass
+    return alpha, rate, found
 
 
 def _lognormal(x: Array, times: NDArray[np.int64], fit: TailFit) -> tuple[float, float, Array]:
@@ -209,3 +239,11 @@ def _lognormal_log(x: Array, logs: Array, mu: float, sigma: float, fit: TailFit)
     above = special.log_ndtr(-(np.log(fit.xmin - 0.5) - mu) / sigma)
     rounded: Array = lower + np.log1p(-np.exp(np.minimum(upper - lower, -1e-300))) - above
     return rounded
+
+
+_MAKERS: dict[str, Callable[[Array, NDArray[np.int64], TailFit], tuple[float, float, Array]]]
+_MAKERS = {
+    "lognormal": _lognormal,
+    "exponential": _exponential,
+    "truncated_power_law": _cutoff,
+}

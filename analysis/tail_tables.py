@@ -52,9 +52,8 @@ def tail_table(values: ArrayLike, fit: TailFit, *, points: int = 60) -> pl.DataF
     if not fit.reason:
         sizes = np.geomspace(fit.xmin, x[-1], points)
         at = np.unique(np.round(sizes)) if fit.discrete else sizes
-        others = {
-            row["alternative"]: row for row in compare_tails(values, fit).iter_rows(named=True)
-        }
+        compared = compare_tails(values, fit, alternatives=("lognormal", "exponential"))
+        others = {row["alternative"]: row for row in compared.iter_rows(named=True)}
         first = float(share[np.searchsorted(x, fit.xmin)])
         log, exp = others["lognormal"], others["exponential"]
         fitted = {

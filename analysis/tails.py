@@ -240,6 +240,11 @@ def draw_tail(
     -------
     Shape (n,).
 
+    Raises
+    ------
+    AnalysisError
+        A parameter is out of range.
+
     References
     ----------
     Clauset, Shalizi and Newman (2009), SIAM Review 51, 661-703, appendix D.
@@ -251,9 +256,10 @@ def draw_tail(
     True
     """
     require(
-        alpha > 1 and xmin > 0 and (not discrete or xmin == np.floor(xmin)),
+        alpha > 1 and xmin > 0 and n >= 0 and (not discrete or xmin == np.floor(xmin)),
         AnalysisError,
-        f"alpha = {alpha}, xmin = {xmin}, expected alpha > 1 and xmin > 0, whole if discrete",
+        f"alpha = {alpha}, xmin = {xmin}, n = {n}, expected alpha > 1, xmin > 0, whole if "
+        "discrete, and n >= 0",
     )
     left = 1 - rng.random(n)  # in (0, 1]; the largest x with P(X >= x) >= left is drawn
     if not discrete:
