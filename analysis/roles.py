@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,12 +29,14 @@ class CorePeriphery:
     Attributes
     ----------
     core
-        Who is in the core, shape (n,).
+        Who is in the core, shape (n,); nobody where the correlation is undefined.
     correlation
         Of the adjacency with the ideal pattern, in which all pairs within the core are tied and
-        none within the periphery, over those pairs; 1 for the ideal, nan where undefined.
+        none within the periphery, over the pairs of which the pattern says something; 1 for the
+        ideal, nan where undefined.
     density_core, density_between, density_periphery
-        Share of pairs tied within the core, between both, and within the periphery.
+        Share of pairs tied within the core, between both, and within the periphery; nan where there
+        is no such pair.
     """
 
     core: NDArray[np.bool_]
@@ -44,18 +47,22 @@ class CorePeriphery:
 
     @property
     def core_share(self) -> float:
-        return float(self.core.mean()) if self.core.size else NAN
+        """Share of the nodes that is in the core, in (0, 1); nan where there is no core to find."""
+        return NAN if np.isnan(self.correlation) else float(self.core.mean())
 
 
-def core_periphery(edges: ArrayLike, *, n: int | None = None) -> CorePeriphery:
+def core_periphery(
+    edges: ArrayLike,
+    *,
+    n: int | None = None,
+    between: Literal["ignored", "tied"] = "ignored",
+) -> CorePeriphery:
     """Borgatti and Everett's discrete core and periphery.
 
     For a core of k, the k nodes of the largest degrees have the fewest pairs that break the
-    pattern (Lip 2011), so only the n - 1 cuts of the nodes in order of degree are compared, and the
-    one that correlates best with the ideal pattern is taken. Of Borgatti and Everett's patterns it
-    is the one in which ties between the two parts say nothing, not the one in which every node of
-    the periphery is tied to every one of the core; `density_between` tells them apart. Of equal
-    nodes at the cut the lower number is in the core.
+    pattern (Lip 2011), so only the cuts of the nodes in order of degree are compared, and the one
+    that correlates best with the ideal pattern is taken. Nodes of equal degree are not parted:
+    which of them is in the core would hang on their numbers.
 
     Parameters
     ----------
@@ -63,15 +70,25 @@ def core_periphery(edges: ArrayLike, *, n: int | None = None) -> CorePeriphery:
         Undirected, shape (m, 2), each once and without loops.
     n
         Number of nodes; by default the largest number in the edges plus one.
+    between
+        What the ideal pattern says of ties between core and periphery: nothing (`ignored`), or that
+        all are there (`tied`), as in a star, whose core is its centre.
 
     Returns
     -------
     The correlation alone proves nothing: a random network with unequal degrees has one too. Compare
-    it by `abm.analysis.nulls.against_null`.
+    it by `abm.analysis.nulls.against_null`. Nobody is in the core, and all else is nan, where no
+    cut has pairs of both kinds, and where all degrees are equal.
+
+    Raises
+    ------
+    AnalysisError
+        An edge is a loop or names a node outside 0 to n - 1.
 
     References
     ----------
-    Borgatti and Everett (2000), Social Networks 21, 375-395; Lip (2011), arXiv:1102.5511.
+    Borgatti and Everett (2000), Social Networks 21, 375-395, who give both patterns; Lip (2011),
+    arXiv:1102.5511.
 
     Examples
     --------
@@ -89,7 +106,13 @@ def core_periphery(edges: ArrayLike, *, n: int | None = None) -> CorePeriphery:
     )
     if size < 3 or len(ties) == 0:
         return CorePeriphery(np.zeros(size, dtype=bool), NAN, NAN, NAN, NAN)
-    order = np.argsort(-np.bincount(ties.ravel(), minlength=size), kind="stable")
+    require(
+        between in ("ignored", "tied"),
+        AnalysisError,
+        f"between = {between!r}, expected 'ignored' or 'tied'",
+    )
+    degree = np.bincount(ties.ravel(), minlength=size)
+    order = np.argsort(-degree, kind="stable")
     rank = np.empty(size, dtype=np.int64)
     rank[order] = np.arange(size)
     places = np.sort(rank[ties], axis=1)
@@ -99,15 +122,17 @@ def core_periphery(edges: ArrayLike, *, n: int | None = None) -> CorePeriphery:
     inside = np.cumsum(np.bincount(places[:, 1], minlength=size))[:-1].astype(np.float64)
     outside = len(ties) - np.cumsum(np.bincount(places[:, 0], minlength=size))[:-1].astype(float)
     core_pairs, outer_pairs = k * (k - 1) / 2, (size - k) * (size - k - 1) / 2
-    fit = _phi(inside, outside, core_pairs, outer_pairs)
+    cross, cross_pairs = len(ties) - inside - outside, k * (size - k)
+    wanted = 1.0 if between == "tied" else 0.0
+    fit = _phi(inside + wanted * cross, outside, core_pairs + wanted * cross_pairs, outer_pairs)
+    fit[degree[order[:-1]] == degree[order[1:]]] = np.nan
     if np.isnan(fit).all():
         return CorePeriphery(np.zeros(size, dtype=bool), NAN, NAN, NAN, NAN)
     best = int(np.nanargmax(fit))
-    held = best + 1
-    between = (len(ties) - inside[best] - outside[best]) / (held * (size - held))
     with np.errstate(invalid="ignore"):
-        dense = float(inside[best] / core_pairs[best]), float(outside[best] / outer_pairs[best])
-    return CorePeriphery(rank < held, float(fit[best]), dense[0], float(between), dense[1])
+        parts = ((inside, core_pairs), (cross, cross_pairs), (outside, outer_pairs))
+        dense = [float(held[best] / pairs[best]) for held, pairs in parts]
+    return CorePeriphery(rank <= best, float(fit[best]), *dense)
 
 
 def _phi(inside: Array, outside: Array, core: Array, outer: Array) -> Array:
