@@ -159,7 +159,8 @@ def adoption_curve(spells: pl.DataFrame, *, level: float = 0.95) -> pl.DataFrame
     -------
     One row per number of exposures: `exposures`, `n` (agents who reached it), `adopted`, `estimate`
     (adopted over n) with Wilson's `low` and `high`, `time` (their time at it) and `rate` (adoptions
-    per unit of that time), `level`. Concave if the estimate grows ever more slowly.
+    per unit of that time), `level`. Concave if the estimate grows ever more slowly. A number of
+    exposures that nobody reached has no row, so nothing is undefined.
 
     References
     ----------
@@ -397,19 +398,69 @@ def _check_spells(
     require(empty == 0, AnalysisError, f"{empty} spells have no length, expected start < stop")
 
 
-@njit(cache=True)
 def _concordance(begin: Array, finish: Array, happened: NDArray[np.bool_], risk: Array) -> float:
     """Harrell's C over pairs of an event and a spell at risk then that has none at that moment."""
-    pairs, good = 0, 0.0
-    for i in range(finish.size):
+    order = np.argsort(risk, kind="stable")
+    # Risks that differ by rounding only are equal.
+    rises = np.concatenate([[0], np.diff(risk[order]) > 1e-12]) if risk.size else np.empty(0)
+    rank = np.empty(risk.size, dtype=np.int64)
+    rank[order] = np.cumsum(rises)
+    enter = np.argsort(begin, kind="stable")
+    leave = np.lexsort((~happened, finish))  # at one moment, those with the event go first
+    good, pairs = _pairs(begin, finish, happened, rank, enter, leave)
+    return good / pairs if pairs else NAN
+
+
+@njit(cache=True)
+def _pairs(
+    begin: Array,
+    finish: Array,
+    happened: NDArray[np.bool_],
+    rank: NDArray[np.int64],
+    enter: NDArray[np.int64],
+    leave: NDArray[np.int64],
+) -> tuple[float, int]:
+    """Pairs in the right order, equal ones counting half, and all pairs.
+
+    Time moves on from event to event; a Fenwick tree holds how many of each rank are at risk.
+    """
+    size = rank.max() + 1 if rank.size else 0
+    tree = np.zeros(size + 1, dtype=np.int64)
+    good, pairs, at_risk, come, gone = 0.0, 0, 0, 0, 0
+    for place in range(leave.size):
+        i = leave[place]
         if not happened[i]:
             continue
-        for j in range(finish.size):
-            after = finish[j] > finish[i] or (finish[j] == finish[i] and not happened[j])
-            if begin[j] < finish[i] and after:
-                pairs += 1
-                if risk[i] > risk[j] + 1e-12:
-                    good += 1.0
-                elif risk[i] >= risk[j] - 1e-12:
-                    good += 0.5
-    return good / pairs if pairs else np.nan
+        now = finish[i]
+        while come < enter.size and begin[enter[come]] < now:
+            _add(tree, rank[enter[come]], 1)
+            at_risk += 1
+            come += 1
+        while gone < leave.size and (
+            finish[leave[gone]] < now or (finish[leave[gone]] == now and happened[leave[gone]])
+        ):
+            _add(tree, rank[leave[gone]], -1)
+            at_risk -= 1
+            gone += 1
+        below, with_it = _below(tree, rank[i]), _below(tree, rank[i] + 1)
+        good += below + (with_it - below) / 2
+        pairs += at_risk
+    return good, pairs
+
+
+@njit(cache=True)
+def _add(tree: NDArray[np.int64], rank: int, change: int) -> None:
+    place = rank + 1
+    while place < tree.size:
+        tree[place] += change
+        place += place & -place
+
+
+@njit(cache=True)
+def _below(tree: NDArray[np.int64], rank: int) -> int:
+    """How many are held with a smaller rank."""
+    held, place = 0, rank
+    while place > 0:
+        held += tree[place]
+        place -= place & -place
+    return held

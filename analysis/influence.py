@@ -21,6 +21,8 @@ __all__ = ["TransferEntropy", "symbols", "transfer_entropy"]
 
 Integers = NDArray[np.int64]
 NAN = float("nan")
+_MOST_CELLS = 20_000_000
+"""Cells of all tables of counts: a series of numbers instead of symbols would fill memory."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def transfer_entropy(
     Raises
     ------
     AnalysisError
-        Shapes differ, or series are shorter than the lags.
+        Shapes differ, series are shorter than the lags, or there are too many symbols to count.
 
     References
     ----------
@@ -117,6 +119,7 @@ def transfer_entropy(
     blocks = _blocks(now.shape, n_blocks)
     if n_y < 2:
         return _constant(now.size, level)
+    _check_cells(shape, int(blocks.max()) + 1)
     tables = _counts(now, past, heard, shape, blocks)
     value = _information(tables.sum(axis=0))
     turned = (_turned(heard, rng) for _ in range(n_permutations))
@@ -125,6 +128,17 @@ def transfer_entropy(
     p = float((np.sum(null >= value - 1e-12) + 1) / (null.size + 1))
     excess = _jackknife(tables, value - mean, level, now.size)
     return TransferEntropy(value, excess, mean, float(np.quantile(null, level)), p, now.size)
+
+
+def _check_cells(shape: tuple[int, int, int], n_blocks: int) -> None:
+    cells = int(np.prod([*shape, n_blocks], dtype=np.float64))
+    require(
+        cells <= _MOST_CELLS,
+        AnalysisError,
+        f"{shape[2]} symbols of the source and {shape[0]} of the target with {shape[1]} different "
+        f"pasts make {cells:,} cells in {n_blocks} blocks, expected {_MOST_CELLS:,} at most: make "
+        "fewer symbols with `symbols`, or take a shorter history",
+    )
 
 
 def _constant(n: int, level: float) -> TransferEntropy:

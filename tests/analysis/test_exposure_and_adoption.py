@@ -190,3 +190,27 @@ def test_spells_that_cannot_be_are_refused():
         cox_regression(spell.with_columns(stop=pl.col("start")), ["x"])
     with pytest.raises(AnalysisError, match="lack"):
         cox_regression(seen)
+
+
+def slow_concordance(begin, finish, happened, risk):
+    """Pair by pair, as the field says."""
+    good = []
+    for i in np.flatnonzero(happened):
+        for j in range(len(finish)):
+            later = finish[j] > finish[i] or (finish[j] == finish[i] and not happened[j])
+            if begin[j] < finish[i] and later:
+                good.append(1.0 if risk[i] > risk[j] else 0.5 if risk[i] == risk[j] else 0.0)
+    return np.mean(good) if good else math.nan
+
+
+@given(st.integers(0, 10_000))
+@settings(max_examples=60, deadline=None)
+def test_concordance_is_that_of_all_pairs_counted_one_by_one(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 40))
+    begin = rng.integers(0, 6, n).astype(float)
+    finish = begin + rng.integers(1, 6, n)
+    happened, risk = rng.random(n) < 0.5, rng.integers(-3, 4, n) / 2
+    found = _concordance(begin, finish, happened, risk)
+    known = slow_concordance(begin, finish, happened, risk)
+    assert found == pytest.approx(known, abs=1e-12, nan_ok=True)

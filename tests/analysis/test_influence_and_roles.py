@@ -122,6 +122,8 @@ def test_a_target_that_never_changes_has_no_transfer_entropy():
         transfer_entropy([0, 1], [0, 1, 1], rng=np.random.default_rng(1))
     with pytest.raises(AnalysisError, match="nan"):
         transfer_entropy([0, math.nan, 1], [0, 1, 1], rng=np.random.default_rng(1))
+    with pytest.raises(AnalysisError, match="fewer symbols"):
+        transfer_entropy(np.arange(500) / 7, np.arange(500) / 7, rng=np.random.default_rng(1))
 
 
 def test_symbols_are_about_equally_common_and_keep_order():
@@ -131,11 +133,15 @@ def test_symbols_are_about_equally_common_and_keep_order():
     assert np.all(np.diff(made[np.argsort(x)]) >= 0)
 
 
-def slow_phi(edges, core, n):
-    pairs = [(i, j) for i, j in itertools.combinations(range(n), 2) if core[i] == core[j]]
+def slow_phi(edges, core, n, between="ignored"):
+    pairs = [
+        (i, j)
+        for i, j in itertools.combinations(range(n), 2)
+        if core[i] == core[j] or between == "tied"
+    ]
     tied = {frozenset(e) for e in edges}
     a = [float(frozenset(p) in tied) for p in pairs]
-    b = [float(core[i]) for i, _ in pairs]
+    b = [float(core[i] or core[j]) for i, j in pairs]
     return np.corrcoef(a, b)[0, 1] if len(set(a)) == len(set(b)) == 2 else math.nan
 
 
@@ -174,7 +180,46 @@ def test_the_core_of_the_karate_club_holds_its_two_leaders():
     assert 2 <= found.core.sum() <= 12
 
 
+@given(st.integers(0, 5000), st.sampled_from(["ignored", "tied"]))
+@settings(max_examples=30, deadline=None)
+def test_a_core_does_not_hang_on_the_numbers_of_nodes_and_no_other_cut_by_degree_is_better(
+    seed, between
+):
+    n, rng = 9, np.random.default_rng(seed)
+    edges = np.array(nx.gnp_random_graph(n, rng.uniform(0.2, 0.8), seed=seed).edges).reshape(-1, 2)
+    found = core_periphery(edges, n=n, between=between)
+    degree = np.bincount(edges.ravel(), minlength=n)
+    cuts = [degree >= least for least in np.unique(degree)[1:]]
+    values = np.array([slow_phi(edges.tolist(), cut, n, between) for cut in cuts])
+    if len(edges) == 0 or np.isnan(values).all():
+        assert math.isnan(found.correlation)
+        assert math.isnan(found.core_share)
+        assert not found.core.any()
+        return
+    assert found.correlation == pytest.approx(np.nanmax(values))
+    assert found.correlation == pytest.approx(slow_phi(edges.tolist(), found.core, n, between))
+    assert found.core_share == found.core.sum() / n
+    place = rng.permutation(n)
+    other = core_periphery(place[edges], n=n, between=between)
+    assert other.core[place].tolist() == found.core.tolist()
+    assert other.correlation == found.correlation
+
+
+def test_the_core_of_a_star_is_its_centre_where_ties_between_count():
+    star = [(0, i) for i in range(1, 6)]
+    found = core_periphery(star, between="tied")
+    assert found.core.tolist() == [True] + [False] * 5
+    assert (found.correlation, found.density_between, found.density_periphery) == (1, 1, 0)
+    assert math.isnan(found.density_core)
+    assert found.core_share == 1 / 6
+    assert math.isnan(core_periphery(star).correlation)
+    with pytest.raises(AnalysisError, match="between"):
+        core_periphery(star, between="no")
+
+
 def test_networks_without_two_kinds_of_pairs_have_no_core():
+    assert math.isnan(core_periphery([(i, (i + 1) % 6) for i in range(6)]).core_share)
+    assert math.isnan(core_periphery([], n=0).core_share)
     assert math.isnan(core_periphery(np.empty((0, 2)), n=5).correlation)
     assert math.isnan(core_periphery([(0, 1), (1, 2), (0, 2)]).correlation)
     with pytest.raises(AnalysisError, match="loop"):
