@@ -26,6 +26,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 NAN = float("nan")
+_CELLS = 1 << 20
+"""Cells of windows held at once: a long series in wide windows has more than memory holds."""
 
 
 def flip_rate(opinions: ArrayLike, *, middle: float | None = None) -> float:
@@ -201,19 +203,26 @@ def early_warning(series: ArrayLike, *, window: int) -> pl.DataFrame:
         AnalysisError,
         f"window = {window}, expected a whole number from 3 to the {x.size} observations there are",
     )
-    rows = np.lib.stride_tricks.sliding_window_view(x, window)
-    gaps = rows - rows.mean(axis=1, keepdims=True)
-    squares = (gaps**2).sum(axis=1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        follow = (gaps[:, 1:] * gaps[:, :-1]).sum(axis=1) / squares
-    alike = rows.max(axis=1) == rows.min(axis=1)
-    return pl.DataFrame(
-        {
-            "end": np.arange(window - 1, x.size),
-            "variance": np.where(alike, 0.0, squares / window),
-            "autocorrelation": np.where(alike, np.nan, follow),
-        }
-    )
+    variance, follow = _windowed(x, int(window))
+    ends = np.arange(window - 1, x.size)
+    return pl.DataFrame({"end": ends, "variance": variance, "autocorrelation": follow})
+
+
+def _windowed(x: Array, window: int) -> tuple[Array, Array]:
+    """Variance and lag-1 autocorrelation of every window, a bounded number of cells at a time."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, window)
+    variance, follow = np.empty(len(windows)), np.empty(len(windows))
+    step = max(1, _CELLS // window)
+    for begin in range(0, len(windows), step):
+        rows = windows[begin : begin + step]
+        gaps = rows - rows.mean(axis=1, keepdims=True)
+        squares = (gaps**2).sum(axis=1)
+        alike = rows.max(axis=1) == rows.min(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            lagged = (gaps[:, 1:] * gaps[:, :-1]).sum(axis=1) / squares
+        variance[begin : begin + step] = np.where(alike, 0.0, squares / window)
+        follow[begin : begin + step] = np.where(alike, np.nan, lagged)
+    return variance, follow
 
 
 def detrended(series: ArrayLike, *, bandwidth: float) -> Array:

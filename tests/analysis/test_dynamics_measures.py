@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight
 
+from abm.analysis import dynamics
 from abm.analysis.dynamics import consensus_time, early_warning, flip_rate, survival
 from abm.errors import AnalysisError
 
@@ -80,3 +81,16 @@ def test_a_constant_series_has_no_autocorrelation():
     assert all(map(math.isnan, table["autocorrelation"]))
     with pytest.raises(AnalysisError, match="window"):
         early_warning([1.0, 2.0], window=3)
+
+
+def test_signs_of_a_long_series_are_those_of_each_window_alone(monkeypatch):
+    # In pieces of 64 cells, so that several pieces and a short last one are taken.
+    x = np.random.default_rng(45).normal(size=203)
+    whole = early_warning(x, window=11)
+    monkeypatch.setattr(dynamics, "_CELLS", 64)
+    assert early_warning(x, window=11).equals(whole)
+    for end, variance, follow in whole.iter_rows():
+        part = x[end - 10 : end + 1]
+        gaps = part - part.mean()
+        assert variance == pytest.approx(part.var())
+        assert follow == pytest.approx(gaps[1:] @ gaps[:-1] / (gaps @ gaps))
