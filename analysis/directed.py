@@ -49,6 +49,20 @@ class Reciprocity:
 def reciprocity(edges: ArrayLike, *, n: int | None = None) -> Reciprocity:
     """Share of edges that are returned, and the same against chance.
 
+    Parameters
+    ----------
+    n
+        Number of nodes; by default the largest number in the edges plus one.
+
+    Returns
+    -------
+    nan as the fields say, and the correlation also where all possible edges are there.
+
+    Raises
+    ------
+    AnalysisError
+        The edges hold a loop, or one of them twice.
+
     References
     ----------
     Garlaschelli and Loffredo (2004), Physical Review Letters 93, 268701, eq. 4.

@@ -297,7 +297,7 @@ def bootstrap_counts(
 
     Returns
     -------
-    As `bootstrap`; no interval for fewer than two people.
+    As `bootstrap`; an interval of nan for fewer than two people.
 
     References
     ----------

@@ -40,7 +40,12 @@ def rewired(edges: ArrayLike, *, rng: np.random.Generator, swaps_per_edge: float
 
     Returns
     -------
-    Shape (m, 2).
+    Shape (m, 2). Nothing can be swapped in fewer than two edges, which come back as they are.
+
+    Raises
+    ------
+    AnalysisError
+        The edges hold a loop, or one of them twice.
 
     References
     ----------

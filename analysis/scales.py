@@ -189,6 +189,10 @@ def entropy(frequencies: ArrayLike) -> float:
 def effective_number(frequencies: ArrayLike) -> float:
     """exp of the Shannon entropy: how many equally common categories would be as diverse.
 
+    Returns
+    -------
+    In [1, K]; nan when nobody answered.
+
     References
     ----------
     Hill (1973), Ecology 54, 427-432, order 1.

@@ -59,6 +59,10 @@ def snapshot(
     most
         Nodes shown, 2 to 600.
 
+    Returns
+    -------
+    Tables of nodes and ties with places in [-1, 1]; an undefined opinion stays nan.
+
     References
     ----------
     Leskovec and Faloutsos (2006), KDD '06, 631-636; Fruchterman and Reingold (1991), Software:

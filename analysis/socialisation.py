@@ -181,7 +181,13 @@ def adaptation(
     Returns
     -------
     A society that drifts as a whole approaches shuffled partners as much as its own: then
-    `approach` is positive and not distinguishable from the null.
+    `approach` is positive and not distinguishable from the null. A single meeting has no interval
+    and no null: both are nan.
+
+    Raises
+    ------
+    AnalysisError
+        Shapes differ, or a row has no direction (all zeros, or nan).
 
     References
     ----------

@@ -190,7 +190,8 @@ def stability_items(
 
     Returns
     -------
-    One row per window: `window` and the items that the columns allow, each in [0, 1].
+    One row per window: `window` and the items that the columns allow, each in [0, 1], or nan where
+    a window has nothing to compare.
     `abm.analysis.report.recorded_decisions` makes the columns from any run whose agents are asked
     one by one; `path` and `handoff` are known to the model alone, which has to write them.
 

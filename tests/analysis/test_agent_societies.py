@@ -19,6 +19,7 @@ from abm.analysis.socialisation import (
 )
 from abm.analysis.stability import (
     distribution_stability,
+    output_stability,
     sequence_stability,
     stability_index,
     stability_items,
@@ -278,3 +279,12 @@ def test_distributions_are_compared_by_the_jensen_shannon_divergence(pairs):
         return
     expected = 1 - jensenshannon(p, q, base=2) ** 2
     assert distribution_stability(p, q) == pytest.approx(expected, abs=1e-9)
+
+
+def test_what_agents_say_is_compared_by_direction_and_opposite_counts_as_unrelated():
+    start = np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 0.0], [0.0, 0.0]])
+    now = np.array([[5.0, 0.0], [1.0, 1.0], [-1.0, 0.0], [1.0, 0.0]])
+    # Cosines 1, 1 / sqrt 2 and -1, which counts 0; the last said nothing at the start.
+    assert output_stability(now, start) == pytest.approx((1 + math.sqrt(0.5)) / 3)
+    assert output_stability(7 * now, start) == pytest.approx(output_stability(now, start))
+    assert math.isnan(output_stability([[0.0, 0.0]], [[1.0, 0.0]]))
