@@ -18,7 +18,7 @@ from abm.analysis.planning import (
     replications_for_power,
     replications_needed,
 )
-from abm.analysis.sampled import answer_error, with_answer_error
+from abm.analysis.sampled import answer_degrees, answer_error, with_answer_error
 
 __all__ = [
     "FIXED",
@@ -27,6 +27,7 @@ __all__ = [
     "Equivalence",
     "added_by_model",
     "adjusted",
+    "answer_degrees",
     "answer_error",
     "effects_table",
     "equivalence",

@@ -66,9 +66,12 @@ def equivalence(effect: Effect, margin: float, *, alpha: float = 0.05) -> Equiva
     error, nan = effect.standard_error, float("nan")
     if not np.isfinite(error):
         return Equivalence(False, nan, margin, alpha, nan, nan, effect.reason or "no interval")
-    half = float(stats.t.ppf(1 - alpha, effect.degrees)) * error
-    p = _one_sided(abs(effect.estimate) - margin, error, effect.degrees)
-    low, high = effect.estimate - half, effect.estimate + half
+    critical, (below, above) = float(stats.t.ppf(1 - alpha, effect.degrees)), effect.errors
+    low, high = effect.estimate - critical * below, effect.estimate + critical * above
+    p = max(
+        _one_sided(-margin - effect.estimate, below, effect.degrees),
+        _one_sided(effect.estimate - margin, above, effect.degrees),
+    )
     reason = effect.reason if error > 0 else "no spread: the same difference in all pairs"
     return Equivalence(p < alpha, p, margin, alpha, low, high, reason)
 

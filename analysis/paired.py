@@ -76,11 +76,20 @@ class Effect:
     reason: str = ""
 
     @property
-    def standard_error(self) -> float:
-        """Standard error of the estimate; nan where undefined."""
+    def errors(self) -> tuple[float, float]:
+        """Standard error of the estimate downwards and upwards; nan where undefined.
+
+        They differ only where sampled answers made the interval lopsided.
+        """
         if not self.degrees > 0:
-            return float("nan")
-        return (self.high - self.low) / 2 / float(stats.t.ppf((1 + self.level) / 2, self.degrees))
+            return float("nan"), float("nan")
+        t = float(stats.t.ppf((1 + self.level) / 2, self.degrees))
+        return (self.estimate - self.low) / t, (self.high - self.estimate) / t
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the estimate, the mean of both `errors`; nan where undefined."""
+        return sum(self.errors) / 2
 
     @property
     def p_value(self) -> float:
@@ -89,7 +98,7 @@ class Effect:
         Where the difference is the same in all pairs there is no t: 1 if it is exactly 0, else
         undefined.
         """
-        error = self.standard_error
+        error = self.errors[0 if self.estimate > 0 else 1]  # towards 0
         if not (np.isfinite(error) and error > 0):
             return 1.0 if error == 0 and self.estimate == 0 else float("nan")
         return float(2 * stats.t.sf(abs(self.estimate) / error, self.degrees))

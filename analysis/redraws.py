@@ -8,9 +8,10 @@ p the shares that were drawn and c the chance of the replications,
 
 and an interval over replications holds the first part only. The second is estimated by repeating
 every run, with the same random numbers, for B redraws of p (`abm.analysis.sampled.redrawn`): it is
-the variance of Y between redraws. Its degrees of freedom d hold that there are B redraws and that
-their spread comes from few draws itself: 1/d = 1/(B - 1) + 1/(draws - requests). Both variances
-add, and so do their degrees of freedom, by Welch and Satterthwaite.
+the mean square of the distance from Y to the estimate under a redraw, downwards and upwards by
+itself (`redraw_errors`). Its degrees of freedom d hold that there are B redraws and that their
+spread comes from few draws itself: 1/d = 1/(2B/5) + 1/(draws - requests). Both variances add, with
+the degrees of freedom of Welch and Satterthwaite.
 
 References
 ----------
@@ -22,17 +23,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 
 from abm.analysis.paired import Effect
-from abm.analysis.sampled import with_answer_error
+from abm.analysis.sampled import redraw_errors, with_answer_error
 from abm.errors import AnalysisError, require
 
-__all__ = ["ERROR", "UNKNOWN", "Make", "joint_degrees", "scope_of", "with_redraws"]
+__all__ = ["ERROR", "UNKNOWN", "Make", "scope_of", "with_redraws", "with_spread"]
 
 ERROR = "answer_error"
+AGAIN = "\x00again"
 UNKNOWN = "undefined under some redraws: without the error of sampled answers"
 Make = Callable[[pl.DataFrame], pl.DataFrame]
 
@@ -74,8 +77,8 @@ def with_redraws(
 
     References
     ----------
-    The law of total variance; Zou and Donner (2008), Statistics in Medicine 27, 1693-1702, for
-    adding half widths.
+    The law of total variance; Welch (1947), Biometrika 34, 28-35; Satterthwaite (1946), Biometrics
+    Bulletin 2, 110-114.
 
     Examples
     --------
@@ -102,23 +105,27 @@ def with_redraws(
     spread = (
         pl.concat([part.select(*heads, "estimate") for part in parts])
         .group_by(heads)
-        .agg(pl.col("estimate").std(ddof=1).alias(ERROR))
+        .agg(pl.col("estimate").std(ddof=1).alias(ERROR), pl.col("estimate").alias(AGAIN))
     )
     joined = table.join(spread, on=list(heads), how="left", maintain_order="left")
-    freedom = joint_degrees(numbers.len(), degrees)
-    rows = [_widened(row, freedom) for row in joined.iter_rows(named=True)]
-    return pl.DataFrame(rows, schema=joined.schema)
+    rows = [_widened(row, degrees) for row in joined.iter_rows(named=True)]
+    schema = {name: kind for name, kind in joined.schema.items() if name != AGAIN}
+    return pl.DataFrame(rows, schema=schema)
 
 
-def joint_degrees(n_redraws: int, degrees: float) -> float:
-    """Degrees of freedom of a variance between redraws of answers that have `degrees` themselves.
+def with_spread(effect: Effect, estimates: Sequence[float], degrees: float = math.inf) -> Effect:
+    """An effect with the error of sampled answers, from its estimates under their redraws.
 
-    Examples
-    --------
-    >>> joint_degrees(20, math.inf), joint_degrees(20, 19)
-    (19.0, 9.5)
+    `degrees` are those of the answers themselves; the effect is returned as it is where no redraw
+    moves it, and with the reason where one leaves it undefined.
     """
-    return 1 / (1 / (n_redraws - 1) + 1 / degrees)
+    below, above, own = redraw_errors(estimates, effect.estimate)
+    if below != below:
+        return replace(effect, reason="; ".join(filter(None, [effect.reason, UNKNOWN])))
+    if not max(below, above) > 0:
+        return effect
+    joint = 1 / (1 / own + 1 / degrees)
+    return with_answer_error(effect, below, above=above, degrees=joint)
 
 
 def scope_of(table: pl.DataFrame) -> tuple[str, str]:
@@ -146,13 +153,13 @@ def _widened(row: dict[str, Any], degrees: float) -> dict[str, Any]:
 
     Where some redraw leaves the estimate undefined, the error is not known, and the reason says so.
     """
-    error = row[ERROR]
-    own = row["high"] - row["low"]
-    if own != own or error == 0:
+    again, own = row.pop(AGAIN), row["high"] - row["low"]
+    if own != own or row[ERROR] == 0:
         return row
-    if error is None or error != error:
-        return row | {"reason": "; ".join(filter(None, [row.get("reason"), UNKNOWN]))}
-    wider = with_answer_error(_effect(row), error, degrees=degrees)
+    known = again is not None and None not in again
+    wider = with_spread(_effect(row), again if known else [float("nan")] * 2, degrees)
+    if wider.reason:
+        return row | {"reason": "; ".join(filter(None, [row.get("reason"), wider.reason]))}
     changed = {"varied": ", ".join(wider.varied), "fixed": ", ".join(wider.fixed)}
     changed = {name: value for name, value in changed.items() if name in row}
     p_value = {"p_value": wider.p_value} if "p_value" in row else {}

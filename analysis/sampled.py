@@ -20,7 +20,15 @@ from abm.analysis.intervals import Estimate, check_level
 from abm.analysis.paired import Effect
 from abm.errors import AnalysisError, require
 
-__all__ = ["answer_bootstrap", "answer_error", "draws_in", "redrawn", "with_answer_error"]
+__all__ = [
+    "answer_bootstrap",
+    "answer_degrees",
+    "answer_error",
+    "draws_in",
+    "redraw_errors",
+    "redrawn",
+    "with_answer_error",
+]
 
 Array = NDArray[np.float64]
 SHARED = ("answers", "shared answers")
@@ -53,8 +61,12 @@ def answer_error(
 
     Notes
     -----
-    The variance of sum_r w_r sum_o p_ro v_o, where row r of p has the posterior of Jeffreys'
-    Dirichlet prior. So a request that gave the same option k times is not taken for certain.
+    The square root of sum_r w_r^2 Var_r(v) / (k_r - 1), where Var_r(v) is the variance of the value
+    of one draw of request r. Divided by k_r - 1 it estimates the variance of a mean of k_r draws
+    without bias (the posterior of the shares is narrower than the error of the shares that were
+    drawn, because it lies about other shares). The shares in Var_r have half a draw of each option
+    added (Jeffreys' prior), so that a request that gave the same option k times is not taken for
+    certain; that makes it a little large. One draw counts as if it were two.
 
     Examples
     --------
@@ -63,20 +75,53 @@ def answer_error(
     >>> answer_error([[50, 50], [10, 90]], weights=[0.5, 0.5]) < answer_error([[50, 50]])
     True
     """
+    return float(np.sqrt(_variances(counts, weights, values)[0].sum()))
+
+
+def answer_degrees(
+    counts: ArrayLike, weights: ArrayLike | None = None, values: ArrayLike | None = None
+) -> float:
+    """Degrees of freedom of `answer_error`, of the same arguments; nan where that is 0.
+
+    References
+    ----------
+    Satterthwaite (1946), Biometrics Bulletin 2, 110-114.
+
+    Examples
+    --------
+    >>> round(answer_degrees([[5, 15]])), round(answer_degrees([[5, 15], [10, 10], [5, 15]]))
+    (19, 56)
+    """
+    parts, draws = _variances(counts, weights, values)
+    bottom = float(np.sum(parts**2 / draws))
+    return float(parts.sum() ** 2 / bottom) if bottom > 0 else float("nan")
+
+
+def _variances(
+    counts: ArrayLike, weights: ArrayLike | None, values: ArrayLike | None
+) -> tuple[Array, Array]:
+    """What each request adds to the squared standard error, and its draws less one."""
     table = _counts(counts)
     n_requests, n_options = table.shape
     w = np.full(n_requests, 1 / n_requests) if weights is None else _vector(weights, n_requests)
     given = np.eye(1, n_options)[0] if values is None else _vector(values, n_options)
+    p, draws = _smoothed(table), np.maximum(table.sum(axis=1) - 1, 1.0)
+    variance = p @ given**2 - (p @ given) ** 2
+    return w**2 * np.maximum(variance, 0) / draws, draws
+
+
+def _smoothed(table: Array) -> Array:
+    """Shares with half a draw of each option added, so that none is impossible."""
     posterior = table + JEFFREYS
-    total = posterior.sum(axis=1)
-    p = posterior / total[:, None]
-    mean = p @ given
-    variance = (p @ given**2 - mean**2) / (total + 1)
-    return float(np.sqrt(np.sum(w**2 * np.maximum(variance, 0))))
+    return np.asarray(posterior / posterior.sum(axis=1, keepdims=True))
 
 
 def with_answer_error(
-    effect: Effect, standard_error: float, *, degrees: float = math.inf
+    effect: Effect,
+    standard_error: float,
+    *,
+    degrees: float = math.inf,
+    above: float | None = None,
 ) -> Effect:
     """The effect with the error of sampled answers added to its interval.
 
@@ -85,20 +130,22 @@ def with_answer_error(
     effect
         From paired or independent runs that all used the same sampled answers.
     standard_error
-        From `answer_error`, in the unit of the effect, or the standard deviation of the effect
-        between redraws of the answers.
+        From `answer_error`, in the unit of the effect, or what `redraw_errors` says for below.
     degrees
-        Degrees of freedom of the standard error: the number of redraws minus 1 where it comes from
-        redraws.
+        Degrees of freedom of the standard error: `answer_degrees`, or those of `redraw_errors`.
+    above
+        Standard error upwards, where it is another than downwards.
 
     Returns
     -------
-    The same estimate. Half widths add in squares, so the interval is never narrower than before;
-    `varied` names the sampled answers.
+    The same estimate with the t interval of the sum of both variances, whose degrees of freedom are
+    those of Welch and Satterthwaite, and never a narrower one than before: few replications can be
+    less sure of a spread than replications and answers are of the sum. `varied` names the sampled
+    answers.
 
     References
     ----------
-    Zou & Donner (2008), Statistics in Medicine 27, 1693-1702, for adding half widths.
+    Welch (1947), Biometrika 34, 28-35; Satterthwaite (1946), Biometrics Bulletin 2, 110-114.
 
     Examples
     --------
@@ -117,30 +164,86 @@ def with_answer_error(
     if not np.isfinite(own):
         return effect
     require(degrees > 0, AnalysisError, f"degrees = {degrees}, expected > 0")
-    half = float(np.hypot(own, stats.t.ppf((1 + effect.level) / 2, degrees) * standard_error))
-    return replace(
-        effect,
-        low=effect.estimate - half,
-        high=effect.estimate + half,
-        degrees=effect.degrees if own > 0 else degrees,
-        varied=(*effect.varied, "sampled answers"),
-        fixed=tuple(name for name in effect.fixed if name not in SHARED),
+    fixed = tuple(name for name in effect.fixed if name not in SHARED)
+    made = replace(effect, varied=(*effect.varied, "sampled answers"), fixed=fixed)
+    below, up = (
+        _joint(effect, error, degrees)
+        for error in (standard_error, standard_error if above is None else above)
     )
+    low = min(effect.low, effect.estimate - below[0])
+    high = max(effect.high, effect.estimate + up[0])
+    if (low, high) == (effect.low, effect.high):
+        return made
+    return replace(made, low=low, high=high, degrees=max(below, up)[1])
+
+
+def _joint(effect: Effect, standard_error: float, degrees: float) -> tuple[float, float]:
+    """Half width and degrees of freedom of the sum of both variances."""
+    mine, theirs = effect.standard_error**2, standard_error**2
+    if not mine > 0:
+        return float(stats.t.ppf((1 + effect.level) / 2, degrees) * standard_error), degrees
+    joint = (mine + theirs) ** 2 / (mine**2 / effect.degrees + theirs**2 / degrees)
+    half = stats.t.ppf((1 + effect.level) / 2, joint) * math.sqrt(mine + theirs)
+    return float(half), float(joint)
 
 
 def redrawn(counts: ArrayLike, *, rng: np.random.Generator) -> Array:
-    """Distributions that could as well be behind these counts, shape (n_requests, n_options).
+    """Distributions that the server could as well have given, shape (n_requests, n_options).
 
-    One draw from the posterior of Jeffreys' Dirichlet prior. A run that is answered with it, and
-    others with further redraws, carry the error of the answers through everything that follows.
+    Shares of k - 1 draws from the counted shares with half a draw of each option added, where k is
+    the sum of a row: between redraws they vary as `answer_error` says, so about as much as shares
+    of k draws vary about the truth. A run that is answered with them, and others with further
+    redraws, carry the error of the answers through everything that follows.
+
+    References
+    ----------
+    Rao and Wu (1988), Journal of the American Statistical Association 83, 231-241: n - 1 of n.
 
     Examples
     --------
     >>> redrawn([[3, 7]], rng=np.random.default_rng(1)).sum(axis=1).round(9).tolist()
     [1.0]
     """
-    weight = rng.standard_gamma(_counts(counts) + JEFFREYS)
-    return np.asarray(weight / weight.sum(axis=1, keepdims=True))
+    table = _counts(counts)
+    draws = np.maximum(np.rint(table.sum(axis=1)) - 1, 1).astype(np.int64)
+    return np.asarray(rng.multinomial(draws, _smoothed(table)) / draws[:, None])
+
+
+def redraw_errors(estimates: ArrayLike, estimate: float) -> tuple[float, float, float]:
+    """How far an estimate moves down and up when its answers are redrawn.
+
+    Parameters
+    ----------
+    estimates
+        The estimate under each redraw, shape (n_redraws,), n_redraws >= 2.
+    estimate
+        The estimate with the answers as recorded.
+
+    Returns
+    -------
+    Standard errors below and above, in the unit of the estimate, and their degrees of freedom; nan
+    where some redraw leaves the estimate undefined.
+
+    Notes
+    -----
+    Each is sqrt(2/B sum (d_j)^2) over the B redraws, where d_j is the distance where redraw j lies
+    on that side and 0 otherwise. An outcome that answers move further up than down is as far from
+    the truth more often on that side, which one standard deviation would miss. For normal d_j the
+    variance of each square is 5/B times its mean squared, which gives 2B/5 degrees of freedom.
+
+    Examples
+    --------
+    >>> below, above, degrees = redraw_errors([0.4, 0.5, 0.7, 0.5], 0.5)
+    >>> round(below, 4), round(above, 4), degrees
+    (0.0707, 0.1414, 1.6)
+    """
+    gaps = np.asarray(estimates, dtype=np.float64).ravel() - estimate
+    require(gaps.size >= 2, AnalysisError, f"{gaps.size} redraws, expected 2 or more")
+    if not np.all(np.isfinite(gaps)):
+        return float("nan"), float("nan"), 0.4 * gaps.size
+    sides = (np.minimum(gaps, 0), np.maximum(gaps, 0))
+    below, above = (float(np.sqrt(2 * np.mean(side**2))) for side in sides)
+    return below, above, 0.4 * gaps.size
 
 
 def draws_in(detail: str) -> int:
@@ -179,11 +282,21 @@ def answer_bootstrap(
     check_level(level)
     table = _counts(counts)
     value = float(statistic(table / table.sum(axis=1, keepdims=True)))
-    draws = np.array([statistic(redrawn(table, rng=rng)) for _ in range(n_resamples)])
+    draws = np.array([statistic(_posterior(table, rng)) for _ in range(n_resamples)])
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(
-        value, float(low), float(high), level, int(table.sum()), "redrawn answers (Jeffreys prior)"
+        value,
+        float(low),
+        float(high),
+        level,
+        int(table.sum()),
+        "posterior of the answers (Jeffreys prior)",
     )
+
+
+def _posterior(table: Array, rng: np.random.Generator) -> Array:
+    weight = rng.standard_gamma(table + JEFFREYS)
+    return np.asarray(weight / weight.sum(axis=1, keepdims=True))
 
 
 def _counts(counts: ArrayLike) -> Array:

@@ -13,10 +13,9 @@ from abm.analysis.comparisons import adjusted
 from abm.analysis.equivalence import equivalence
 from abm.analysis.paired import Effect, paired_effect, unpaired_effect
 from abm.analysis.planning import replications_for_equivalence
-from abm.analysis.redraws import UNKNOWN
+from abm.analysis.redraws import with_spread
+from abm.analysis.report import results
 from abm.analysis.report.material import SEEDS, Material
-from abm.analysis.report.results import with_planning
-from abm.analysis.sampled import with_answer_error
 from abm.errors import AnalysisError, require
 
 __all__ = ["Comparison", "compare"]
@@ -90,6 +89,7 @@ def compare(
     cells, notes = _cells(first, second)
     one, other = (_rows(m, m.outcomes) for m in (first, second))
     again = _redraws(first, second)
+    degrees = results.answer_degrees(first, second)
     rows, paired = [], True
     for cell in _common(one, other, cells):
         a, b = (_part(frame, cell) for frame in (one, other))
@@ -97,9 +97,9 @@ def compare(
         paired &= bool(seeds_match)
         for name in names:
             effect = _effect(a, b, name, seeds_match, level, first, second)
-            effect = _with_redraws(effect, again, cell, name)
+            effect = _with_redraws(effect, again, cell, name, degrees)
             rows.append(_row(cell, name, a, b, effect, limits.get(name), level))
-    table = with_planning(adjusted(pl.DataFrame(rows), method=correction), level)
+    table = results.with_planning(adjusted(pl.DataFrame(rows), method=correction), level)
     if not paired:
         notes.append(
             "Runs do not share their seeds, so they are compared as independent ones (Welch); with "
@@ -238,17 +238,13 @@ def _with_redraws(
     again: Sequence[tuple[pl.DataFrame, pl.DataFrame]],
     cell: Mapping[str, Any],
     name: str,
+    degrees: float,
 ) -> Effect:
     """The effect with the spread of its estimate between redraws of sampled answers."""
     if not again:
         return effect
     gaps = [_gap(_part(a, cell), _part(b, cell), name) for a, b in again]
-    error = float(np.std(gaps, ddof=1))
-    if error != error and effect.low == effect.low:
-        return replace(effect, reason="; ".join(filter(None, [effect.reason, UNKNOWN])))
-    if not error > 0:
-        return effect
-    return with_answer_error(effect, error, degrees=len(gaps) - 1)
+    return with_spread(effect, gaps, degrees)
 
 
 def _gap(a: pl.DataFrame, b: pl.DataFrame, name: str) -> float:
@@ -295,8 +291,11 @@ def _row(
 
 
 def _pairs_needed(effect: Effect, margin: float, alpha: float) -> int | None:
-    """Pairs that show equivalence with 80 % power if there is no difference; None if not known."""
-    if not effect.sd_paired > 0:
+    """Pairs that show equivalence with 80 % power if there is no difference; None if not known.
+
+    Of an effect with the error of sampled answers it is not known: more pairs leave that as it is.
+    """
+    if not effect.sd_paired > 0 or "sampled answers" in effect.varied:
         return None
     try:
         return replications_for_equivalence(margin, effect.sd_paired, alpha=alpha)

@@ -298,7 +298,8 @@ def _trajectory(
             **results.scope(material, level),
         ).drop("outcome")
 
-    table = with_redraws(make, frame, again, heads=("answerer", "arm", "time", "variable"))
+    heads, degrees = ("answerer", "arm", "time", "variable"), results.answer_degrees(material)
+    table = with_redraws(make, frame, again, heads=heads, degrees=degrees)
     shares, unit = _shares_among(frame, material), _parameter_unit(material, "duration")
     figure = trajectories(
         table,

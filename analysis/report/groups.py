@@ -14,7 +14,7 @@ import polars as pl
 
 from abm.analysis.comparisons import adjusted, effects_table
 from abm.analysis.heterogeneity import difference_in_effects
-from abm.analysis.redraws import with_redraws
+from abm.analysis.redraws import Make, with_redraws
 from abm.analysis.report import results
 from abm.analysis.report.material import KEYS, Material
 from abm.errors import AnalysisError, require
@@ -123,7 +123,7 @@ def group_effects(
         )
 
     heads = ("answerer", *CELL, "arm", "control")
-    return adjusted(with_redraws(make, means, redrawn_groups(material, means), heads=heads))
+    return adjusted(_with_answers(make, material, means, heads))
 
 
 def group_differences(
@@ -148,8 +148,15 @@ def group_differences(
         return pl.concat(tables, how="diagonal_relaxed") if tables else pl.DataFrame()
 
     heads = (*ONE, "group", "reference", "arm")
-    made = with_redraws(make, means, redrawn_groups(material, means), heads=heads)
+    made = _with_answers(make, material, means, heads)
     return adjusted(made) if made.height else made
+
+
+def _with_answers(
+    make: Make, material: Material, means: pl.DataFrame, heads: Sequence[str]
+) -> pl.DataFrame:
+    again, degrees = redrawn_groups(material, means), results.answer_degrees(material)
+    return with_redraws(make, means, again, heads=heads, degrees=degrees)
 
 
 def _cells(means: pl.DataFrame) -> dict[tuple[Any, ...], pl.DataFrame]:

@@ -25,6 +25,7 @@ from abm.studies.decided import decision_counts
 
 __all__ = [
     "added",
+    "answer_degrees",
     "cost",
     "counted",
     "decided",
@@ -78,7 +79,9 @@ def estimates(
     material: Material, make: Callable[[pl.DataFrame], pl.DataFrame], heads: Sequence[str]
 ) -> pl.DataFrame:
     """A table of the runs, with the error of sampled answers in its intervals where it is known."""
-    return with_redraws(make, per_replication(material), redrawn_runs(material), heads=heads)
+    degrees = answer_degrees(material)
+    runs, again = per_replication(material), redrawn_runs(material)
+    return with_redraws(make, runs, again, heads=heads, degrees=degrees)
 
 
 def means(material: Material, level: float, outcomes: Sequence[str] | None = None) -> pl.DataFrame:
@@ -253,20 +256,8 @@ def sampled(material: Material) -> pl.DataFrame:
     `error` is the largest standard error, over the options, of an option's share among decisions
     that raise each distinct request equally often; first order, see `abm.analysis.sampled`.
     """
-    found: dict[tuple[str, int], dict[str, list[float]]] = {}
-    for run in material.runs:
-        path = run.folder / "ledger.sqlite"
-        if run.manifest["status"] != "finished" or not path.exists():
-            continue
-        with Ledger(path, create=False, read_only=True) as ledger:
-            for key, entry in ledger.entries():
-                if entry.answer.kind == "sampled" and entry.answer.scores is not None:
-                    k = draws_in(entry.answer.detail)
-                    shares = [math.exp(score) for score in entry.answer.scores]
-                    cell = (entry.request.question.id, len(shares))
-                    found.setdefault(cell, {})[key] = [k, *shares]
     rows = []
-    for (question, n), answers in sorted(found.items()):
+    for (question, n), answers in sorted(_sampled_answers(material).items()):
         table = np.array([a for a in answers.values() if a[0] > 0])
         counts = table[:, :1] * table[:, 1:] if table.size else np.zeros((0, n))
         counts = counts[counts.sum(axis=1) > 0]
@@ -279,6 +270,39 @@ def sampled(material: Material) -> pl.DataFrame:
             {"question": question, "requests": len(answers), "draws": draws, "error": error}
         )
     return pl.DataFrame(rows)
+
+
+@lru_cache(maxsize=16)
+def _sampled_answers(material: Material) -> dict[tuple[str, int], dict[str, list[float]]]:
+    """Question and number of options -> key of an answer -> its draws and the shares of options."""
+    found: dict[tuple[str, int], dict[str, list[float]]] = {}
+    for run in material.runs:
+        path = run.folder / "ledger.sqlite"
+        if run.manifest["status"] != "finished" or not path.exists():
+            continue
+        with Ledger(path, create=False, read_only=True) as ledger:
+            for key, entry in ledger.entries():
+                if entry.answer.kind == "sampled" and entry.answer.scores is not None:
+                    k = draws_in(entry.answer.detail)
+                    shares = [math.exp(score) for score in entry.answer.scores]
+                    cell = (entry.request.question.id, len(shares))
+                    found.setdefault(cell, {})[key] = [k, *shares]
+    return found
+
+
+def answer_degrees(*materials: Material) -> float:
+    """Draws of all sampled answers less distinct requests; infinite where none was sampled.
+
+    The degrees of freedom of their error where each request decides equally often.
+    """
+    draws = {
+        key: max(answer[0] - 1, 1.0)
+        for material in materials
+        if material.with_sampled
+        for answers in _sampled_answers(material).values()
+        for key, answer in answers.items()
+    }
+    return float(sum(draws.values())) if draws else math.inf
 
 
 def dose_of(material: Material) -> tuple[str, dict[str, float]] | None:

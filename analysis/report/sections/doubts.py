@@ -72,11 +72,13 @@ def _redrawn(material: Material) -> list[str]:
     return [
         f"{asked['requests'].sum()} answers were estimated from draws of a server ({fewest} or "
         f"more each). The intervals of means, effects, groups, trajectories and what the model "
-        f"added hold that error: every run was repeated with {n} redraws of these answers from "
-        "their posterior and the same random numbers, and the spread between redraws (Student's t) "
-        f"and that between replications add in squares. {percent_text(share, 0.001)} of the "
-        "requests of repeated runs were not recorded and were answered as the most similar one. "
-        "Tables and figures of the model's own, and audits, do not hold it."
+        f"added hold that error: every run was repeated with {n} redraws of these answers and the "
+        "same random numbers, and how far an estimate moves between redraws, downwards and upwards "
+        "by itself, is added to the variance between replications (Student's t, degrees of freedom "
+        "of Welch and Satterthwaite). "
+        f"{percent_text(share, 0.001)} of the requests of repeated runs were not recorded and "
+        "were answered as the most similar one. Tables and figures of the model's own, and audits, "
+        "do not hold it."
     ]
 
 
