@@ -56,6 +56,12 @@ def missing_evidence(material: Material) -> list[str]:
 
 def audits_of(material: Material) -> list[Mapping[str, Any]]:
     """The audits that were made of these runs (`abm audit`), in order of their names."""
+    chosen = {f"{m['arm']}/{m['answerer']}/r{m['replication']:03d}" for m in material.finished}
+    return [audit for audit in _audits_beside(material) if audit.get("run") in chosen]
+
+
+def _audits_beside(material: Material) -> list[Mapping[str, Any]]:
+    """All audits that lie in the study of these runs, of runs that were not chosen too."""
     found = []
     for folder in _audit_folders(material):
         for path in sorted(folder.glob("*.json")):
@@ -65,11 +71,7 @@ def audits_of(material: Material) -> list[Mapping[str, Any]]:
                 raise AnalysisError(
                     f"{path} is damaged: {error}. Remove it and give `abm audit` again"
                 ) from error
-            chosen = {
-                f"{m['arm']}/{m['answerer']}/r{m['replication']:03d}" for m in material.finished
-            }
-            if audit.get("run") in chosen:
-                found.append(audit)
+            found.append(audit)
     return sorted(found, key=lambda a: (a["kind"], a["run"]))
 
 
@@ -141,18 +143,35 @@ def _twin(material: Material) -> list[str]:
 
 
 def _audit(material: Material) -> list[str]:
-    done = {(a["kind"], a["answerer"]) for a in audits_of(material)}
-    lacking = [
-        name
-        for name in material.language_models
-        if not any((kind, name) in done for kind in WORDING)
-    ]
-    if not lacking:
-        return []
-    return [
+    """Answerers whose words were not audited, and arms in which they were not, though elsewhere.
+
+    The words of an answerer are those of its study, so an audit of another arm speaks of them too;
+    what agents are told there may differ.
+    """
+    done: dict[str, list[str]] = {}
+    for audit in _audits_beside(material):
+        if audit["kind"] in WORDING:
+            arm = str(audit["run"]).rsplit("/", 2)[0]
+            done.setdefault(audit["answerer"], []).append(arm)
+    lacking = [name for name in material.language_models if name not in done]
+    said = [
         f"No audit of the prompt's wording for {', '.join(lacking)}: how much the results depend "
         "on the words is unknown. Run `abm audit RUN --paraphrase` on the study or one of its runs."
-    ]
+    ] * bool(lacking)
+    for name in material.language_models:
+        there = list(dict.fromkeys(done.get(name, [])))
+        without = [arm for arm in _arms_of(material, name) if arm not in there]
+        if there and without:
+            said.append(
+                f"The prompt's wording for {name} was audited in arm {', '.join(there)}, not in "
+                f"{', '.join(without)}: agents are told other things there, and the words may "
+                "matter more. Run `abm audit STUDY --paraphrase`."
+            )
+    return said
+
+
+def _arms_of(material: Material, answerer: str) -> list[str]:
+    return list(dict.fromkeys(m["arm"] for m in material.finished if m["answerer"] == answerer))
 
 
 def _fallback(material: Material) -> list[str]:

@@ -17,7 +17,7 @@ from abm.studies.audit import audit_granularity, audit_twin, audit_wording
 @pytest.fixture(scope="module")
 def folder(make):
     """A study of its own, because audits lie in the study's folder."""
-    return make("audited", arms={"base": {"tax": 0.2}}, replications=1)
+    return make("audited", arms={"base": {"tax": 0.2}, "other": {"tax": 0.3}}, replications=1)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,15 @@ def test_the_command_says_who_decided_and_the_report_shows_the_audit(folder, run
     assert done.exit_code == 0, done.output
     assert "who decided" in done.output
     assert "off_menu" in done.output
-    assert not any("No audit" in text for text in missing_evidence(read_material(folder)))
+    after = missing_evidence(read_material(folder))
+    assert not any("No audit" in text for text in after)
+    assert any("model was audited in arm base, not in other" in text for text in after)
     text = write_report([read_material(folder)], tmp_path).markdown.read_text()
     assert "| paraphrase | base/model/r000 | vote |" in text
     assert "step = 5 instead of 10" in text
+    done = CliRunner().invoke(app, ["compare", f"{folder}:base", f"{folder}:other"])
+    assert done.exit_code == 0, done.output
+    told = " ".join(done.output.split())
+    assert "No audit" not in told
+    assert told.count("was audited in arm base, not in other") == 1
+    assert not any("audit" in text for text in missing_evidence(read_material(f"{folder}:base")))

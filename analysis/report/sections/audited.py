@@ -22,7 +22,7 @@ def audits(material: Material) -> Section:
     found = audits_of(material)
     if not found:
         said = (
-            "No audit was made."
+            "No audit was made of these runs."
             if material.language_models
             else "No language model answered, so there is no wording to audit."
         )
