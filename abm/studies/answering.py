@@ -149,8 +149,27 @@ class Answering:
                 raise
             except BackendError as error:
                 raise ScenarioError(f"answerer {spec.described()!r}: {error}") from error
-            self.recorded[name] = Recorded(policy, self.ledger, meter=self.meter)
+            recorded = Recorded(policy, self.ledger, meter=self.meter)
+            if self._is_known(name, recorded):
+                continue
+            self.recorded[name] = recorded
             self.infos[name] = dict(getattr(getattr(policy, "backend", None), "info", {}))
+
+    def _is_known(self, name: str, policy: Recorded) -> bool:
+        """Whether it is the model of another name, written otherwise; they are one then.
+
+        Servers stay apart: two with one model share the work.
+        """
+        if hasattr(getattr(policy.inner, "backend", None), "lost"):
+            return False
+        for other, known in self.recorded.items():
+            if (known.fingerprint, known.coverage_floor) == (
+                policy.fingerprint,
+                policy.coverage_floor,
+            ):
+                self._names = {i: other if n == name else n for i, n in self._names.items()}
+                return True
+        return False
 
 
 class RunAnswers:
@@ -220,6 +239,7 @@ class RunAnswers:
         if isinstance(policy, RunRecorder):
             counts = policy.counts
             made |= {
+                "policy": self.names[role],
                 "model": self.infos.get(self.names[role], {}),
                 "asked": counts.asked,
                 "distinct": counts.distinct,

@@ -29,7 +29,7 @@ from abm.studies.folder import (
     set_aside,
     write_text,
 )
-from abm.studies.gather import gather
+from abm.studies.gather import counted_once, gather
 from abm.studies.manifest import environment, failed_manifest, run_manifest
 from abm.studies.pool import Done, Work, in_pool
 from abm.studies.progress import Progress, Silent
@@ -182,8 +182,7 @@ def _meter(budget: Budget, done: list[Run], folder: Path) -> Meter:
 
 
 def _tokens(manifest: dict[str, Any]) -> int:
-    answers = manifest.get("answers", {}).values()
-    unique = {a["fingerprint"]: a for a in answers if a.get("recorded")}.values()
+    unique = counted_once(manifest.get("answers", {}).values())
     return sum(a.get("tokens_in", 0) + a.get("tokens_out", 0) for a in unique)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,14 +173,28 @@ def answer_totals(manifests: dict[str, dict[str, Any]]) -> dict[str, Any]:
                 "failures": {},
             },
         )
-        seen = set()
-        for used in manifest["answers"].values():
-            if not used["recorded"] or used["fingerprint"] in seen:
-                continue
-            seen.add(used["fingerprint"])
+        once = counted_once(manifest["answers"].values())
+        for used in once:
             for name in ("asked", "inferred", "from_ledger", "tokens_in", "tokens_out"):
                 total[name] += used.get(name, 0)
             for status, count in used["failures"].items():
                 total["failures"][status] = total["failures"].get(status, 0) + count
-        total["fingerprints"] = sorted({*total["fingerprints"], *seen})
+        marks = {used["fingerprint"] for used in once}
+        total["fingerprints"] = sorted({*total["fingerprints"], *marks})
     return found
+
+
+def counted_once(answers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of the roles of a run that share a recorded policy, hence its counts, the first.
+
+    Examples
+    --------
+    >>> shared = {"recorded": True, "fingerprint": "m", "policy": "policy 0", "asked": 3}
+    >>> len(counted_once([shared, shared, {**shared, "policy": "policy 1"}]))
+    2
+    """
+    found: dict[Any, dict[str, Any]] = {}
+    for used in answers:
+        if used.get("recorded"):
+            found.setdefault((used["fingerprint"], used.get("policy")), used)
+    return list(found.values())

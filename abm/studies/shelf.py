@@ -66,7 +66,7 @@ class Shelf:
         ScenarioError
             The model alone needs more than the bound.
         """
-        key = json.dumps(spec, sort_keys=True, default=str)
+        key = json.dumps(_table(spec), sort_keys=True, default=str)
         if key not in self._backends:
             bounded = self.limit is not None and self._size(spec) > 0  # a server takes nothing here
             self._backends[key] = self._shelved(key, spec) if bounded else self._load(spec)
@@ -179,13 +179,29 @@ def memory_of(spec: Any) -> int:
     """
     from abm.llm.llamacpp.footprint import footprint
 
-    table = dict(spec) if isinstance(spec, Mapping) else {"backend": str(spec)}
+    table = _table(spec)
     named = str(table.get("path", table.get("backend", "")))
     if named == "embedded":
         from abm.llm import embedded
 
         named = str(embedded.model_path())
     return footprint(named, table) if Path(named).is_file() else 0
+
+
+def _table(spec: Any) -> dict[str, Any]:
+    """A specification in its one long form, so that a file is loaded once however it is written.
+
+    Examples
+    --------
+    >>> _table("/m/a.gguf") == _table({"path": "/m/a.gguf"}) == _table({"backend": "/m/a.gguf"})
+    True
+    """
+    table = dict(spec) if isinstance(spec, Mapping) else {"backend": str(spec)}
+    if str(table.get("backend", "")).endswith(".gguf") and "path" not in table:
+        table |= {"backend": "llama", "path": table["backend"]}
+    elif "path" in table:
+        table.setdefault("backend", "llama")
+    return table
 
 
 def _load(spec: Any) -> Backend:

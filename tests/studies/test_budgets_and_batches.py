@@ -146,6 +146,29 @@ def test_several_models_answer_one_role_and_the_run_replays(toy, town, tmp_path)
     assert again.frame("series").equals(done.frame("series"))
 
 
+def test_one_model_written_twice_is_one_and_a_budget_counts_all_that_was_asked(toy, town, tmp_path):
+    """Models of one fingerprint: merged where only the writing differs, told apart by floors."""
+    half = {"share": 0.25, "backend": "scripted", "score": "toy_model:fair"}
+    members = {
+        "a": half,
+        "b": {**half, "name": "scripted"},
+        "c": {**half, "coverage_floor": 0.5},
+        "twin": {"share": 0.25, "backend": "rule"},
+    }
+    spec = {"citizen": {"mixture": members}}
+    done = town(answerers={"m": spec}, scenario={"duration": 4.0, "n_citizens": 40}).run(tmp_path)
+    execution, total = done.manifest["execution"], done.manifest["answers"]["m"]
+    assert len(execution["answers"]) == 2
+    assert total["asked"] == sum(told["asked"] for told in execution["answers"].values())
+    assert total["tokens_in"] + total["tokens_out"] == execution["tokens"] > 0
+    again = town(
+        answerers={"m": spec},
+        scenario={"duration": 4.0, "n_citizens": 40},
+        budget=Budget(tokens=execution["tokens"]),
+    ).run(tmp_path)
+    assert again.manifest["execution"]["tokens"] == execution["tokens"]  # as counted from folders
+
+
 def test_an_agent_keeps_its_model_for_life(toy, town):
     from abm.studies.run import build_model
 
