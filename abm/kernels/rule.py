@@ -6,7 +6,9 @@ a generator with `random()`, `integer(n)`, `exponential()` and `normal()`.
 
 Rules compute in 64 bits, whatever the type of the column: floats arrive as 64-bit floats, integers
 as 64-bit integers, and what comes back is rounded to the column when it is stored. So a rule gives
-the same numbers compiled and interpreted.
+the same numbers compiled and interpreted. Rules that are given arrays read numbers of 64 bits out
+of them where they are interpreted; compiled, sums and products of two numbers of arrays of 32-bit
+floats have 32 bits, so that `float(x[i])` says it where the last bit counts.
 """
 
 from __future__ import annotations
@@ -51,11 +53,14 @@ class Taken(NamedTuple):
         Whether it takes the optional argument of its driver.
     chance
         Name of its last argument if that is `u` or `rng`, else the empty text.
+    on_arrays
+        Whether it is given the arrays of a state, rather than numbers.
     """
 
     plain: Function
     extra: bool
     chance: str
+    on_arrays: bool = False
 
 
 def taken(rule: Function, base: tuple[str, ...], extra: str = "") -> Taken:
@@ -95,12 +100,16 @@ def taken(rule: Function, base: tuple[str, ...], extra: str = "") -> Taken:
         "it uses chance a last argument `u` (a uniform number) or `rng` (a generator)",
     )
     refuse_mistakes(plain, chance)
-    return Taken(plain, has_extra, chance)
+    return Taken(plain, has_extra, chance, base[-2:] == ("state", "params"))
 
 
 def calling(pieces: Tools, rule: Taken) -> Function:
     """`call(rng, *arguments)`, for any rule: with `u`, with `rng` or without chance."""
-    inner = pieces.jit(rule.plain)
+    inner = rule.plain
+    if pieces.compiled:
+        inner = pieces.jit(inner)
+    elif rule.on_arrays:
+        inner = _reading_wide(inner)
 
     def without(_rng: Any, *arguments: Any) -> Any:
         return inner(*arguments)
@@ -113,6 +122,37 @@ def calling(pieces: Tools, rule: Taken) -> Function:
 
     made: Function = pieces.jit({"": without, "u": uniform, "rng": generator}[rule.chance])
     return made
+
+
+class _Wide(np.ndarray[Any, Any]):
+    """A view of an array of narrow numbers, out of which Python's own are read, as compiled code
+    does: the sum of two of its 8-bit integers has no 8 bits."""
+
+    def __getitem__(self, place: Any) -> Any:
+        value = super().__getitem__(place)
+        return value.item() if isinstance(value, np.generic) else value
+
+
+def _reading_wide(rule: Function) -> Function:
+    """An interpreted rule that reads numbers of 64 bits from the arrays of its state."""
+
+    def call(*arguments: Any) -> Any:
+        return rule(*[_wide(given) if isinstance(given, tuple) else given for given in arguments])
+
+    return call
+
+
+def _wide(given: Any) -> Any:
+    """A tuple of arrays (or of parameters, which stay as they are) to be read in 64 bits."""
+    narrow = [isinstance(array, np.ndarray) and _is_narrow(array.dtype) for array in given]
+    if not any(narrow):
+        return given
+    made = [a.view(_Wide) if small else a for a, small in zip(given, narrow, strict=True)]
+    return given._make(made) if hasattr(given, "_make") else tuple(made)
+
+
+def _is_narrow(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "b" or (dtype.itemsize < 8 and dtype.kind in "fiu")
 
 
 def widen(pieces: Tools, dtype: DTypeLike) -> Function:
