@@ -74,6 +74,10 @@ def states(rule, params, n_states):
                       (column,))  # fmt: skip
 
 
+def play(rule, params, ties=NET):
+    return rows(rule, params, rules.players(coins(), [[3.0, 0.0], [5.0, 1.0]], ties))
+
+
 def within(rule, params, column):
     return lambda c: (run_within(rule, column, 0.2, params, rounds=5, rng=seeded(6), compiled=c),
                       (column,))  # fmt: skip
@@ -113,6 +117,14 @@ RUNS = {
     "voter": lambda: pairs(rules.voter, (), coins()),
     "q_voter": lambda: rows(rules.q_voter, rules.QVoter(2, 0.1), (2 * coins() - 1,)),
     "q_voter_ties": lambda: near(rules.q_voter_ties, rules.QVoter(3, 0.2), 2 * coins() - 1),
+    "majority": lambda: near(rules.majority, (), coins()),
+    "axelrod": lambda: pairs(
+        rules.axelrod, (), seeded(9).integers(0, 3, (N, 4)).astype(np.int8), coins()
+    ),
+    "fermi": lambda: play(rules.fermi, rules.Fermi(0.4)),
+    "proportional_imitation": lambda: play(rules.proportional_imitation, ()),
+    "moran": lambda: play(rules.moran, rules.Moran(0.4), None),
+    "death_birth": lambda: play(rules.death_birth, rules.Moran(0.4)),
     "galam": lambda: whole(rules.galam, rules.Galam(3, -1), (coins(), np.arange(N))),
     "sznajd": lambda: rows(rules.sznajd, (), (coins(), *TIES)),
     "si": lambda: states(rules.si, rules.Epidemic(0.1, 0.0), 2),
@@ -138,12 +150,13 @@ RUNS = {
     "rumour": lambda: pairs(rules.rumour, rules.Rumour(0.8, 0.5), coins()),
     "boltzmann_wealth": lambda: pairs(rules.boltzmann_wealth, (), money()),
     "random_split": lambda: pairs(rules.random_split, rules.Saving(0.3), uniform()),
+    "donation": lambda: pairs(rules.donation, rules.Donation(0.1, 1.5), uniform()),
     "yard_sale": lambda: pairs(rules.yard_sale, rules.YardSale(0.4), uniform()),
     "schelling": lambda: rows(
         rules.schelling, rules.Schelling(0.5), rules.city((7, 7), [20, 20], rng=seeded(8))
     ),
 }
-HELPERS = {"anchored", "cases", "city", "like_share"}
+HELPERS = {"anchored", "cases", "city", "earnings", "like_share", "players"}
 
 
 def test_the_page_is_true():
@@ -155,7 +168,7 @@ def test_the_page_is_true():
 def test_the_table_lists_every_rule_with_its_parameters():
     table = "\n".join(line for line in PAGE.read_text().splitlines() if line.startswith("| `"))
     named = set(re.findall(r"`(\w+)", table))
-    assert set(rules.__all__) - HELPERS - {"Anchored", "Cases", "City"} <= named
+    assert set(rules.__all__) - HELPERS - {"Anchored", "Cases", "City", "Game"} <= named
     functions = {name for name in rules.__all__ if name.islower()} - HELPERS
     assert functions == set(RUNS)
 
@@ -164,11 +177,19 @@ def test_the_table_lists_every_rule_with_its_parameters():
     ("make", "told"),
     [
         (lambda: rules.Deffuant(-1, 0.5), "Deffuant: confidence_bound = -1, expected 0 <="),
-        (lambda: rules.Deffuant(0.3, rate=50), "Deffuant: rate = 50, expected 0 <= rate <= 0.5"),
+        (lambda: rules.Deffuant(0.3, rate=50), "Deffuant: rate = 50, expected 0 < rate <= 0.5"),
         (lambda: rules.Epidemic(0.1, np.nan), "Epidemic: recovery = nan"),
         (lambda: rules.EpidemicRates(-0.1, 1.0), "EpidemicRates: infection = -0.1"),
         (lambda: rules.Saving(0.5)._replace(saving=2.0), "Saving: saving = 2.0"),
-        (lambda: rules.QVoter(0, 0.1), "QVoter: q = 0, expected 1 <= q <= inf"),
+        (lambda: rules.QVoter(0, 0.1), "QVoter: q = 0, expected a whole number, 1 <= q < inf"),
+        (lambda: rules.QVoter(2.5, 0.1), "QVoter: q = 2.5, expected a whole number"),
+        (lambda: rules.Deffuant(0.3, "0.5"), "Deffuant: rate = '0.5', expected 0 < rate <= 0.5"),
+        (lambda: rules.EpidemicRates(1.0, 0.0), "EpidemicRates: recovery = 0.0, expected 0 <"),
+        (lambda: rules.Saving(1.0), "Saving: saving = 1.0, expected 0 <= saving < 1"),
+        (
+            lambda: rules.SocialJudgement(0.5, 0.2, 0.1),
+            "SocialJudgement: rejection = 0.2, expected rejection >= acceptance, which is 0.5",
+        ),
     ],
 )
 def test_parameters_outside_their_ranges_are_refused_when_they_are_made(make, told):
@@ -179,6 +200,19 @@ def test_parameters_outside_their_ranges_are_refused_when_they_are_made(make, to
 def test_parameters_travel():
     p = rules.SocialJudgement(0.3, 0.8, rate=0.2)
     assert pickle.loads(pickle.dumps(p)) == p
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64])
+def test_a_crowd_is_counted_whole_in_a_column_of_eight_bits(dtype):
+    """Interpreted, as small crowds are: sums of 8-bit numbers would end at 127 or 255."""
+    rioters = np.zeros(400, dtype=dtype)
+    run_population(rules.granovetter, (rioters, np.arange(400)), rounds=400, rng=seeded(1),
+                   compiled=False)  # fmt: skip
+    assert int((rioters == 1).sum()) == 400
+    voters = np.repeat([0, 1], [100, 300]).astype(dtype)
+    run_population(rules.galam, (voters, np.arange(400)), rules.Galam(400, -1), rounds=1,
+                   rng=seeded(1), compiled=False)  # fmt: skip
+    assert int((voters == 1).sum()) == 400
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pytest
 
 from abm.errors import EngineError
 from abm.kernels import rules, run_neighbours, run_pairwise, run_population, run_rows, run_within
-from abm.networks import Network, complete
+from abm.networks import Network, complete, erdos_renyi, lattice
 
 
 def seeded(seed):
@@ -271,3 +271,78 @@ def test_sznajd_on_a_ring_leaves_with_the_squared_odds(start):
     expected = start**2 / (start**2 + (1 - start) ** 2)
     error = np.sqrt(expected * (1 - expected) / runs)
     assert won / runs == pytest.approx(expected, abs=4 * error)
+
+
+def test_majorities_rest_or_go_to_and_fro():
+    """Goles & Olivos (1981): at once, periods of one or two; one after another, rest. Ten networks
+    of 60 people, seeds [20, k]."""
+    for seed in range(10):
+        network = erdos_renyi(60, 0.1, rng=seeded([20, seed]))
+        x = seeded([21, seed]).integers(0, 2, 60).astype(np.int8)
+        y, past = x.copy(), []
+        for _ in range(60):
+            past.append(x.copy())
+            run_neighbours(rules.majority, x, network, rounds=1, schedule="synchronous",
+                           rng=seeded(1), compiled=False)  # fmt: skip
+        assert np.array_equal(x, past[-2])
+        for k in range(20):
+            before = y.copy()
+            run_neighbours(rules.majority, y, network, rounds=1, schedule="sweep",
+                           rng=seeded([22, k]), compiled=False)  # fmt: skip
+            assert disagreeing(y, network) <= disagreeing(before, network)
+        assert np.array_equal(y, before)
+
+
+def disagreeing(x, network):
+    ends = network.edges()
+    return int((x[ends[:, 0]] != x[ends[:, 1]]).sum())
+
+
+def test_two_cultures_become_one_in_the_expected_time():
+    """With d of F features different, one in F / (F - d) encounters changes one: 1 + ... = F times
+    the harmonic number of F - 1 from one feature in common. 200 pairs, seeds [23, k]; four
+    standard errors."""
+    n_features, needed = 4, []
+    for k in range(200):
+        culture, k_met = np.array([[0, 0, 0, 0], [0, 1, 2, 3]]), 0
+        rng = seeded([23, k])
+        while (culture[0] != culture[1]).any():
+            run_pairwise(rules.axelrod, (culture,), None, 1, rng=rng, compiled=False)
+            k_met += 1
+        needed.append(k_met)
+    expected = n_features * (1 + 1 / 2 + 1 / 3)
+    assert np.mean(needed) == pytest.approx(expected, abs=4 * np.std(needed) / np.sqrt(200))
+
+
+def test_more_traits_keep_more_cultures_and_more_features_fewer():
+    """Axelrod (1997): on a grid of 6 x 6, until neighbours share everything or nothing; seed 24."""
+    grid, regions = lattice((6, 6), torus=False), {}
+    ends = grid.edges()
+    for n_features, n_traits in ((3, 2), (3, 15), (12, 15)):
+        culture = seeded(24).integers(0, n_traits, (36, n_features)).astype(np.int8)
+        for k in range(200):
+            run_pairwise(rules.axelrod, (culture,), grid, rounds=100, rng=seeded([25, k]))
+            same = (culture[ends[:, 0]] == culture[ends[:, 1]]).sum(axis=1)
+            if np.isin(same, (0, n_features)).all():
+                break
+        assert np.isin(same, (0, n_features)).all()
+        regions[n_features, n_traits] = len(np.unique(culture, axis=0))
+    assert regions[3, 2] < regions[3, 15] > regions[12, 15]
+
+
+def test_a_panel_of_one_makes_noisy_voters_of_kirman_s_law():
+    """Stationary distribution of the birth and death chain of how many are in favour; 20 people,
+    p = 0.2. Its variance from 2,000 looks, seed 26, ten rounds apart: they are nearly independent
+    (deviations halve in 3.5 rounds), so that four standard errors are 0.13 of it at most."""
+    n, p = 20, 0.2
+    k = np.arange(n + 1.0)
+    up = (n - k) / n * (p / 2 + (1 - p) * k / (n - 1))
+    down = k / n * (p / 2 + (1 - p) * (n - k) / (n - 1))
+    law = np.cumprod(np.concatenate([[1.0], up[:-1] / down[1:]]))
+    variance = ((k - n / 2) ** 2 * law).sum() / law.sum()
+    s, found, rng = np.ones(n, dtype=np.int8), [], seeded(26)
+    for _ in range(2000):
+        run_rows(rules.q_voter, (s,), rules.QVoter(1, p), rounds=10, schedule="asynchronous",
+                 rng=rng, compiled=True)  # fmt: skip
+        found.append((s == 1).sum() - n / 2)
+    assert np.mean(np.square(found)) == pytest.approx(variance, rel=0.13)

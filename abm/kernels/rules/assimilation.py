@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abm.kernels.rule import on_arrays
-from abm.kernels.rules.ranges import AT_LEAST_0, within
+from abm.kernels.rules.ranges import AT_LEAST_0, POSITIVE, UP_TO_HALF, in_order, within
 
 __all__ = ["BiasedAssimilation", "SocialJudgement", "biased_assimilation", "social_judgement"]
 
 
-@within(bias=AT_LEAST_0, self_weight=AT_LEAST_0)
+@within(bias=AT_LEAST_0, self_weight=POSITIVE)
 class BiasedAssimilation(NamedTuple):
     """Parameters of `biased_assimilation`.
 
@@ -58,7 +58,8 @@ def biased_assimilation(own: float, others: Any, weights: Any, p: BiasedAssimila
     return min(max(moved, 0.0), 1.0)
 
 
-@within(acceptance=AT_LEAST_0, rejection=AT_LEAST_0, rate=(0, 0.5))
+@in_order("acceptance", "rejection")
+@within(acceptance=AT_LEAST_0, rejection=AT_LEAST_0, rate=UP_TO_HALF)
 class SocialJudgement(NamedTuple):
     """Parameters of `social_judgement`.
 

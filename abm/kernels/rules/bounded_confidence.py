@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abm.kernels.rule import on_arrays
-from abm.kernels.rules.ranges import AT_LEAST_0, within
+from abm.kernels.rules.ranges import AT_LEAST_0, UP_TO_HALF, within
 
 __all__ = [
     "Deffuant",
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 
-@within(confidence_bound=AT_LEAST_0, rate=(0, 0.5))
+@within(confidence_bound=AT_LEAST_0, rate=UP_TO_HALF)
 class Deffuant(NamedTuple):
     """Parameters of `deffuant`.
 
@@ -117,7 +117,7 @@ def hegselmann_krause_ties(own: float, others: Any, p: HegselmannKrause) -> floa
     return total / near
 
 
-@within(rate=(0, 0.5))
+@within(rate=UP_TO_HALF)
 class RelativeAgreement(NamedTuple):
     """Parameters of `relative_agreement`.
 

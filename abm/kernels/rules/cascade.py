@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from abm.kernels.rules.ranges import AT_LEAST_0, SHARE, within
+from abm.kernels.rules.ranges import AT_LEAST_0, POSITIVE, SHARE, within
 
 __all__ = [
     "Bass",
@@ -109,7 +109,7 @@ def granovetter(state: Any, p: Any) -> None:  # noqa: ARG001
             acting[i] = 1
 
 
-@within(innovation=AT_LEAST_0, imitation=AT_LEAST_0, step=AT_LEAST_0)
+@within(innovation=AT_LEAST_0, imitation=AT_LEAST_0, step=POSITIVE)
 class Bass(NamedTuple):
     """Parameters of `bass`.
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from abm.kernels.rules.ranges import AT_LEAST_0, SHARE, within
+from abm.kernels.rules.ranges import AT_LEAST_0, POSITIVE, SHARE, within
 from abm.networks import Network
 
 __all__ = [
@@ -48,7 +48,7 @@ class Epidemic(NamedTuple):
     recovery: float
 
 
-@within(infection=AT_LEAST_0, recovery=AT_LEAST_0)
+@within(infection=POSITIVE, recovery=POSITIVE)
 class EpidemicRates(NamedTuple):
     """Parameters of `sir_events`.
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 from abm.kernels.rule import on_arrays
-from abm.kernels.rules.ranges import SHARE, within
+from abm.kernels.rules.ranges import SHARE, WHOLE, within
 
-__all__ = ["Galam", "QVoter", "galam", "q_voter", "q_voter_ties", "sznajd", "voter"]
+__all__ = ["Galam", "QVoter", "galam", "majority", "q_voter", "q_voter_ties", "sznajd", "voter"]
 
 
 @on_arrays()
@@ -28,7 +27,7 @@ def voter(own: Any, other: Any, p: Any) -> Any:  # noqa: ARG001
     return other, other
 
 
-@within(q=(1, math.inf), independence=SHARE)
+@within(q=WHOLE, independence=SHARE)
 class QVoter(NamedTuple):
     """Parameters of `q_voter` and `q_voter_ties`.
 
@@ -53,7 +52,8 @@ def q_voter(i: int, state: Any, p: QVoter, rng: Any) -> None:
     References
     ----------
     Castellano, Munoz & Pastor-Satorras (2009), Physical Review E 80, 041129; independence as in
-    Nyczka, Sznajd-Weron & Cislo (2012), Physical Review E 86, 011105, with flexibility 1/2.
+    Nyczka, Sznajd-Weron & Cislo (2012), Physical Review E 86, 011105, with flexibility 1/2. With
+    q = 1 it is the noisy voter model of Kirman (1993), Quarterly Journal of Economics 108, 137-156.
 
     Examples
     --------
@@ -101,7 +101,30 @@ def q_voter_ties(own: int, others: Any, p: QVoter, rng: Any) -> int:
     return own
 
 
-@within(size=(1, math.inf), tie=(-1, 1))
+def majority(own: Any, others: Any, p: Any) -> Any:  # noqa: ARG001
+    """Take the state, 0 or 1, of most neighbours; if they are split evenly, stay.
+
+    For `run_neighbours`. With ties in both directions and the schedule `synchronous`, everybody
+    comes to rest or goes to and fro between two states; one after another, all come to rest.
+
+    References
+    ----------
+    Goles & Olivos (1981), Discrete Applied Mathematics 3, 93-105.
+
+    Examples
+    --------
+    >>> majority(0, [1, 1, 0], ()), majority(0, [1, 0], ())
+    (1, 0)
+    """
+    ones = 0
+    for value in others:
+        ones += value
+    if 2 * ones == len(others):
+        return own
+    return 1 if 2 * ones > len(others) else 0
+
+
+@within(size=WHOLE, tie=(-1, 1))
 class Galam(NamedTuple):
     """Parameters of `galam`.
 

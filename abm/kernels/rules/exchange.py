@@ -1,4 +1,4 @@
-"""Exchange: money changes hands in pairs, and its sum is conserved. All are for `run_pairwise`."""
+"""Exchange: money changes hands in pairs. All are for `run_pairwise`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from abm.kernels.rule import on_arrays
-from abm.kernels.rules.ranges import SHARE, within
+from abm.kernels.rules.ranges import AT_LEAST_0, SHARE, Range, within
 
-__all__ = ["Saving", "YardSale", "boltzmann_wealth", "random_split", "yard_sale"]
+__all__ = [
+    "Donation",
+    "Saving",
+    "YardSale",
+    "boltzmann_wealth",
+    "donation",
+    "random_split",
+    "yard_sale",
+]
 
 
 def _boltzmann_wealth(own: Any, other: Any, p: Any) -> Any:  # noqa: ARG001
@@ -37,7 +45,7 @@ def boltzmann_wealth(own: Any, other: Any, p: Any) -> Any:  # noqa: ARG001
     return own, other
 
 
-@within(saving=SHARE)
+@within(saving=Range(0.0, 1.0, high_is_in=False))
 class Saving(NamedTuple):
     """Parameters of `random_split`.
 
@@ -71,7 +79,7 @@ def random_split(own: float, other: float, p: Saving, u: float) -> tuple[float, 
     return p.saving * own + u * pool, p.saving * other + (1.0 - u) * pool
 
 
-@within(stake=SHARE)
+@within(stake=Range(0.0, 1.0, low_is_in=False))
 class YardSale(NamedTuple):
     """Parameters of `yard_sale`.
 
@@ -110,3 +118,41 @@ def yard_sale(own: float, other: float, p: YardSale, u: float) -> tuple[float, f
     if u >= 0.5:
         amount = -amount
     return own + amount, other - amount
+
+
+@within(share=SHARE, multiplier=AT_LEAST_0)
+class Donation(NamedTuple):
+    """Parameters of `donation`.
+
+    Attributes
+    ----------
+    share
+        Share of their resources that donors give away, in [0, 1].
+    multiplier
+        What arrives of one unit, >= 0; above 1 giving creates something.
+    """
+
+    share: float
+    multiplier: float
+
+
+@on_arrays()
+def donation(own: float, other: float, p: Donation) -> tuple[float, float]:
+    """The donor gives a share of its resources; the partner receives a multiple of the gift.
+
+    Each gift changes the sum of resources by (multiplier - 1) times the gift. Two people who give
+    in turns multiply what they own, in the long run, by share + sqrt(share**2 + 1 - share) per
+    round if the multiplier is 2.
+
+    References
+    ----------
+    Nowak & Sigmund (1998), Nature 393, 573-577, where gifts have one size; as a share of what one
+    owns Vallinder & Hughes (2024), arXiv:2412.10270.
+
+    Examples
+    --------
+    >>> donation(10.0, 10.0, Donation(share=0.5, multiplier=2.0))
+    (5.0, 20.0)
+    """
+    gift = p.share * own
+    return own - gift, other + p.multiplier * gift

@@ -4,19 +4,61 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from numbers import Real
+from typing import Any, NamedTuple, TypeVar
 
 from abm.errors import EngineError, require
 
-__all__ = ["AT_LEAST_0", "SHARE", "within"]
+__all__ = ["AT_LEAST_0", "POSITIVE", "SHARE", "UP_TO_HALF", "WHOLE", "Range", "in_order", "within"]
 
 P = TypeVar("P", bound=type)
-AT_LEAST_0 = (0.0, math.inf)
-SHARE = (0.0, 1.0)
 
 
-def within(**ranges: tuple[float, float]) -> Callable[[P], P]:
+class Range(NamedTuple):
+    """What a parameter may be.
+
+    Attributes
+    ----------
+    low, high
+        Its ends.
+    low_is_in, high_is_in
+        Whether the ends themselves are allowed.
+
+    Examples
+    --------
+    >>> Range(0, 1, high_is_in=False).holds(1), Range(0, 1, high_is_in=False).told("saving")
+    (False, '0 <= saving < 1')
+    """
+
+    low: float
+    high: float
+    low_is_in: bool = True
+    high_is_in: bool = True
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is allowed; nan never is."""
+        return bool(
+            (self.low < value or (self.low_is_in and self.low == value))
+            and (value < self.high or (self.high_is_in and self.high == value))
+        )
+
+    def told(self, name: str) -> str:
+        """The range in words."""
+        left, right = "<=" if self.low_is_in else "<", "<=" if self.high_is_in else "<"
+        return f"{self.low:g} {left} {name} {right} {self.high:g}"
+
+
+AT_LEAST_0 = Range(0.0, math.inf)
+POSITIVE = Range(0.0, math.inf, low_is_in=False)
+SHARE = Range(0.0, 1.0)
+UP_TO_HALF = Range(0.0, 0.5, low_is_in=False)
+WHOLE = Range(1.0, math.inf, high_is_in=False)
+
+
+def within(**ranges: tuple[float, float] | Range) -> Callable[[P], P]:
     """Hold a named tuple's fields to `low <= value <= high`; nan is outside of every range.
+
+    Fields of type `int` are held to whole numbers. A `Range` may leave its ends out.
 
     Raises
     ------
@@ -37,24 +79,62 @@ def within(**ranges: tuple[float, float]) -> Callable[[P], P]:
     """
 
     def hold(parameters: P) -> P:
-        make: Any = parameters.__new__
+        kinds = {name: str(kind) for name, kind in parameters.__annotations__.items()}
+        rules = {name: (Range(*ends), "int" in kinds[name]) for name, ends in ranges.items()}
 
-        def checked(cls: Any, *args: Any, **named: Any) -> Any:
-            made = make(cls, *args, **named)
-            for name, (low, high) in ranges.items():
-                value = getattr(made, name)
-                require(
-                    low <= value <= high,
-                    EngineError,
-                    f"{parameters.__name__}: {name} = {value}, expected {low:g} <= {name} <= "
-                    f"{high:g}",
-                    argument=name,
-                )
-            return made
+        def check(made: Any) -> None:
+            for name, (allowed, whole) in rules.items():
+                _check(parameters.__name__, name, getattr(made, name), allowed, whole)
 
-        setattr(parameters, "__new__", checked)  # noqa: B010
-        remade = classmethod(lambda cls, values: cls(*values))
-        setattr(parameters, "_make", remade)  # noqa: B010  (what `_replace` calls)
-        return parameters
+        return _checked(parameters, check)
 
     return hold
+
+
+def in_order(lower: str, upper: str) -> Callable[[P], P]:
+    """Hold two fields of a named tuple to `lower <= upper`; errors as of `within`."""
+
+    def hold(parameters: P) -> P:
+        def check(made: Any) -> None:
+            low, high = getattr(made, lower), getattr(made, upper)
+            require(
+                low <= high,
+                EngineError,
+                f"{parameters.__name__}: {upper} = {high!r}, expected {upper} >= {lower}, which is "
+                f"{low!r}",
+                argument=upper,
+            )
+
+        return _checked(parameters, check)
+
+    return hold
+
+
+def _checked(parameters: P, check: Callable[[Any], None]) -> P:
+    """The named tuple, looked at whenever one is made."""
+    make: Any = parameters.__new__
+
+    def checked(cls: Any, *args: Any, **named: Any) -> Any:
+        made = make(cls, *args, **named)
+        check(made)
+        return made
+
+    setattr(parameters, "__new__", checked)  # noqa: B010
+    remade = classmethod(lambda cls, values: cls(*values))
+    setattr(parameters, "_make", remade)  # noqa: B010  (what `_replace` calls)
+    return parameters
+
+
+def _check(owner: str, name: str, value: Any, allowed: Range, whole: bool) -> None:
+    good = (
+        isinstance(value, Real)
+        and allowed.holds(value)
+        and (not whole or float(value).is_integer())
+    )
+    require(
+        good,
+        EngineError,
+        f"{owner}: {name} = {value!r}, expected {'a whole number, ' if whole else ''}"
+        f"{allowed.told(name)}",
+        argument=name,
+    )
