@@ -14,6 +14,9 @@ Next = Mapping[str, float]
 _WHITESPACE_WORTH = 0.01
 """Least probability at which an answer that starts with blanks is followed further."""
 
+_WORTH = 1e-4
+"""Least share of an option's likeliest beginning at which another one of it is followed."""
+
 
 @dataclass(frozen=True)
 class MenuScores:
@@ -54,7 +57,8 @@ def score_menu(options: Sequence[str], ask: Callable[[str], Next], *, follows: b
     -----
     A score is log P(the answer begins with the option and does not go on to another). "1" begins
     "10": its probability is that of its token less that of what makes another number of it. The end
-    of the turn is no part of a score, because servers do not name it.
+    of the turn is no part of a score, because servers do not name it. A beginning that carries less
+    than a ten-thousandth of what another one carries for the same option is not followed.
 
     Examples
     --------
@@ -67,7 +71,7 @@ def score_menu(options: Sequence[str], ask: Callable[[str], Next], *, follows: b
     [-0.659, -1.2]
     """
     walk = _Walk(tuple(options), ask, follows)
-    walk.visit("", 1.0)
+    walk.walk()
     scores = tuple(
         math.log(min(1.0, mass)) if mass > 0 and k not in walk.unclear else None
         for k, mass in enumerate(walk.mass)
@@ -76,15 +80,40 @@ def score_menu(options: Sequence[str], ask: Callable[[str], Next], *, follows: b
 
 
 class _Walk:
-    """Mass that arrives at each option, and the options that a first token leaves unclear."""
+    """Mass that arrives at each option, and the options that a first token leaves unclear.
+
+    Several ways of cutting a beginning into tokens lead to the same text, and the server is asked
+    for the text: so beginnings are gathered by text and taken from the shortest on.
+    """
 
     def __init__(self, options: tuple[str, ...], ask: Callable[[str], Next], follows: bool) -> None:
         self.options, self.ask, self.follows = options, ask, follows
         self.mass = [0.0] * len(options)
         self.unclear: set[int] = set()
         self.least = 1.0
+        self.pending: dict[str, float] = {}
 
-    def visit(self, start: str, mass: float) -> None:
+    def walk(self) -> None:
+        """Follow every beginning that matters."""
+        self._visit("", 1.0)
+        while self.pending:
+            start = min(self.pending, key=lambda text: (len(text), text))
+            mass = self.pending.pop(start)
+            here = matched(start, self.options)
+            if self._matters(start, mass):
+                self._visit(start, mass)
+            elif here is not None:
+                self.mass[here] += mass
+
+    def _matters(self, start: str, mass: float) -> bool:
+        """Whether any option that it may become has not much more mass already, or in view."""
+        return any(mass >= _WORTH * self._in_view(k) for k in self._longer(start.lstrip()))
+
+    def _in_view(self, option: int) -> float:
+        reaching = (m for t, m in self.pending.items() if option in self._longer(t.lstrip()))
+        return max(self.mass[option], *reaching, 0.0)
+
+    def _visit(self, start: str, mass: float) -> None:
         """Ask what follows `start`, and share out the mass that arrived there."""
         following = self.ask(start)
         here = matched(start, self.options)
@@ -108,7 +137,7 @@ class _Walk:
         here = matched(said, self.options) if said else None
         longer = self._longer(said)
         if longer and self.follows:
-            self.visit(text, mass)
+            self.pending[text] = self.pending.get(text, 0.0) + mass
         elif longer and (here is not None or len(longer) > 1):
             self.unclear |= {*longer, *([] if here is None else [here])}
         elif longer:
