@@ -77,6 +77,16 @@ def test_a_server_that_fails_mid_run_leaves_a_study_that_resumes_with_what_is_mi
         assert_frame_equal(again.frame(table), whole.frame(table), check_exact=True)
 
 
+def test_runs_that_do_not_need_a_lost_server_go_on(town, tmp_path):
+    with FakeServer(dying(3, "dies")) as server:
+        answerers = {"s": {"citizen": backend(server.url)}, "rule": {}}
+        done = town(answerers=answerers).run(tmp_path)
+    runs = done.manifest["runs"]
+    assert (runs["finished"], runs["failed"], runs["missing"]) == (4, 1, 3)
+    told = [(run.manifest["answerer"], run.manifest["status"]) for run in done.runs()]
+    assert sorted(told) == [*4 * [("rule", "finished")], ("s", "failed")]
+
+
 def test_a_server_that_is_not_there_is_named_before_anything_runs(town, tmp_path):
     with FakeServer(told) as server:
         gone = backend(server.url)
