@@ -23,7 +23,7 @@ _HOME = {
     "Controversy": "controversy",
     "ConvergenceGap": "convergence",
     "CorePeriphery": "roles",
-    "Cox": "exposure",
+    "Cox": "hazards",
     "DefaultDrift": "convergence",
     "Dip": "modality",
     "Effect": "paired",
@@ -65,7 +65,7 @@ _HOME = {
     "core_periphery": "roles",
     "counts": "scales",
     "coverage": "opinions",
-    "cox_regression": "exposure",
+    "cox_regression": "hazards",
     "cutoff_ccdf": "tail_cutoff",
     "default_drift": "convergence",
     "density": "densities",
@@ -389,9 +389,7 @@ if TYPE_CHECKING:
         Equivalence,
     )
     from abm.analysis.exposure import (
-        Cox,
         adoption_curve,
-        cox_regression,
         exposure_spells,
     )
     from abm.analysis.hawkes import (
@@ -401,6 +399,10 @@ if TYPE_CHECKING:
         rescaled_gaps,
         residual_test,
         simulate_hawkes,
+    )
+    from abm.analysis.hazards import (
+        Cox,
+        cox_regression,
     )
     from abm.analysis.heterogeneity import (
         difference_in_effects,

@@ -25,7 +25,14 @@ DESIGNS = {"added", "doses", "effects", "equivalence", "heterogeneity", "paired"
 }
 """Modules of effects between runs, which have tests and pages of their own."""
 
-PLUMBING = {"check_level", "fit_cutoff", "log_mass", "t_halfwidth"}
+PLUMBING = {
+    "check_level",
+    "fit_cutoff",
+    "largest",
+    "log_mass",
+    "score_residuals",
+    "t_halfwidth",
+}
 """Parts of measures, neither exported nor on the page; their sources are asked for all the same."""
 
 NO_SOURCE = {"check_level"}

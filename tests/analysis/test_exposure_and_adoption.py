@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from abm.analysis.exposure import _concordance, adoption_curve, cox_regression, exposure_spells
+from abm.analysis.exposure import adoption_curve, cox_regression, exposure_spells
+from abm.analysis.hazards import _concordance
 from abm.errors import AnalysisError
 
 MOMENTS = st.integers(1, 9).map(float)
