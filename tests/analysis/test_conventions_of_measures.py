@@ -17,8 +17,8 @@ from abm.analysis.directed import directed_assortativity
 from abm.analysis.diversity import mean_cosine
 from abm.analysis.drift import drift
 from abm.analysis.dynamics import early_warning, survival
-from abm.analysis.hazards import _concordance, cox_regression
 from abm.analysis.hawkes import fit_hawkes, rescaled_gaps, simulate_hawkes
+from abm.analysis.hazards import _concordance, cox_regression
 from abm.analysis.influence import transfer_entropy
 from abm.analysis.intervals import bootstrap
 from abm.analysis.networks import (
