@@ -236,11 +236,12 @@ class InfluencePersistence:
         Mean Spearman correlation of consecutive windows, with Student's t interval over pairs of
         windows (which overlap: read it as a guide).
     kept
-        Mean share of the top agents of a window that are at the top in the next.
+        Mean share of the top agents of a window that are at the top in the next; expected, where
+        agents tie for the last places and each window draws among them anew.
     kept_by_chance
         What `kept` would be if each window drew its top at random.
     supernodes
-        Agents at the top in every window.
+        Agents at the top in every window, whoever is drawn among those who tie.
     """
 
     rank_correlation: Estimate
@@ -258,11 +259,12 @@ def influence_persistence(scores: ArrayLike, *, top: int = 10) -> InfluencePersi
         Influence of each agent in each window (replies received, PageRank), shape (n_windows,
         n_agents).
     top
-        Agents that count as influential, 1 to n_agents; ties are broken by number.
+        Agents that count as influential, 1 to n_agents. Of those who tie for the last places each
+        has the same share in them, so that the numbers of agents do not matter.
 
     Returns
     -------
-    nan with fewer than two windows, or where all agents are equal.
+    nan with fewer than two windows; the correlation also where all agents are equal.
 
     References
     ----------
@@ -287,15 +289,26 @@ def influence_persistence(scores: ArrayLike, *, top: int = 10) -> InfluencePersi
     length = np.sqrt((around**2).sum(axis=1))
     with np.errstate(invalid="ignore", divide="ignore"):
         follow = (around[1:] * around[:-1]).sum(axis=1) / (length[1:] * length[:-1])
-    best = [set(np.argsort(-row, kind="stable")[:top].tolist()) for row in x]
-    kept = [len(a & b) / top for a, b in itertools.pairwise(best)]
-    always = sorted(set.intersection(*best)) if best else []
+    inside = _at_the_top(x, top)
+    kept = (inside[1:] * inside[:-1]).sum(axis=1) / top
+    always = np.flatnonzero(np.all(inside == 1, axis=0)) if len(x) else np.empty(0, np.int64)
     return InfluencePersistence(
         mean_interval(follow),
-        float(np.mean(kept)) if kept else NAN,
+        float(kept.mean()) if kept.size else NAN,
         top / x.shape[1],
-        np.array(always, dtype=np.int64),
+        always.astype(np.int64),
     )
+
+
+def _at_the_top(scores: Array, top: int) -> Array:
+    """Probability that each agent is among the top of its window if ties are drawn, same shape."""
+    if not len(scores):
+        return scores
+    last = -np.partition(-scores, top - 1, axis=1)[:, top - 1 : top]
+    above, level = scores > last, scores == last
+    left = top - above.sum(axis=1, keepdims=True)
+    share: Array = above + level * (left / level.sum(axis=1, keepdims=True))
+    return share
 
 
 def collective_consensus(

@@ -107,6 +107,22 @@ def test_influence_that_is_drawn_anew_each_window_does_not_persist():
     assert math.isnan(influence_persistence(np.ones((1, 5)), top=2).kept)
 
 
+def test_agents_who_tie_do_not_stay_influential_by_their_number():
+    # Top 3: one above, four tie for two places, so each has 1/2: 1 + 4 x 1/4 of 3.
+    tied = influence_persistence([[9, 1, 1, 1, 1, 0]] * 2, top=3)
+    assert tied.kept == pytest.approx(2 / 3)
+    assert tied.supernodes.tolist() == [0]
+    nobody = influence_persistence(np.zeros((4, 10)), top=2)
+    assert nobody.kept == pytest.approx(nobody.kept_by_chance)
+    assert nobody.supernodes.size == 0
+    assert math.isnan(nobody.rank_correlation.estimate)
+    scores = np.random.default_rng(155).integers(0, 3, (6, 40))
+    order = np.random.default_rng(156).permutation(40)
+    one, other = (influence_persistence(x, top=5) for x in (scores, scores[:, order]))
+    assert other.kept == pytest.approx(one.kept)
+    assert sorted(order[other.supernodes]) == one.supernodes.tolist()
+
+
 def test_consensus_is_one_for_one_voice_and_zero_for_all_voices_alike():
     rng = np.random.default_rng(156)
     one = collective_consensus(["a"] * 20, rng=rng, n_answers=4)
