@@ -25,11 +25,11 @@ from abm.kernels.notes import note, notes_failures
 from abm.kernels.rule import Taken, calling, checked_params, name_of, taken
 from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
 from abm.kernels.tools import Chance, Tools, start
+from abm.kernels.turns import BLOCK, choosing
 
 __all__ = ["run_population", "run_rows"]
 
 _BETWEEN = 20_000  # updates between two looks at the arrays, at least
-_AHEAD = 128  # agents whose rows are asked for together, before they act
 
 
 @notes_failures("rows")
@@ -97,7 +97,7 @@ def run_rows(
     n_acting = size if rows is None else rows.size
     ranges, near = ranges_of(state, bounds), near_of(state, size)
     words, chance, order = start(rng), Chance(start(rng)), order_of(turn, rows, size)
-    why, made, acting, ahead = "", 0, np.full(1, -1), np.empty(_AHEAD, dtype=np.int64)
+    why, made, acting, ahead = "", 0, np.full(1, -1), np.empty(BLOCK, dtype=np.uint32)
     for first, count in _portions(rounds, n_acting, state, bounds):
         arguments = (
             state, size, n_acting, order, checked_params(params), count, words, chance, acting,
@@ -165,23 +165,45 @@ def run_population(
 def _assemble_rows(
     pieces: Tools, rule: Taken, turn: str, near: tuple[int, ...]
 ) -> Callable[..., Any]:
-    """The driver; who acts does not depend on the state, so that rows are asked for beforehand."""
-    call, draw, load = calling(pieces, rule), pieces.draw, pieces.load
-    first, fetch_rows = pieces.jit(first_of(pieces, turn)), fetching_of(pieces, near)
+    """The driver: block by block where it is compiled, else one turn after another."""
+    call, load = calling(pieces, rule), pieces.load
+    if not pieces.compiled:
+        return _one_by_one(pieces, call, first_of(pieces, turn))
+    choose = choosing(pieces, turn, fetching_of(pieces, near))
 
     def drive(state: Any, n: Any, size: Any, order: Any, params: Any, rounds: Any, words: Any,
               rng: Any, acting: Any, ahead: Any) -> Any:  # fmt: skip
         s0, s1 = load(words)
         for _ in range(rounds):
-            for begin in range(0, size, len(ahead)):
-                k = min(len(ahead), size - begin)
+            for begin in range(0, size, BLOCK):
+                k = min(BLOCK, size - begin)
+                s0, s1 = choose(state, n, order, begin, k, ahead, s0, s1)
                 for b in range(k):
-                    word, s0, s1 = draw(s0, s1)
-                    ahead[b], _ = first(order, begin + b, n, word)
-                    fetch_rows(state, ahead[b])
-                for b in range(k):
-                    acting[0] = ahead[b]
-                    call(rng, int(ahead[b]), state, params)
+                    i = np.int64(ahead[b])
+                    acting[0] = i
+                    call(rng, i, state, params)
+        words[0] = s0
+        words[1] = s1
+        return rounds * size
+
+    return drive
+
+
+def _one_by_one(
+    pieces: Tools, call: Callable[..., Any], first: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The plain loop: draw who acts, let them act."""
+    draw, load = pieces.draw, pieces.load
+
+    def drive(state: Any, n: Any, size: Any, order: Any, params: Any, rounds: Any, words: Any,
+              rng: Any, acting: Any, _ahead: Any) -> Any:  # fmt: skip
+        s0, s1 = load(words)
+        for _ in range(rounds):
+            for place in range(size):
+                word, s0, s1 = draw(s0, s1)
+                i, _ = first(order, place, n, word)
+                acting[0] = i
+                call(rng, i, state, params)
         words[0] = s0
         words[1] = s1
         return rounds * size
