@@ -295,3 +295,22 @@ def test_a_fifth_of_a_crowd_never_hears_a_rumour(stifling, unheard):
     assert limit == pytest.approx(unheard, abs=1e-4)
     x = brentq(lambda x: 0.005 + (1 + a) * (0.995 - x) + a * np.log(x / 0.995), 1e-9, 0.9)
     assert np.mean(shares) == pytest.approx(x, abs=4 * 0.005 / np.sqrt(3))
+
+
+def test_information_cascades_begin_and_err_with_their_closed_forms():
+    """Bikhchandani, Hirshleifer & Welch (1992), accuracy 0.6: none after ten people with
+    probability (p - p^2)^5; right with probability p (p + 1) / 2 / (1 - p + p^2). 2,000 rows of
+    ten, seed 30."""
+    p, rng, ends = 0.6, seeded(30), []
+    for _ in range(2000):
+        action, counts = np.zeros(10, dtype=np.int8), np.zeros(2, dtype=np.int64)
+        run_rows(rules.information_cascade, (action, counts), rules.Signal(p), rounds=1,
+                 schedule="sweep", rng=rng, compiled=False)  # fmt: skip
+        assert counts.sum() == 10
+        assert counts[1] == action.sum()
+        ends.append(counts[1] - counts[0])
+    none = (p - p**2) ** 5
+    right = (1 - none) * p * (p + 1) / 2 / (1 - p + p**2)
+    for found, expected in ((np.equal(ends, 0), none), (np.greater(ends, 0), right)):
+        spread = np.sqrt(expected * (1 - expected) / 2000)
+        assert found.mean() == pytest.approx(expected, abs=4 * spread)

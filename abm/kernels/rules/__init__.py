@@ -23,9 +23,11 @@ from abm.kernels.rules.bounded_confidence import (
 from abm.kernels.rules.cascade import (
     Bass,
     IndependentCascade,
+    Signal,
     bass,
     granovetter,
     independent_cascade,
+    information_cascade,
     linear_threshold,
 )
 from abm.kernels.rules.contagion import (
@@ -74,6 +76,7 @@ from abm.kernels.rules.imitation import (
     players,
     proportional_imitation,
 )
+from abm.kernels.rules.market import Market, market, zero_intelligence
 from abm.kernels.rules.rumour import Rumour, rumour
 from abm.kernels.rules.segregation import City, Schelling, city, like_share, schelling
 
@@ -93,12 +96,14 @@ __all__ = [
     "Game",
     "HegselmannKrause",
     "IndependentCascade",
+    "Market",
     "Moran",
     "QVoter",
     "RelativeAgreement",
     "Rumour",
     "Saving",
     "Schelling",
+    "Signal",
     "SlowEpidemic",
     "SocialJudgement",
     "Threshold",
@@ -124,9 +129,11 @@ __all__ = [
     "hegselmann_krause",
     "hegselmann_krause_ties",
     "independent_cascade",
+    "information_cascade",
     "like_share",
     "linear_threshold",
     "majority",
+    "market",
     "moran",
     "players",
     "proportional_imitation",
@@ -145,4 +152,5 @@ __all__ = [
     "sznajd",
     "voter",
     "yard_sale",
+    "zero_intelligence",
 ]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
-from abm.kernels.rules.ranges import AT_LEAST_0, POSITIVE, SHARE, within
+from abm.kernels.rules.ranges import AT_LEAST_0, POSITIVE, SHARE, Range, within
 
 __all__ = [
     "Bass",
     "IndependentCascade",
+    "Signal",
     "bass",
     "granovetter",
     "independent_cascade",
+    "information_cascade",
     "linear_threshold",
 ]
 
@@ -153,3 +155,49 @@ def bass(state: Any, p: Bass, rng: Any) -> None:
     for i in range(n):
         if adopted[i] == 0 and rng.random() < chance:
             adopted[i] = 1
+
+
+@within(accuracy=Range(0.5, 1.0))
+class Signal(NamedTuple):
+    """Parameters of `information_cascade`.
+
+    Attributes
+    ----------
+    accuracy
+        Probability that a private signal says what is true, in [1/2, 1].
+    """
+
+    accuracy: float
+
+
+def information_cascade(i: int, state: Any, p: Signal, rng: Any) -> None:
+    """Adopt or reject by one's own signal and by what those before did. For `run_rows`.
+
+    `state` is (action, counts): what everybody did, 1 adopt or 0 reject, and how many rejected and
+    adopted so far, shape (2,), 0 before the first. Adopting is right. With the schedule `sweep` and
+    one round everybody decides once. Whoever sees two more of one kind follows them whatever the
+    own signal says; at equal evidence a fair coin decides. After n people, n even, a cascade has
+    not begun with probability (p - p**2)**(n / 2), p the accuracy, and is right with probability
+    p (p + 1) / 2 / (1 - p + p**2) if it begins.
+
+    References
+    ----------
+    Bikhchandani, Hirshleifer & Welch (1992), Journal of Political Economy 100, 992-1026.
+
+    Examples
+    --------
+    >>> action, counts = [0, 0, 0], [0, 2]
+    >>> information_cascade(2, (action, counts), Signal(0.7), None)
+    >>> action, counts
+    ([0, 0, 1], [0, 3])
+    """
+    action, counts = state
+    lead = counts[1] - counts[0]
+    if lead >= 2 or lead <= -2:
+        choice = 1 if lead > 0 else 0
+    else:
+        choice = 1 if rng.random() < p.accuracy else 0
+        if lead != 0 and (lead > 0) != (choice > 0):
+            choice = 1 if rng.random() < 0.5 else 0
+    action[i] = choice
+    counts[choice] += 1
