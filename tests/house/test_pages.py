@@ -112,6 +112,23 @@ def test_a_command_on_a_page_is_one_with_these_options(line):
     assert context.params
 
 
+def _program_lines() -> list[str]:
+    """What pages show as `python folder/file.py ...`, indented or within a line."""
+    shown = r"(?:^    |`)(python [\w/]+\.py[^`\n]*)"
+    return sorted({
+        re.split(r"\s{2,}|\s#", line.strip())[0]
+        for page in PAGES
+        for line in re.findall(shown, _text(page), re.MULTILINE)
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize("line", _program_lines())
+def test_a_program_on_a_page_is_there_and_knows_these_options(line):
+    _, program, *words = shlex.split(line)
+    source = _text(Path(program))
+    assert not [word for word in words if word.startswith("--") and f'"{word}"' not in source]
+
+
 def test_the_page_on_the_command_line_names_every_command():
     page = _text(Path("docs/cli.md"))
     assert not [name for name in COMMANDS.commands if f"    abm {name}" not in page]
