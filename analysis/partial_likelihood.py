@@ -158,10 +158,12 @@ def _sweep(
     moments, hazard, tied = np.zeros(n), np.zeros(n), np.zeros(n)
     means, tied_means, mean = np.zeros((n, k)), np.zeros((n, k)), np.zeros((n, k))
     r0, r1, r2 = 0.0, np.zeros(k), np.zeros((k, k))  # sums over those at risk
+    d1, d2 = np.zeros(k), np.zeros((k, k))  # and over those with the event
     i, gone, count = 0, 0, 0
     while i < n:
         now = finish[by_finish[i]]
-        deaths, d0, d1, d2 = 0, 0.0, np.zeros(k), np.zeros((k, k))
+        deaths, d0 = 0, 0.0
+        d1[:], d2[:] = 0.0, 0.0
         while i < n and finish[by_finish[i]] == now:
             row = by_finish[i]
             w = weight[row]

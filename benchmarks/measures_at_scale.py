@@ -1,9 +1,9 @@
 """Time the measures on a million opinions, on ten million ties, and on cascades and tails.
 
-    python benchmarks/measures_at_scale.py [--small]
+    python benchmarks/measures_at_scale.py [--small] [--only opinions|ties|others|events]
 
 Prints seconds of the second call of each (the first may compile). `--small` uses a hundredth of the
-size, to see that everything runs.
+size, to see that everything runs; `--only` runs one of the parts.
 """
 
 from __future__ import annotations
@@ -14,19 +14,24 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from abm.analysis import networks, opinions
 from abm.analysis.cascades import cascade_table
 from abm.analysis.controversy import random_walk_controversy
 from abm.analysis.directed import follower_paradoxes, reciprocity
 from abm.analysis.diversity import effective_channels, mean_cosine
-from abm.analysis.dynamics import flip_rate
+from abm.analysis.dynamics import early_warning, flip_rate
+from abm.analysis.exposure import adoption_curve, exposure_spells
 from abm.analysis.hawkes import fit_hawkes, simulate_hawkes
+from abm.analysis.hazards import cox_regression
+from abm.analysis.influence import transfer_entropy
 from abm.analysis.modality import dip_test
 from abm.analysis.nulls import rewired
 from abm.analysis.opinion_table import opinion_measures
 from abm.analysis.paradox import friendship_paradox
 from abm.analysis.roles import core_periphery
+from abm.analysis.tail_alternatives import compare_tails
 from abm.analysis.tails import draw_tail, fit_tail
 
 Job = tuple[str, Callable[[], Any]]
@@ -98,18 +103,51 @@ def others(scale: float, rng: np.random.Generator) -> Iterator[Job]:
     )
 
 
+def events(scale: float, rng: np.random.Generator) -> Iterator[Job]:
+    """What is recorded in time: exposures, adoptions, states and series."""
+    many = int(1e6 * scale)
+    seen = pl.DataFrame({"agent": rng.integers(0, many // 4, many), "time": rng.random(many)})
+    half = many // 8
+    done = pl.DataFrame({"agent": np.arange(half), "time": rng.random(half)})
+    yield (
+        f"spells of {many:,} exposures, and their curve",
+        lambda: adoption_curve(exposure_spells(seen, done, end=1.0)),
+    )
+    x, start = rng.integers(0, 4, many), rng.exponential(1.0, many)
+    columns = {"start": start, "stop": start + rng.exponential(1 / 0.53**x), "exposures": x}
+    spells = pl.DataFrame(columns | {"adopted": rng.random(many) < 0.5})
+    yield f"Cox regression, {many:,} spells", lambda: cox_regression(spells)
+    sizes = draw_tail(2.57, 1, many, discrete=True, rng=rng)
+    fit = fit_tail(sizes, discrete=True)
+    yield f"alternatives to a power law, {many:,} sizes", lambda: compare_tails(sizes, fit)
+    states = rng.integers(0, 3, (1000, many // 1000))
+    heard = np.roll(states, 1, axis=0)
+    yield (
+        f"transfer entropy, {many:,} states, 19 permutations",
+        lambda: transfer_entropy(heard, states, rng=np.random.default_rng(1), n_permutations=19),
+    )
+    series = rng.normal(size=many // 10)
+    yield (
+        f"early warnings, {series.size:,} times in windows of {series.size // 100:,}",
+        lambda: early_warning(series, window=series.size // 100),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--small", action="store_true", help="a hundredth of the size")
-    scale = 0.01 if parser.parse_args().small else 1.0
+    parser.add_argument("--only", choices=("opinions", "ties", "others", "events"))
+    chosen = parser.parse_args()
+    scale = 0.01 if chosen.small else 1.0
     rng = np.random.default_rng(1)
     n, m = int(1e6 * scale), int(1e7 * scale)
-    parts = [
-        (f"{n:,} opinions", distributions(n, rng)),
-        (f"{n:,} nodes, {m:,} ties", ties(n, m, rng)),
-        ("others", others(scale, rng)),
-    ]
-    for title, jobs in parts:
+    parts = {
+        "opinions": (f"{n:,} opinions", distributions(n, rng)),
+        "ties": (f"{n:,} nodes, {m:,} ties", ties(n, m, rng)),
+        "others": ("others", others(scale, rng)),
+        "events": ("events", events(scale, rng)),
+    }
+    for title, jobs in parts.values() if chosen.only is None else [parts[chosen.only]]:
         print(f"\n{title}")
         for name, job in jobs:
             job()
