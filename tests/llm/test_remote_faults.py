@@ -215,7 +215,7 @@ def test_a_server_that_hangs_is_a_time_out(how):
         server.behaviour = getattr(server, how)
         [found] = reached(server, timeout=0.2, retries=1).score([PLAIN], [MENU])
     assert found.status is Status.TIMEOUT
-    assert "(attempt 2)" in found.detail
+    assert "(attempt 2); is the server made for concurrency = 8?" in found.detail
 
 
 def test_a_dead_server_costs_one_round_of_waiting_not_one_per_prompt():
@@ -227,6 +227,7 @@ def test_a_dead_server_costs_one_round_of_waiting_not_one_per_prompt():
     assert {one.status for one in found} == {Status.BACKEND_ERROR}
     assert "cannot connect" in found[0].detail
     assert backend.statistics().attempts <= 30 + 2 * 3
+    assert set(backend.statistics().retries) == {"cannot connect"}
 
 
 def test_a_server_that_answers_nobody_any_more_counts_as_lost():

@@ -182,6 +182,8 @@ class Transport:
             self._heard()
             return Reply(found, tuple(history))
         tried = f" (attempt {attempt + 1})" if attempt else ""
+        if found.status is Status.TIMEOUT and self.concurrency > 1:
+            tried += f"; is the server made for concurrency = {self.concurrency}?"
         return self._given_up(replace(found, detail=found.detail + tried))
 
     def _heard(self) -> None:
@@ -272,7 +274,7 @@ class Transport:
         except Late as error:
             return Problem(Status.TIMEOUT, str(error), transient=True)
         except Unreachable as error:
-            detail = f"cannot connect to {self.base_url}: {error}{_tls_hint(str(error))}"
+            detail = f"cannot connect: {error} at {self.base_url}{_tls_hint(str(error))}"
             again = not _is_tls(detail)
             return Problem(Status.BACKEND_ERROR, detail, transient=again, unreachable=True)
         except Broken as error:
