@@ -117,6 +117,7 @@ PUBLISHED = [
     (rules.boltzmann_wealth, ()),
     (rules.random_split, rules.Saving(0.25)),
     (rules.yard_sale, rules.YardSale(0.5)),
+    (rules.donation, rules.Donation(0.1, 1.5)),
 ]
 
 
@@ -124,7 +125,7 @@ PUBLISHED = [
 def test_published_rules_bring_their_form_on_arrays(rule, p):
     made = []
     for twin in (None, types.FunctionType(rule.__code__, rule.__globals__)):  # a rule without one
-        x = seeded(3).random(N) * 4 - (rule is rules.social_judgement) * 2
+        x = seeded(3).uniform(*(-1, 1) if rule is rules.social_judgement else (0, 4), N)
         run = run_pairwise(twin or rule, x, NETWORKS["ring"], 2100, p, rng=seeded(4),
                            compiled=False)  # fmt: skip
         made.append(x.tolist())

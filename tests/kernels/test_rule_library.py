@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from abm.errors import EngineError
+from abm.errors import EngineError, RuleError
 from abm.kernels import (
     EventCohort,
     noting,
@@ -201,6 +201,37 @@ def test_the_table_lists_every_rule_with_its_parameters():
 def test_parameters_outside_their_ranges_are_refused_when_they_are_made(make, told):
     with pytest.raises(EngineError, match=told):
         make()
+
+
+WRONG = np.array([2, -1, 2, -1, 2, -1, 2, -1])
+
+
+@pytest.mark.parametrize(
+    ("name", "run"),
+    [
+        ("q_voter", rows(rules.q_voter, rules.QVoter(2, 0.0), (np.zeros(8, dtype=np.int8),))),
+        ("galam", whole(rules.galam, rules.Galam(3, -1), (WRONG.copy(), np.arange(8)))),
+        ("granovetter", whole(rules.granovetter, (), (WRONG.copy(), np.arange(8)))),
+        ("bass", whole(rules.bass, rules.Bass(0.1, 0.1, 1.0), (WRONG.copy(),))),
+        ("majority", near(rules.majority, (), np.full(N, -1))),
+        ("q_voter_ties", near(rules.q_voter_ties, rules.QVoter(2, 0.0), np.zeros(N, np.int8))),
+    ],
+)
+def test_states_of_another_rule_are_refused_by_name(name, run):
+    with pytest.raises(RuleError, match=f"states of {name} are"):
+        run(False)
+
+
+def test_opinions_of_another_scale_stop_the_run():
+    with pytest.raises(RuleError, match="from 0 to 1"):
+        near(rules.biased_assimilation, rules.BiasedAssimilation(1.0, 1.0), 2 * uniform())(False)
+    for layers in (None, rules.social_judgement.vectorised):
+        opinions = np.linspace(0.0, 100.0, N)
+        with pytest.raises(RuleError, match="nan for agent"):
+            run_pairwise(rules.social_judgement, opinions, None, 600,
+                         rules.SocialJudgement(0.1, 0.2, 0.1), rng=seeded(1), compiled=False,
+                         vectorised=layers)  # fmt: skip
+        assert opinions.tolist() == np.linspace(0.0, 100.0, N).tolist()
 
 
 def test_parameters_travel():

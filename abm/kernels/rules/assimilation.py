@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +45,8 @@ def biased_assimilation(own: float, others: Any, weights: Any, p: BiasedAssimila
     >>> biased_assimilation(0.5, [1.0], [1.0], BiasedAssimilation(bias=0.0, self_weight=1.0))
     0.75
     """
+    if not 0.0 <= own <= 1.0:
+        raise ValueError("opinions of biased_assimilation are from 0 to 1")
     total, mass = 0.0, 0.0
     for k in range(len(others)):
         total += weights[k] * others[k]
@@ -82,6 +85,7 @@ def _social_judgement(own: Any, other: Any, p: SocialJudgement) -> Any:
     gap = other - own
     step = np.where(np.abs(gap) > p.rejection, -p.rate * gap, 0.0)
     step = np.where(np.abs(gap) < p.acceptance, p.rate * gap, step)
+    step = np.where((np.abs(own) <= 1.0) & (np.abs(other) <= 1.0), step, np.nan)
     return np.clip(own + step, -1.0, 1.0), np.clip(other - step, -1.0, 1.0)
 
 
@@ -90,7 +94,7 @@ def social_judgement(own: float, other: float, p: SocialJudgement) -> tuple[floa
     """Attraction within the latitude of acceptance, repulsion beyond that of rejection.
 
     For `run_pairwise`, on [-1, 1]; opinions stop at the ends of the scale. Between the latitudes
-    nothing happens.
+    nothing happens. Opinions beyond the scale give nan, which stops the run.
 
     References
     ----------
@@ -103,6 +107,8 @@ def social_judgement(own: float, other: float, p: SocialJudgement) -> tuple[floa
     ((0.1, 0.30000000000000004), (-0.8125, 1.0))
     """
     gap = other - own
+    if abs(own) > 1.0 or abs(other) > 1.0:
+        return math.nan, math.nan
     if abs(gap) < p.acceptance:
         step = p.rate * gap
     elif abs(gap) > p.rejection:

@@ -105,6 +105,8 @@ def granovetter(state: Any, p: Any) -> None:  # noqa: ARG001
     acting, threshold = state[0], state[1]
     n_acting = 0
     for i in range(len(acting)):
+        if acting[i] != 0 and acting[i] != 1:
+            raise ValueError("states of granovetter are 0 and 1")
         n_acting += acting[i]
     for i in range(len(acting)):
         if threshold[i] <= n_acting:
@@ -149,6 +151,8 @@ def bass(state: Any, p: Bass, rng: Any) -> None:
     adopted = state[0]
     n, n_adopted = len(adopted), 0
     for i in range(n):
+        if adopted[i] != 0 and adopted[i] != 1:
+            raise ValueError("states of bass are 0 and 1")
         n_adopted += adopted[i]
     rate = p.innovation + p.imitation * n_adopted / n
     chance = 1.0 - math.exp(-rate * p.step)

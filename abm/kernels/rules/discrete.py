@@ -73,7 +73,10 @@ def q_voter(i: int, state: Any, p: QVoter, rng: Any) -> None:
     total = 0
     for _ in range(p.q):
         j = rng.integer(n - 1)
-        total += s[j + 1 if j >= i else j]
+        seen = s[j + 1 if j >= i else j]
+        if seen != 1 and seen != -1:
+            raise ValueError("states of q_voter are -1 and +1")
+        total += seen
     if abs(total) == p.q:
         s[i] = 1 if total > 0 else -1
 
@@ -95,7 +98,10 @@ def q_voter_ties(own: int, others: Any, p: QVoter, rng: Any) -> int:
         return own
     total = 0
     for _ in range(p.q):
-        total += others[rng.integer(len(others))]
+        seen = others[rng.integer(len(others))]
+        if seen != 1 and seen != -1:
+            raise ValueError("states of q_voter_ties are -1 and +1")
+        total += seen
     if abs(total) == p.q:
         return 1 if total > 0 else -1
     return own
@@ -118,6 +124,8 @@ def majority(own: Any, others: Any, p: Any) -> Any:  # noqa: ARG001
     """
     ones = 0
     for value in others:
+        if value != 0 and value != 1:
+            raise ValueError("states of majority are 0 and 1")
         ones += value
     if 2 * ones == len(others):
         return own
@@ -167,6 +175,8 @@ def galam(state: Any, p: Galam, rng: Any) -> None:
     for first in range(0, len(order) - p.size + 1, p.size):
         ones = 0
         for k in range(first, first + p.size):
+            if x[order[k]] != 0 and x[order[k]] != 1:
+                raise ValueError("states of galam are 0 and 1")
             ones += x[order[k]]
         winner = 1 if 2 * ones > p.size else 0 if 2 * ones < p.size else p.tie
         if winner >= 0:
