@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, RuleError, require
-from abm.kernels.events import EventCohort, driving, fetching_of
+from abm.kernels.ahead import Needs, asking_of
+from abm.kernels.events import EventCohort, driving
 from abm.kernels.guard import Ranges, sound_of
 from abm.kernels.rates import profile_of
 from abm.kernels.rule import Taken, calling, name_of, taken
@@ -219,31 +220,29 @@ def _sound_inside(pieces: Tools, places: tuple[int, ...]) -> Callable[..., Any]:
     return pieces.jit(look)  # type: ignore[no-any-return]
 
 
-def _fetching_inside(
-    pieces: Tools, parts: tuple[tuple[int, tuple[int, ...]], ...]
-) -> Callable[..., Any]:
+def _fetching_inside(pieces: Tools, parts: tuple[tuple[int, Needs], ...]) -> Callable[..., Any]:
     """Fetches rows of columns of several parts of the driver's state: (part, places in it)."""
 
-    def nothing_more(_state: Any, _row: Any) -> None:
+    def nothing_more(_state: Any, _later: Any, _soon: Any) -> None:
         return
 
     made = pieces.jit(nothing_more)
-    for part, near in parts:
-        made = pieces.jit(_of_part(fetching_of(pieces, near), part, made))
+    for part, needs in parts:
+        made = pieces.jit(_of_part(asking_of(pieces, needs), part, made))
     return made  # type: ignore[no-any-return]
 
 
 def _of_part(fetch: Callable[..., Any], part: int, rest: Callable[..., Any]) -> Callable[..., Any]:
-    def ask(state: Any, row: Any) -> None:
-        fetch(state[part], row)
-        rest(state, row)
+    def ask(state: Any, later: Any, soon: Any) -> None:
+        fetch(state[part], later, soon)
+        rest(state, later, soon)
 
     return ask
 
 
 def _doing(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
     """What an agent does, and its code."""
-    call = calling(pieces, rule)
+    call = calling(pieces._replace(jit=pieces.inlined), rule)
 
     def seen(rng: Any, i: Any, now: Any, state: Any, params: Any) -> Any:
         return call(rng, i, now, state, params)
@@ -252,11 +251,11 @@ def _doing(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
         call(rng, i, now, state, params)
         return 0
 
-    return pieces.jit(seen if surfaces else unseen)  # type: ignore[no-any-return]
+    return pieces.inlined(seen if surfaces else unseen)  # type: ignore[no-any-return]
 
 
 def _assemble_poisson(
-    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...], near: tuple[int, ...]
+    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...], needs: Needs
 ) -> Callable[..., Any]:
     do, uniform, real = _doing(pieces, rule, surfaces), _uniform_in(pieces), pieces.real
     infinite, wrong = math.inf, math.nan
@@ -273,7 +272,7 @@ def _assemble_poisson(
             return wrong, code
         return -math.log1p(-u) / rate, code
 
-    fetch = _fetching_inside(pieces, ((0, (1, 2)), (1, near)))
+    fetch = _fetching_inside(pieces, ((0, Needs((1, 2))), (1, needs)))
     return driving(pieces, pieces.jit(act), _sound_inside(pieces, places), fetch)
 
 
@@ -391,7 +390,7 @@ class HawkesCohort(PoissonCohort):
 
 
 def _assemble_hawkes(
-    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...], near: tuple[int, ...]
+    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...], needs: Needs
 ) -> Callable[..., Any]:
     do, uniform, real = _doing(pieces, rule, surfaces), _uniform_in(pieces), pieces.real
     infinite, wrong = math.inf, math.nan
@@ -423,7 +422,7 @@ def _assemble_hawkes(
         draws[i] = k + 1
         return gap, code
 
-    fetch = _fetching_inside(pieces, ((0, (1, 2)), (1, near), (2, (0, 1, 2))))
+    fetch = _fetching_inside(pieces, ((0, Needs((1, 2))), (1, needs), (2, Needs((0, 1, 2)))))
     return driving(pieces, pieces.jit(act), _sound_inside(pieces, places), fetch)
 
 

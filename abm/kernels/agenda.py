@@ -10,12 +10,16 @@ some hundred to some thousand events each, as they come. They are opened in orde
 holds is put in order all at once and becomes the run; what is set later and falls due before the
 end of the run goes to the heap. The next event is the earlier of the first of both. So all but what
 belongs to the agents themselves stays in the cache, and the memory of those whose turn comes soon
-is fetched ahead. What lies beyond the epoch is found in `due` when the next epoch begins.
+is fetched ahead. What lies beyond the epoch is found in `due` when the next epoch begins, or, where
+few agents have anything before them, in one more bucket.
 
 When gaps differ so much that a bucket holds far more than its share, or much at nearly one time, it
 goes to the heap: slower by a logarithm, and still exact. When few events are left among many
 agents, the ladder is given up for the heap, until that has to grow. A queue whose ladder has no
 buckets is the plain heap.
+
+While an agent acts that the heap had first, its place there is kept open: mostly the agent's own
+next event fills it.
 """
 
 from __future__ import annotations
@@ -36,7 +40,9 @@ _SHIFT = 5
 _SHARES = 7  # a bucket's share is the number pending divided by 2**7, within the following limits
 _LEAST, _MOST = 4, 2048
 _CROWD = 64  # with so many nearly at one time, a heap is quicker than a run
-_FEW = 16  # with fewer pending than one in so many, a look at all per epoch would cost too much
+_MANY = 4  # with more pending than one in so many, a look at all is quicker than a list
+_FEW, _LITTLE = 16, 512  # with fewer pending than one in so many and than that, a heap is as quick
+_ROOM = 4096  # in the heap beside a ladder
 
 
 def lean(function: Callable[..., Any], *, inlined: bool = False) -> Callable[..., Any]:
@@ -55,15 +61,15 @@ inlined = partial(lean, inlined=True)
 
 
 # places in `meta`
-_SIZE, _OPEN, _BUCKETS, _FREE, _REBUILD, _LADDER, _WRONG, _RUN, _END = range(9)
+_SIZE, _OPEN, _BUCKETS, _FREE, _REBUILD, _LADDER, _WRONG, _RUN, _END, _FAR = range(10)
 # places in `scale`
 _START, _INVERSE, _NOW, _WHO, _WANTED = range(5)
 PAST, NOBODY = 2, 4
 """What may be wrong with a call of a rule: a time that is past or nan, an agent that is none."""
 NO_ROOM = -2
 """In place of a row: the heap is too small."""
-AHEAD = 12
-"""So many events before its turn an agent's memory is fetched."""
+AHEAD, SOON = 12, 6
+"""So many events before its turn an agent's memory is fetched, and what that refers to."""
 
 
 class Queue(NamedTuple):
@@ -82,12 +88,14 @@ class Queue(NamedTuple):
     chunk_times, chunk_rows, chunk_next
         Pool of chunks of 32 entries; `chunk_next` chains those of a bucket, and the free ones.
     tails
-        Where the last entry of each bucket is; -1 if it is empty.
+        Where the last entry of each bucket is; -1 if it is empty. The last one is for what lies
+        beyond the epoch.
     meta, scale
         Size of the heap, bucket opened last, number of buckets, first free chunk, whether to
         rebuild, whether there is a ladder, what was wrong with a call of a rule, where the run is
-        and ends; start of the epoch, buckets per unit of time, time of the event that is applied,
-        whom and when the call named that was wrong.
+        and ends, whether what lies beyond the epoch has a bucket; start of the epoch, buckets per
+        unit of time, time of the event that is applied, whom and when the call named that was
+        wrong.
     """
 
     due: NDArray[np.float64]
@@ -104,7 +112,7 @@ class Queue(NamedTuple):
     scale: NDArray[np.float64]
 
 
-def make_queue(due: NDArray[np.float64], *, ladder: bool, room: int = 64) -> Queue:
+def make_queue(due: NDArray[np.float64], *, ladder: bool, room: int = 0) -> Queue:
     """A queue of what is due; it is filled when it is first used.
 
     Parameters
@@ -112,16 +120,16 @@ def make_queue(due: NDArray[np.float64], *, ladder: bool, room: int = 64) -> Que
     due
         Shape (n,); kept, not copied.
     ladder
-        Buckets above the heap; pays from about 10,000 pending events on.
+        Buckets above the heap; pays from about 1,000 pending events on.
     room
         Room in the heap, at least.
     """
     n = len(due)
-    heap = max(room, 256) if ladder else max(room, 2 * n + 64)
-    buckets = max(n >> 11, 160) + 2 if ladder else 0
+    heap = max(room, _ROOM) if ladder else max(room, 64)
+    buckets = max(n >> 11, 160) + 3 if ladder else 0
     run = 8 * int(share(n)) if ladder else 0
     chunks = (n + n // 2) // _CHUNK + buckets + 64 if ladder else 0
-    meta, scale = np.zeros(9, dtype=np.int64), np.zeros(5)
+    meta, scale = np.zeros(10, dtype=np.int64), np.zeros(5)
     scale[_NOW] = -np.inf
     meta[_REBUILD], meta[_LADDER] = 1, ladder
     return Queue(
@@ -174,16 +182,27 @@ def schedule(queue: Any, row: Any, time: Any) -> None:
 
 
 @inlined
+def bucket_of(queue: Any, time: Any) -> Any:
+    """The bucket for a time; the number of buckets if it lies beyond, -1 for the heap."""
+    meta = queue.meta
+    if meta[_LADDER] == 0:
+        return -1
+    place = (time - queue.scale[_START]) * queue.scale[_INVERSE]
+    if place >= meta[_BUCKETS]:
+        return meta[_BUCKETS]
+    return int(place) if place >= meta[_OPEN] + 1 else -1
+
+
+@inlined
 def enter(queue: Any, row: Any, time: Any) -> None:
     """Put an entry where it belongs; asks for a rebuild where there is no room."""
-    meta = queue.meta
-    if meta[_LADDER] != 0:
-        place = (time - queue.scale[_START]) * queue.scale[_INVERSE]
-        if place >= meta[_BUCKETS]:
-            return  # beyond the epoch: found in `due` when the next one begins
-        if place >= meta[_OPEN] + 1:
-            into_bucket(queue, int(place), row, time)
-            return
+    meta, bucket = queue.meta, bucket_of(queue, time)
+    if bucket >= 0:
+        if bucket < meta[_BUCKETS]:
+            into_bucket(queue, bucket, row, time)
+        elif meta[_FAR] != 0:
+            into_bucket(queue, len(queue.tails) - 1, row, time)
+        return
     size = meta[_SIZE]
     if size == len(queue.times):
         meta[_REBUILD] = 2
@@ -224,19 +243,29 @@ def rise(times: Any, rows: Any, place: Any, time: Any, row: Any) -> None:
 
 
 @inlined
+def earlier(times: Any, rows: Any, one: Any, other: Any) -> Any:
+    """Which of two places has the earlier entry; without a branch, as chance decides."""
+    first, second = times[one], times[other]
+    later = (second < first) | ((second == first) & (rows[other] < rows[one]))
+    return other if later else one
+
+
+@inlined
 def sink(times: Any, rows: Any, size: Any, place: Any, time: Any, row: Any) -> None:
     """Let an entry sink from a place of a heap of `size` entries."""
     while True:
         child = 4 * place + 1
-        if child >= size:
+        if child + 3 < size:
+            left = earlier(times, rows, child, child + 1)
+            right = earlier(times, rows, child + 2, child + 3)
+            least = earlier(times, rows, left, right)
+        elif child < size:
+            least = child
+            for other in range(child + 1, size):
+                least = earlier(times, rows, least, other)
+        else:
             break
-        least = child
-        for other in range(child + 1, min(child + 4, size)):
-            if times[other] < times[least] or (
-                times[other] == times[least] and rows[other] < rows[least]
-            ):
-                least = other
-        if time < times[least] or (time == times[least] and row < rows[least]):
+        if before(time, row, times[least], rows[least]):
             break
         times[place] = times[least]
         rows[place] = rows[least]
@@ -282,8 +311,7 @@ def first(queue: Any) -> Any:
         if meta[_OPEN] + 1 < meta[_BUCKETS]:
             open_next(queue)
         else:
-            meta[_REBUILD] = 1
-            if not rebuild(queue):
+            if not next_epoch(queue):
                 return np.inf, NO_ROOM, True
             if meta[_SIZE] == 0 and meta[_BUCKETS] == 0:
                 return np.inf, -1, True
@@ -297,13 +325,35 @@ def before(time: Any, row: Any, other_time: Any, other_row: Any) -> Any:
 
 @inlined
 def take(queue: Any, of_heap: Any) -> Any:
-    """Take off the first event of the heap or of the run; returns who comes later, or -1."""
+    """Take off the first event of the heap or of the run; returns who comes later, and soon, or -1.
+
+    In the heap it leaves a gap that stays first until `put_back` fills it.
+    """
     if of_heap:
-        drop(queue)
-        return -1
-    queue.meta[_RUN] += 1
-    later = queue.meta[_RUN] + AHEAD
-    return int(queue.run_rows[later]) if later < queue.meta[_END] else -1
+        queue.times[0] = -np.inf
+        return -1, -1
+    at = queue.meta[_RUN] + 1
+    queue.meta[_RUN] = at
+    if at + AHEAD < queue.meta[_END]:
+        return int(queue.run_rows[at + AHEAD]), int(queue.run_rows[at + SOON])
+    return -1, -1
+
+
+@inlined
+def put_back(queue: Any, row: Any, time: Any, of_heap: Any) -> None:
+    """Let the agent that was taken off be due at `time`, infinite for never; fills its place."""
+    if not of_heap:
+        push(queue, row, time)
+        return
+    queue.due[row] = time
+    if queue.meta[_REBUILD] != 0:
+        return
+    if time < np.inf and bucket_of(queue, time) < 0:
+        sink(queue.times, queue.rows, queue.meta[_SIZE], 0, time, row)
+        return
+    drop(queue)
+    if time < np.inf:
+        enter(queue, row, time)
 
 
 @lean
@@ -417,22 +467,19 @@ def rebuild(queue: Any) -> Any:
     meta, due = queue.meta, queue.due
     if meta[_REBUILD] == 2:
         return False
-    meta[_REBUILD], meta[_SIZE], meta[_BUCKETS], meta[_OPEN] = 0, 0, 0, -1
-    meta[_RUN], meta[_END] = 0, 0
     earliest, n, total = np.inf, 0, 0.0
     for row in range(len(due)):
         if due[row] < np.inf:
             n += 1
             earliest = min(earliest, due[row])
-    if n == 0:
-        return True
-    if n < len(due) // _FEW:
+    if n < min(len(due) // _FEW, _LITTLE):
         meta[_LADDER] = 0
     if meta[_LADDER] != 0:
         for row in range(len(due)):
             if due[row] < np.inf:
                 total += due[row] - earliest
-        start_epoch(queue, earliest, n, total / n)
+        free_all(queue)
+    start_epoch(queue, earliest, n, total)
     for row in range(len(due)):
         if due[row] < np.inf:
             enter(queue, row, due[row])
@@ -440,22 +487,73 @@ def rebuild(queue: Any) -> Any:
 
 
 @lean
-def start_epoch(queue: Any, earliest: Any, n: Any, mean: Any) -> None:
-    """Empty buckets from the first event on, as wide as the mean time to go tells."""
-    meta = queue.meta
+def next_epoch(queue: Any) -> Any:
+    """Fill the queue, which is empty, from what lay beyond the epoch; `False` without room."""
+    meta, last = queue.meta, queue.tails[len(queue.tails) - 1]
+    if meta[_FAR] == 0:
+        return rebuild(queue)
+    earliest, n, total = drop_stale(queue, last)
+    if n < min(len(queue.due) // _FEW, _LITTLE):
+        meta[_LADDER] = 0
+    start_epoch(queue, earliest, n, total)
+    while last >= 0:
+        chunk = last >> _SHIFT
+        for k in range(chunk << _SHIFT, last + 1):
+            if queue.chunk_rows[k] >= 0:
+                enter(queue, queue.chunk_rows[k], queue.chunk_times[k])
+        last = free(queue, chunk)
+    return meta[_REBUILD] != 2
+
+
+@lean
+def drop_stale(queue: Any, last: Any) -> Any:
+    """Mark entries of a bucket that are not due any more; the earliest time, number and sum."""
+    end, earliest, n, total = last, np.inf, 0, 0.0
+    while last >= 0:
+        chunk = last >> _SHIFT
+        for k in range(chunk << _SHIFT, last + 1):
+            time = queue.chunk_times[k]
+            if queue.due[queue.chunk_rows[k]] == time:
+                n += 1
+                earliest = min(earliest, time)
+            else:
+                queue.chunk_rows[k] = -1
+        last = (queue.chunk_next[chunk] << _SHIFT) + _CHUNK - 1
+    while end >= 0:
+        chunk = end >> _SHIFT
+        for k in range(chunk << _SHIFT, end + 1):
+            if queue.chunk_rows[k] >= 0:
+                total += queue.chunk_times[k] - earliest
+        end = (queue.chunk_next[chunk] << _SHIFT) + _CHUNK - 1
+    return earliest, n, total
+
+
+@lean
+def start_epoch(queue: Any, earliest: Any, n: Any, total: Any) -> None:
+    """Empty buckets from the first of n events on, as wide as the mean time to go tells."""
+    meta, scale = queue.meta, queue.scale
+    meta[_REBUILD], meta[_SIZE], meta[_BUCKETS], meta[_OPEN] = 0, 0, 0, -1
+    meta[_RUN], meta[_END], meta[_FAR] = 0, 0, 0
+    if n == 0 or meta[_LADDER] == 0:
+        return
     n_buckets = n // share(n) + 1
-    if not 0.0 < n_buckets / (2.0 * mean if mean > 0.0 else np.inf) < np.inf:
+    scale[_INVERSE] = 0.5 * n_buckets * n / total if total > 0.0 else 0.0
+    if not 0.0 < scale[_INVERSE] < np.inf:
         n_buckets = 1  # all at one time, or times beyond measure: one bucket is the plain heap
-        queue.scale[_INVERSE] = 0.0
-    else:
-        queue.scale[_INVERSE] = n_buckets / (2.0 * mean)
-    queue.scale[_START] = earliest
+        scale[_INVERSE] = 0.0
+    scale[_START] = earliest
     meta[_BUCKETS] = n_buckets
+    meta[_FAR] = n <= len(queue.due) // _MANY
     queue.tails[:] = -1
+
+
+@lean
+def free_all(queue: Any) -> None:
+    """Give all chunks back to the pool."""
     for chunk in range(len(queue.chunk_next)):
         queue.chunk_next[chunk] = chunk + 1
     queue.chunk_next[len(queue.chunk_next) - 1] = -1
-    meta[_FREE] = 0
+    queue.meta[_FREE] = 0
 
 
 class Agenda:

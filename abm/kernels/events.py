@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, PopulationError, RuleError, require
+from abm.kernels.ahead import Needs, asking_of, fetching_of, near_of, needs_of
 from abm.kernels.building import RuleRun, launch
 from abm.kernels.guard import Ranges, guard_of, left_behind, sound_of
 from abm.kernels.notes import note_cohort, noted_if_it_fails
@@ -30,10 +31,9 @@ from abm.kernels.surfacing import CohortEvent
 from abm.kernels.tools import Chance, Tools
 from abm.kernels.tools import start as begin
 
-__all__ = ["EventCohort", "driving", "fetching_of"]
+__all__ = ["EventCohort", "driving", "fetching_of", "near_of"]
 
-_LADDER_FROM = 10_000
-_FETCHED = 6  # columns whose rows are fetched ahead, at most
+_LADDER_FROM = 1_000
 _DONE, _SURFACED, _MORE_ROOM = 0, 1, 2
 _GAP, _PAST, _UNSOUND, _NOBODY = 1, 2, 3, 4
 
@@ -62,9 +62,9 @@ class EventCohort:
         Place or name of a column -> its lowest and highest value, or `None` for anything. Columns
         of floats without nan at the start must stay so by default.
     queue
-        `heap`, `ladder`, or `auto`: a ladder from 10,000 pending events on, counted when the queue
-        is made. Where gaps are such that buckets do not help, or few events are left, a ladder is
-        a heap. The results are the same.
+        `heap`, `ladder`, or `auto`: a ladder from 1,000 pending events on, counted when the queue
+        is made and whenever the heap is outgrown. Where gaps are such that buckets do not help, or
+        few events are left, a ladder is a heap. The results are the same.
     compiled
         As in `run_pairwise`.
 
@@ -112,6 +112,7 @@ class EventCohort:
         self.surfaces, self._compiled, self._why = surfaces, compiled, ""
         self._due = _first(first, self.time)
         self._bounds, self._guard = bounds, guard_of(state, len(self._due), bounds)
+        self._needs = needs_of(state, len(self._due))
         require(
             queue in ("auto", "heap", "ladder"),
             EngineError,
@@ -255,6 +256,7 @@ class EventCohort:
         due[kept.size :] = first
         self._due, self._queue = due, None
         self._guard = guard_of(self.state, self.n, self._bounds)
+        self._needs = needs_of(self.state, self.n)
 
     @property
     def _assembled(self) -> Any:
@@ -270,7 +272,7 @@ class EventCohort:
         made, self._why = launch(
             self._assembled,
             self._taken,
-            (self.surfaces, self._guard.places, near_of(self.state, self.n)),
+            (self.surfaces, self._guard.places, self._needs),
             lambda compiled: (
                 self._agenda(compiled), *self._inner(), until, self._clock, self._rng, told,
                 self._guard.ranges,
@@ -292,7 +294,8 @@ class EventCohort:
         if room or not isinstance(self._queue, kind):
             made: Any = self._due
             if compiled:
-                made = make_queue(self._due, ladder=self._ladder(), room=room)
+                ladder = self._ladder()
+                made = make_queue(self._due, ladder=ladder, room=max(room, self._room(ladder)))
             self._queue = kind(made)
         return self._queue
 
@@ -301,6 +304,13 @@ class EventCohort:
         pending = np.count_nonzero(self._due < math.inf)
         many = bool(pending >= _LADDER_FROM)
         return self._wanted == "ladder" or (self._wanted == "auto" and many)
+
+    def _room(self, ladder: bool) -> int:
+        """Room in the heap; where a ladder may pay later, so little that it is then made anew."""
+        most = 2 * self.n + 64
+        if self._wanted == "heap":
+            return most
+        return 0 if ladder else min(most, _LADDER_FROM)
 
     def _grow(self) -> None:
         room = len(self._queue.held.times)
@@ -372,41 +382,14 @@ class _PlainAgenda:
 
 
 def assemble(
-    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...], near: tuple[int, ...]
+    pieces: Tools, rule: Taken, surfaces: bool, places: tuple[int, ...], needs: Needs
 ) -> Callable[..., Any]:
     """The driver of a rule that tells when its agent acts next.
 
-    Columns at `places` are under guard, rows of those `near` are fetched ahead.
+    Columns at `places` are under guard, what it `needs` is fetched ahead.
     """
     act, sound = _act(pieces, rule, surfaces), sound_of(pieces, places)
-    return driving(pieces, act, sound, fetching_of(pieces, near))
-
-
-def near_of(state: tuple[NDArray[Any], ...], n: int) -> tuple[int, ...]:
-    """Places of the columns of n agents, the first few: what they will need is known."""
-    return tuple(k for k, array in enumerate(state) if array.shape[:1] == (n,))[:_FETCHED]
-
-
-def fetching_of(pieces: Tools, near: tuple[int, ...]) -> Callable[..., Any]:
-    """`fetch(state, row)`: ask for the memory of a row of some columns."""
-
-    def nothing_more(_state: Any, _row: Any) -> None:
-        return
-
-    made = pieces.jit(nothing_more)
-    for place in reversed(near) if pieces.compiled else ():
-        made = pieces.jit(_fetch(made, place))
-    return made  # type: ignore[no-any-return]
-
-
-def _fetch(rest: Callable[..., Any], place: int) -> Callable[..., Any]:
-    from abm.kernels.fetching import fetch
-
-    def ask(state: Any, row: Any) -> None:
-        fetch(state[place], row)
-        rest(state, row)
-
-    return ask
+    return driving(pieces, act, sound, asking_of(pieces, needs))
 
 
 def driving(
@@ -421,7 +404,7 @@ def driving(
     from abm.kernels import agenda as queues
     from abm.kernels.fetching import fetch
 
-    first, take, push, no_room = queues.first, queues.take, queues.push, queues.NO_ROOM
+    first, take, put_back, no_room = queues.first, queues.take, queues.put_back, queues.NO_ROOM
     infinite = math.inf
 
     def drive(agenda: Any, state: Any, params: Any, until: Any, clock: Any, rng: Any,
@@ -438,10 +421,10 @@ def driving(
             clock[0] = time
             queue.scale[2] = time
             told[1], told[2] = time, row
-            later = take(queue, of_heap)
+            later, soon = take(queue, of_heap)
             if later >= 0:
                 fetch(queue.due, later)
-                fetch_state(state, later)
+                fetch_state(state, later, soon)
             queue.due[row] = infinite
             gap, code = act(agenda, rng, row, time, state, params)
             place = sound(state, ranges, row)
@@ -455,7 +438,7 @@ def driving(
             if not gap >= 0.0:
                 told[0], told[3] = 1, gap
                 return made, 0
-            push(queue, row, time + gap)
+            put_back(queue, row, time + gap, of_heap)
             made += 1
             if code != 0:
                 told[3] = code
@@ -466,7 +449,8 @@ def driving(
 
 def _act(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
     """The rule of one agent: (gap, code), whatever it takes and gives."""
-    call, with_agenda = calling(pieces, rule), rule.extra
+    # A call would pass on all arrays of state and queue, which takes longer than most rules.
+    call, with_agenda = calling(pieces._replace(jit=pieces.inlined), rule), rule.extra
 
     def act(agenda: Any, rng: Any, i: Any, now: Any, state: Any, params: Any) -> Any:
         if with_agenda:
@@ -477,7 +461,7 @@ def _act(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
             return given
         return given, 0
 
-    return pieces.jit(act)  # type: ignore[no-any-return]
+    return pieces.inlined(act)  # type: ignore[no-any-return]
 
 
 def _plain_drive(act: Callable[..., Any], sound: Callable[..., Any]) -> Callable[..., Any]:
