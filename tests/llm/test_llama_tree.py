@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from abm.llm import LlamaCpp
 from abm.llm.llamacpp import scores as scores_module
+from abm.llm.llamacpp.lanes import by_prompt
 from abm.llm.llamacpp.layout import Layout
 from abm.llm.llamacpp.scoring import ScoreJob
 from abm.llm.llamacpp.trie import asked_in_order, portions, segments, tree_nodes, units_of
@@ -58,6 +59,15 @@ def test_portions_hold_every_prompt_in_order_and_none_is_empty(paths, n):
     assert [asked for part in parts for asked in part] == order
     assert len(parts) == min(n, len(order))
     assert all(parts)
+
+
+def test_a_long_beginning_of_all_prompts_is_no_reason_to_give_a_lane_fewer():
+    """24 prompts of 8 own tokens after 300: each of two lanes has half of them, also of texts."""
+    draw = random.Random(1)
+    paths = [(tuple(range(300)), tuple(draw.randint(0, 99) for _ in range(8))) for _ in range(24)]
+    jobs = [ScoreJob(k, path, ((9,),), []) for k, path in enumerate(paths)]
+    assert {len(part) for part in portions(asked_in_order(jobs), 2)} <= {11, 12, 13}
+    assert {len(part) for part in by_prompt(jobs, 2)} <= {11, 12, 13}
 
 
 def test_portions_are_cut_where_least_is_shared():

@@ -173,9 +173,13 @@ def by_prompt(jobs: Sequence[AnyJob], n: int) -> list[list[AnyJob]]:
 
 
 def _costs(order: Sequence[Tokens]) -> list[int]:
-    """Tokens of each prompt that the one before it does not have."""
+    """Tokens of each prompt that the one before it does not have.
+
+    The first has none that all begin with: every portion evaluates those.
+    """
     ids = [np.array(tokens, dtype=np.int32) for tokens in order]
-    shared = [0, *(common(a, b) for a, b in pairwise(ids))]
+    shared = [common(a, b) for a, b in pairwise(ids)]
+    shared.insert(0, min(shared, default=0))
     return [1 + len(tokens) - n for tokens, n in zip(order, shared, strict=True)]
 
 

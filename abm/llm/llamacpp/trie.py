@@ -148,10 +148,13 @@ def units_of(order: Sequence[Asked], known: dict[tuple[Tokens, ...], list[Round]
 def portions(order: Sequence[Asked], n: int) -> list[list[Asked]]:
     """Prompts in at most n neighbouring portions of about equal cost, cut where least is shared.
 
-    A border may lie an eighth of a portion from where it divides the cost equally.
+    What all of them begin with costs nothing here: it is evaluated before, or in every portion. A
+    border may lie an eighth of a portion from where it divides the cost equally.
     """
     n = min(n, len(order))
-    sums = list(accumulate((1 + len(one.tokens) - one.shared for one in order), initial=0))
+    least = min((one.shared for one in order[1:]), default=0)
+    costs = (1 + len(one.tokens) - max(one.shared, least) for one in order)
+    sums = list(accumulate(costs, initial=0))
     slack, borders = len(order) // (8 * n), [0]
     for k in range(1, n):
         low, high = borders[-1] + 1, len(order) - n + k  # each portion has one at least
