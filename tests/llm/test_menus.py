@@ -88,3 +88,27 @@ def test_an_unlikely_beginning_is_followed_where_it_is_the_only_one():
         ("yes", "no"), lambda s: {t: math.log(p) for t, p in heads[s].items()}, follows=True
     )
     assert np.exp(found.scores) == pytest.approx([5e-10, 0.99])
+
+
+@pytest.mark.parametrize(
+    ("text", "menu", "option"),
+    [
+        ("caf\u00e9", ("cafe\u0301", "tea"), 0),
+        ("cafe\u0301!", ("caf\u00e9", "tea"), 0),
+        ("caf\u00e9", ("cafe", "tea"), None),
+        ("GROSS", ("klein", "gro\u00df"), 1),
+        ("\u0130zmir", ("izmir", "\u0130zmir"), 1),
+        ("\uac01", ("\uac00", "\uac01"), 1),
+        ("\U0001f44d\U0001f3fd", ("\U0001f44d", "\U0001f44e"), 0),
+    ],
+)
+def test_an_option_is_known_by_its_letters_however_they_are_encoded(text, menu, option):
+    assert matched(text, menu) == option
+
+
+def test_an_accent_may_be_a_token_of_its_own():
+    heads = {"": {"cafe": 0.5, "tea": 0.5}, "cafe": {"\u0301": 0.8, " now": 0.2}}
+    found = score_menu(
+        ("caf\u00e9", "tea"), lambda s: {t: math.log(p) for t, p in heads[s].items()}, follows=True
+    )
+    assert np.exp(found.scores) == pytest.approx([0.4, 0.5])

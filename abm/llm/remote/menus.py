@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from unicodedata import combining, normalize
 
 __all__ = ["MenuScores", "Next", "matched", "score_menu"]
 
@@ -152,7 +154,8 @@ class _Walk:
 def matched(text: str, options: Sequence[str]) -> int | None:
     """The longest option that a text is or begins with, as a whole word; else `None`.
 
-    Of options that differ in capitals only, the one that is written as in the text.
+    Of options that differ in capitals only, the one that is written as in the text. An accent is
+    the same however it is encoded.
 
     Examples
     --------
@@ -160,16 +163,32 @@ def matched(text: str, options: Sequence[str]) -> int | None:
     (0, 1, None)
     >>> matched("US", ["us", "US"]), matched("us all", ["us", "US"])
     (1, 0)
+    >>> matched("caf\u00e9", ["cafe", "cafe\u0301"])
+    1
     """
     said = text.strip().strip("\"'`*").strip()
+    folded = _folded(said)
     fits = [
-        (len(option), said.startswith(option), -k)
+        (len(_folded(option)), said.startswith(option), -k)
         for k, option in enumerate(options)
-        if said.casefold().startswith(option.casefold()) and not said[len(option) :][:1].isalnum()
+        if folded.startswith(_folded(option)) and _is_whole(folded, len(_folded(option)))
     ]
     return -max(fits)[2] if fits else None
 
 
+def _is_whole(folded: str, length: int) -> bool:
+    """Whether a word ends after so many characters."""
+    following = folded[length : length + 1]
+    return not (following.isalnum() or (following and combining(following)))
+
+
 def _goes_on(said: str, option: str) -> bool:
     """Whether an answer that began with `said` may yet become `option`."""
-    return len(option) > len(said) and option.casefold().startswith(said.casefold())
+    begun, whole = _folded(said), _folded(option)
+    return len(whole) > len(begun) and whole.startswith(begun)
+
+
+@lru_cache(maxsize=1 << 14)
+def _folded(text: str) -> str:
+    """Letters and accents one by one, without capitals; the beginnings of a text begin it still."""
+    return normalize("NFD", normalize("NFD", text).casefold())

@@ -11,6 +11,9 @@ from abm.llm.remote.menus import Next
 __all__ = ["ended", "models", "next_tokens", "spoken", "usage", "whole_text"]
 
 
+_MOST = 1 << 40  # no request has so many tokens
+
+
 def spoken(body: Mapping[str, Any]) -> str | None:
     """The text of a reply, without what a reasoning model thought aloud; `None` if there is none.
 
@@ -23,6 +26,9 @@ def spoken(body: Mapping[str, Any]) -> str | None:
     text = choice.get("text")
     if text is None and isinstance(choice.get("message"), Mapping):
         text = choice["message"].get("content")
+    if isinstance(text, list):  # parts, each a text or a thought
+        parts = [part.get("text") for part in text if isinstance(part, Mapping)]
+        text = "".join(part for part in parts if isinstance(part, str))
     if not isinstance(text, str):
         return None
     before, closed, after = whole_text(text).partition("</think>")
@@ -50,7 +56,8 @@ def usage(body: Mapping[str, Any]) -> tuple[int, int]:
     found = body.get("usage")
     counted = found if isinstance(found, Mapping) else {}
     pair = [counted.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    return tuple(n if isinstance(n, int) and n >= 0 else 0 for n in pair)  # type: ignore[return-value]
+    good = [type(n) is int and 0 <= n < _MOST for n in pair]
+    return tuple(n if fine else 0 for n, fine in zip(pair, good, strict=True))  # type: ignore[return-value]
 
 
 def models(body: Mapping[str, Any]) -> list[str]:
