@@ -53,14 +53,14 @@ class Taken(NamedTuple):
         Whether it takes the optional argument of its driver.
     chance
         Name of its last argument if that is `u` or `rng`, else the empty text.
-    on_arrays
-        Whether it is given the arrays of a state, rather than numbers.
+    arrays_at
+        Place of the argument that holds the arrays of a state; -1 for a rule on numbers.
     """
 
     plain: Function
     extra: bool
     chance: str
-    on_arrays: bool = False
+    arrays_at: int = -1
 
 
 def taken(rule: Function, base: tuple[str, ...], extra: str = "") -> Taken:
@@ -100,7 +100,8 @@ def taken(rule: Function, base: tuple[str, ...], extra: str = "") -> Taken:
         "it uses chance a last argument `u` (a uniform number) or `rng` (a generator)",
     )
     refuse_mistakes(plain, chance)
-    return Taken(plain, has_extra, chance, base[-2:] == ("state", "params"))
+    arrays_at = len(base) - 2 if base[-2:] == ("state", "params") else -1
+    return Taken(plain, has_extra, chance, arrays_at)
 
 
 def calling(pieces: Tools, rule: Taken) -> Function:
@@ -108,8 +109,8 @@ def calling(pieces: Tools, rule: Taken) -> Function:
     inner = rule.plain
     if pieces.compiled:
         inner = pieces.jit(inner)
-    elif rule.on_arrays:
-        inner = _reading_wide(inner)
+    elif rule.arrays_at >= 0:
+        inner = _reading_wide(inner, rule.arrays_at)
 
     def without(_rng: Any, *arguments: Any) -> Any:
         return inner(*arguments)
@@ -124,35 +125,39 @@ def calling(pieces: Tools, rule: Taken) -> Function:
     return made
 
 
+_NARROW = frozenset(map(np.dtype, ("b1", "i1", "i2", "i4", "u1", "u2", "u4", "f2", "f4")))
+_read = np.ndarray.__getitem__
+
+
 class _Wide(np.ndarray[Any, Any]):
     """A view of an array of narrow numbers, out of which Python's own are read, as compiled code
     does: the sum of two of its 8-bit integers has no 8 bits."""
 
     def __getitem__(self, place: Any) -> Any:
-        value = super().__getitem__(place)
-        return value.item() if isinstance(value, np.generic) else value
+        value = _read(self, place)
+        return value if isinstance(value, np.ndarray) else value.item()
 
 
-def _reading_wide(rule: Function) -> Function:
+def _reading_wide(rule: Function, at: int) -> Function:
     """An interpreted rule that reads numbers of 64 bits from the arrays of its state."""
 
     def call(*arguments: Any) -> Any:
-        return rule(*[_wide(given) if isinstance(given, tuple) else given for given in arguments])
+        given = arguments[at]
+        wide = _wide(given)
+        if wide is given:
+            return rule(*arguments)
+        return rule(*arguments[:at], wide, *arguments[at + 1 :])
 
     return call
 
 
 def _wide(given: Any) -> Any:
-    """A tuple of arrays (or of parameters, which stay as they are) to be read in 64 bits."""
-    narrow = [isinstance(array, np.ndarray) and _is_narrow(array.dtype) for array in given]
-    if not any(narrow):
+    """A tuple of arrays, to be read in 64 bits."""
+    narrow = [array.dtype in _NARROW for array in given]
+    if True not in narrow:
         return given
     made = [a.view(_Wide) if small else a for a, small in zip(given, narrow, strict=True)]
     return given._make(made) if hasattr(given, "_make") else tuple(made)
-
-
-def _is_narrow(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind == "b" or (dtype.itemsize < 8 and dtype.kind in "fiu")
 
 
 def widen(pieces: Tools, dtype: DTypeLike) -> Function:
