@@ -336,7 +336,11 @@ def of_fits() -> dict[str, Figure]:
         "posterior_densities": posterior_densities(
             posterior()[0], intervals=posterior()[1], truths={"noise": 0.55}
         ),
-        "predictive_intervals": predictive_intervals(predictions(), xlabels={"daily share": "day"}),
+        "predictive_intervals": predictive_intervals(
+            predictions(),
+            xlabels={"daily share": "time (days)", "shares by category": "category"},
+            units=dict.fromkeys(("shares by category", "daily share"), "share of people"),
+        ),
         "cost_against_fidelity": cost_against_fidelity(efficiency()),
     }
 

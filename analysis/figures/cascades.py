@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from abm.analysis.figures.layout import bottom_label, panel_titles, shared_legend, wrapped
 from abm.analysis.figures.style import COLOURS, Look, Width, figure_style, grid_figure, looks
-from abm.analysis.figures.tables import column, need, ordered, part, shown
+from abm.analysis.figures.tables import column, defined, need, ordered, part, shown
 
 __all__ = ["cascade_ccdf"]
 
@@ -60,7 +60,7 @@ def cascade_ccdf(
     given = order or {}
     columns = ordered(table, panel, given.get(panel or ""))
     kinds = [name for name in _FITS if name in set(table[kind])]
-    least = float(np.nanmin(column(part(table, **{kind: "observed"}), y)))
+    least = float(defined(part(table, **{kind: "observed"}), y).min())
     with figure_style():
         look = looks(ordered(table, series, given.get(series or "")))
         figure, axes = grid_figure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,10 +14,14 @@ from matplotlib.patches import Patch
 
 from abm.analysis.figures.layout import (
     bottom_label,
+    few_ticks,
+    grow,
     name_uncertainty,
     panel_titles,
     shared_legend,
+    side_labels,
     stamp_note,
+    wrapped,
 )
 from abm.analysis.figures.style import (
     COLOURS,
@@ -24,7 +29,7 @@ from abm.analysis.figures.style import (
     figure_style,
     grid_figure,
 )
-from abm.analysis.figures.tables import column, need, ordered, part, shown
+from abm.analysis.figures.tables import column, defined, need, ordered, part, shown
 from abm.errors import AnalysisError, require
 
 __all__ = ["before_after", "ridgelines"]
@@ -74,7 +79,7 @@ def ridgelines(
     ridges = ordered(table, ridge, given.get(ridge))
     columns = ordered(table, panel, given.get(panel or ""))
     overlap = min(overlap, 0.85) if step else overlap
-    scale = overlap / max(float(np.nanmax(column(table, density))), 1e-12)
+    scale = overlap / max(float(defined(table, density).max()), 1e-12)
     with figure_style():
         tall = height or 18 + 7 * (len(ridges) + overlap)
         figure, axes = grid_figure(
@@ -89,9 +94,13 @@ def ridgelines(
             axis.tick_params(axis="y", length=0)
             if step:
                 axis.set_xticks(sorted(table[x].unique()))
-        axes[0][0].set_yticks(range(len(ridges)), [shown(name, names) for name in ridges])
+        labels = [shown(name, names) for name in ridges]
+        beside = side_labels(figure, axes[0][0], labels, 7 * 72 / 25.4)
         axes[0][0].set_ylabel(ylabel or shown(ridge, names))
-        panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
+        titles = ["" if panel is None else shown(c, names) for c in columns]
+        panel_titles(figure, axes[0], titles, beside=beside)
+        if not step:
+            few_ticks(figure, axes[0], beside=beside)
         bottom_label(figure, axes[0], xlabel)
         stamp_note(figure, "height: density, on one scale throughout")
     return figure
@@ -141,6 +150,7 @@ def before_after(
         figure, axes = grid_figure(
             len(rows), len(columns), width=width, height=tall, sharex=True, sharey=True
         )
+        upright = 0
         for i, r in enumerate(rows):
             for j, c in enumerate(columns):
                 here = table if row is None else part(table, **{row: r})
@@ -149,10 +159,14 @@ def before_after(
                 for place, held in enumerate(parts):
                     at = (place, len(moments))
                     _columns(axes[i][j], held, [x, share, low, high], kinds, at)
-                axes[i][j].set_xticks(range(len(kinds)), [shown(k, names) for k in kinds])
+                named = [shown(k, names) for k in kinds]
+                upright = _categories(figure, axes[i][j], named, len(columns))
                 axes[i][j].grid(axis="y")
-            axes[i][0].set_ylabel(("" if row is None else shown(r, names) + "\n") + ylabel)
+            axes[i][0].set_ylabel(
+                wrapped(("" if row is None else shown(r, names) + "\n") + ylabel, 90, 7)
+            )
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
+        grow(figure, 6.5 * 0.58 * upright)
         if low is not None:
             name_uncertainty(figure, table, "bars", "replications")
         bottom_label(figure, axes[-1], xlabel)
@@ -160,6 +174,38 @@ def before_after(
         handles = [Patch(fc=COLOURS[tone], ec="white") for tone in _TONES[: len(moments)]]
         shared_legend(figure, handles, [shown(m, names) for m in moments])
     return figure
+
+
+def _categories(figure: Figure, axis: Axes, labels: list[str], n_panels: int) -> int:
+    """Names of categories: broken to the room of one, upright where a word does not fit.
+
+    Of numbers too many to stand beside each other some are shown.
+
+    Returns
+    -------
+    Letters of the longest upright line, for which the figure must make room; 0 where none is.
+    """
+    room = (72 * figure.get_figwidth() - 50) / n_panels / len(labels) - 3
+    numbers = all(label.lstrip("-").replace(".", "", 1).isdigit() for label in labels)
+    longest = max((len(word) for label in labels for word in label.split()), default=0)
+    wide = longest * 6.5 * 0.64
+    if numbers and wide > room:
+        every = math.ceil((wide + 3) / (room + 3))
+        axis.set_xticks(range(0, len(labels), every), labels[::every])
+        return 0
+    upright = wide > room
+    require(
+        not upright or room > 5.5,
+        AnalysisError,
+        f"{len(labels)} categories in each of {n_panels} panels have no room for their names in a "
+        f"figure of {25.4 * figure.get_figwidth():.0f} mm: draw fewer panels, or a wider figure",
+    )
+    lines = max(1, int((room + 3) / 8.5))  # that an upright name may take
+    size = max(90.0, max(map(len, labels)) * 6.5 * 0.58 / lines + 12)
+    texts = [wrapped(label, size if upright else room, 6.5) for label in labels]
+    axis.set_xticks(range(len(labels)), texts, rotation=90 if upright else 0)
+    tall = max(len(line) for text in texts for line in text.split("\n"))
+    return tall if upright else 0
 
 
 def _ridge(

@@ -21,6 +21,7 @@ from abm.analysis.figures.layout import (
     panel_titles,
     rearranged,
     shared_legend,
+    side_labels,
 )
 from abm.analysis.figures.style import (
     Look,
@@ -79,7 +80,7 @@ def effect_forest(
     lines, columns = ordered(table, y, given.get(y)), ordered(table, panel, given.get(panel or ""))
     with figure_style():
         look = looks(ordered(table, series, given.get(series or "")))
-        tall = height or 20 + len(lines) * (4.5 + 3.2 * len(look))
+        tall = height or 20 + max(len(lines) * (4.5 + 3.2 * len(look)), 12)
         figure, axes = grid_figure(1, len(columns), width=width, height=tall, sharey=True)
         for axis, value in zip(axes[0], columns, strict=True):
             here = table if panel is None else part(table, **{panel: value})
@@ -88,28 +89,33 @@ def effect_forest(
                 mine = here if series is None else part(here, **{series: name})
                 shift = (place - (len(look) - 1) / 2) * min(0.24, 0.8 / len(look))
                 _points(axis, mine, [y, estimate, low, high], lines, shift, style)
-        _lines(axes[0][0], lines, names, ylabel)
-        few_ticks(figure, axes[0])
-        panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
+        room = (4.5 + 3.2 * len(look)) * 72 / 25.4
+        texts = [shown(value, names) for value in lines]
+        beside = side_labels(figure, axes[0][0], texts, room)
+        axes[0][0].set(ylim=(len(lines) - 0.5, -0.5), ylabel=ylabel)
+        few_ticks(figure, axes[0], beside=beside)
+        titles = ["" if panel is None else shown(c, names) for c in columns]
+        panel_titles(figure, axes[0], titles, beside=beside)
         bottom_label(figure, axes[0], xlabel)
         bare = ~_sure(*(column(table, name) for name in (low, high))) & np.isfinite(
             column(table, estimate)
         )
         notes = ["open points: no spread or no interval"] * bool(bare.any())
+        if len(columns) > 1:
+            notes.append("each panel has a scale of its own")
         if margin is not None and zero is not None:
             notes.append(f"grey: differences up to {margin:g}, which would not matter")
         name_uncertainty(figure, table, "bars", "paired replications", more="; ".join(notes))
         if series is not None:
             shared_legend(figure, _handles(look), [shown(v, names) for v in look])
         if height is None:
-            _give_room(figure, axes[0], legend=series is not None)
+            _give_room(figure, legend=series is not None)
     return figure
 
 
-def _give_room(figure: Figure, axes: Sequence[Axes], *, legend: bool) -> None:
-    """Make up for long titles, long notes and a legend, so that the lines stay apart."""
-    titles = max(axis.get_title(loc="left").count("\n") for axis in axes)
-    grow(figure, 9.5 * titles + sum(foot_lines(figure)[1:]) + 12 * legend)
+def _give_room(figure: Figure, *, legend: bool) -> None:
+    """Make up for long notes and a legend, so that the lines stay apart."""
+    grow(figure, sum(foot_lines(figure)[1:]) + 12 * legend)
     rearranged(figure)
 
 
@@ -141,7 +147,7 @@ def _points(
             xycoords=("axes fraction", "data"),
             ha="right",
             va="center",
-            fontsize=5.5,
+            fontsize=6,
             color=look.colour,
         )
 
@@ -150,12 +156,6 @@ def _sure(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.boo
     """Which intervals can be drawn: defined, and of some width."""
     size = np.maximum(abs(low), abs(high))
     return np.isfinite(low) & np.isfinite(high) & (high - low > 1e-12 * size)
-
-
-def _lines(axis: Axes, lines: list[Any], names: Mapping[Any, str] | None, ylabel: str) -> None:
-    axis.set_yticks(range(len(lines)), [shown(value, names) for value in lines])
-    axis.set_ylim(len(lines) - 0.5, -0.5)
-    axis.set_ylabel(ylabel)
 
 
 def _handles(look: Mapping[Any, Look]) -> list[Line2D]:

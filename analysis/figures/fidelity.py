@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from abm.analysis.figures.layout import bottom_label, name_uncertainty, shared_legend
 from abm.analysis.figures.style import Width, figure_style, grid_figure, looks
-from abm.analysis.figures.tables import column, need, ordered, part, shown
+from abm.analysis.figures.tables import column, defined, need, ordered, part, shown
 from abm.errors import AnalysisError, require
 
 __all__ = ["cost_against_fidelity"]
@@ -55,7 +55,7 @@ def cost_against_fidelity(
     'log'
     """
     need(table, x, y, series, low, high)
-    smallest = min(float(np.nanmin(column(table, x))), float(np.nanmin(column(table, y))))
+    smallest = min(float(defined(table, name).min()) for name in (x, y))
     require(
         smallest > 0,
         AnalysisError,

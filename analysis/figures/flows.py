@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.patches import Patch, PathPatch, Rectangle
 from matplotlib.path import Path
 from numpy.typing import NDArray
 
-from abm.analysis.figures.layout import panel_titles
+from abm.analysis.figures.layout import panel_titles, shared_legend, wrapped
 from abm.analysis.figures.style import COLOURS, Width, figure_style, grid_figure
 from abm.analysis.figures.tables import column, need, ordered, part, shown
 from abm.errors import AnalysisError, require
@@ -57,7 +57,8 @@ def opinion_flows(
     order
         `order[before]` gives the opinions from bottom to top, on both sides.
     others
-        As in `trajectories`. Each opinion shows its share in per cent where there is room.
+        As in `trajectories`. Each opinion shows its name and its share in per cent where there is
+        room; names too long for the bands stand in a legend.
 
     Raises
     ------
@@ -79,13 +80,23 @@ def opinion_flows(
     with figure_style():
         figure, axes = grid_figure(1, len(columns), width=width, height=height, sharey=True)
         room = 9.5 / (72 / 25.4 * height * 0.75)
+        half = 0.43 * (72 * figure.get_figwidth() - 10) / len(columns) - 4  # points
+        labels = [shown(kind, names) for kind in kinds]
+        named = max(map(len, labels)) + len("  100 %") <= half / (6 * 0.58)
         for axis, name in zip(axes[0], columns, strict=True):
             here = table if panel is None else part(table, **{panel: name})
             matrix = _matrix(here, (before, after, share), list(kinds))
-            _draw(axis, matrix, [shown(kind, names) for kind in kinds], room)
+            _draw(axis, matrix, labels if named else [""] * len(labels), room)
             for x, title, side in ((0.0, titles[0], "left"), (1.0, titles[1], "right")):
-                top = 1 + _GAP * (len(kinds) - 1)
-                axis.text(x, top + 0.02, title, ha=side, va="bottom", fontsize=6.5)
+                top, text = 1 + _GAP * (len(kinds) - 1), wrapped(title, half, 6.5)
+                style: dict[str, Any] = {"ha": side, "va": "bottom", "fontsize": 6.5}
+                axis.text(x, top + 0.02, text, in_layout=False, **style)
+            lines = 1 + max(wrapped(title, half, 6.5).count("\n") for title in titles)
+            axis.set_ylim(0, top * (1 + 0.03 + 8.5 * lines / (0.75 * 72 / 25.4 * height)))
+        if not named:
+            tones = [COLOURS[tone] for tone in _FEW.get(len(kinds), _TONES)]
+            patches = [Patch(fc=tones[place]) for place in range(len(kinds))]
+            shared_legend(figure, patches, labels)
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
     return figure
 
@@ -133,8 +144,9 @@ def _end(axis: Axes, side: int, start: float, size: float, colour: str, name: st
     axis.add_patch(Rectangle((x, start), 0.06, size, fc=colour, ec="white", lw=0.4))
     if name is not None:
         at, anchor = (_ENDS[1] + 0.015, "left") if side == 0 else (_ENDS[2] - 0.015, "right")
-        text = f"{name}  {100 * size:.0f} %"
-        axis.text(at, start + size / 2, text, ha=anchor, va="center", fontsize=6)
+        text = f"{name}  {100 * size:.0f} %".strip()
+        style: dict[str, Any] = {"ha": anchor, "va": "center", "fontsize": 6}
+        axis.text(at, start + size / 2, text, in_layout=False, **style)
 
 
 def _stacked(sizes: NDArray[np.float64]) -> NDArray[np.float64]:

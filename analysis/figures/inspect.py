@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from abm.analysis.figures.layout import settled
 from abm.analysis.figures.style import figure_style
 
 __all__ = ["crowded_text", "text_boxes"]
@@ -15,7 +16,7 @@ __all__ = ["crowded_text", "text_boxes"]
 
 def text_boxes(figure: Figure) -> list[tuple[str, Bbox]]:
     """Visible texts of a figure with their boxes in pixels, as drawn."""
-    with figure_style():
+    with figure_style(), settled(figure):
         figure.draw_without_rendering()
         hidden = _undrawn(figure)
         texts = [t for t in figure.findobj(Text) if isinstance(t, Text) and id(t) not in hidden]

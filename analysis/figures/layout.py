@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ __all__ = [
     "name_uncertainty",
     "panel_titles",
     "rearranged",
+    "settled",
     "shared_legend",
+    "side_labels",
     "stamp",
     "stamp_note",
     "vertical_marks",
@@ -37,50 +40,85 @@ _LETTER = 0.58
 
 
 def wrapped(text: str, points: float, size: float, *, bold: bool = False) -> str:
-    """Break a text into lines that fit a width, both in points.
+    """Break a text into lines that fit a width, both in points; words that do not fit are split.
 
     Examples
     --------
     >>> wrapped("share of agents", 60, 7)
     'share of\\nagents'
+    >>> wrapped("counterattitudinal", 60, 7)
+    'counterattitud\\ninal'
     """
-    letters = max(8, int(points / (size * _LETTER * (1.12 if bold else 1.0))))
-    return (
-        "\n".join(textwrap.wrap(text, letters, break_on_hyphens=False, break_long_words=False))
-        or text
-    )
+    letters = max(6, int(points / (size * _LETTER * (1.12 if bold else 1.0))))
+    broken = (textwrap.wrap(own, letters, break_on_hyphens=False) for own in text.split("\n"))
+    return "\n".join(line for lines in broken for line in lines) or text
 
 
-def panel_titles(figure: Figure, axes: Sequence[Axes], titles: Sequence[str]) -> None:
-    """Titles above the panels of a row, broken to the width of a panel."""
-    wide = (72 * figure.get_figwidth() - 50) / len(axes) - 6
-    for axis, title in zip(axes, titles, strict=True):
-        if title:
-            axis.set_title(wrapped(title, wide, 7.5, bold=True), loc="left")
+def side_labels(figure: Figure, axis: Axes, labels: Sequence[str], room: float) -> float:
+    """Names of lines left of an axis, at 0, 1, ..., broken to a third of the width.
+
+    The figure becomes taller where a name takes more lines than fit into `room`, in points.
+
+    Returns
+    -------
+    About how wide the names are, in points, and at least 50: what `panel_titles` takes as `beside`.
+    """
+    texts = [wrapped(label, 0.33 * 72 * figure.get_figwidth(), 6.5) for label in labels]
+    axis.set_yticks(range(len(texts)), texts)
+    tallest = max(1 + text.count("\n") for text in texts)
+    grow(figure, len(texts) * max(1.3 * 6.5 * tallest + 6 - room, 0.0))
+    letters = max((len(line) for text in texts for line in text.split("\n")), default=0)
+    return max(50.0, 6.5 * _LETTER * letters + 16)
 
 
-def few_ticks(figure: Figure, axes: Sequence[Axes]) -> None:
+def panel_titles(
+    figure: Figure, axes: Sequence[Axes], titles: Sequence[str], *, beside: float = 50.0
+) -> None:
+    """Titles above the panels of a row, broken to the width of a panel.
+
+    The figure becomes taller by their lines beyond the first. `beside` is what labels and colour
+    bars take of the width, in points.
+    """
+    wide = (72 * figure.get_figwidth() - beside) / len(axes) - 6
+    texts = [wrapped(title, wide, 7.5, bold=True) for title in titles]
+    for axis, text in zip(axes, texts, strict=True):
+        if text:
+            axis.set_title(text, loc="left", y=1.0)
+    grow(figure, 9.5 * max(text.count("\n") for text in texts))
+
+
+def few_ticks(figure: Figure, axes: Sequence[Axes], *, beside: float = 50.0) -> None:
     """As many ticks on the x axes of a row as numbers such as -0.025 leave room for."""
-    wide = (72 * figure.get_figwidth() - 50) / len(axes)
+    wide = (72 * figure.get_figwidth() - beside) / len(axes)
     for axis in axes:
         axis.locator_params(axis="x", nbins=min(max(int(wide / 34), 2), 5))
 
 
-def vertical_marks(axis: Axes, marks: Mapping[float, str], *, label: bool) -> None:
-    """Thin vertical lines at some places, with their names if `label`."""
-    for at, text in marks.items():
+def vertical_marks(axis: Axes, marks: Mapping[float, str], *, label: bool, points: float) -> None:
+    """Thin vertical lines at some places, with their names if `label`.
+
+    Names stand below one another, on that side of their lines that has more room; `points` is about
+    the width of the axis.
+    """
+    (low, high), lines = axis.get_xlim(), 0
+    for at, name in sorted(marks.items()):
         axis.axvline(at, color="#555555", lw=0.7, ls=(0, (2, 2)))
-        if text and label:
+        if name and label:
+            right = at > (low + high) / 2
+            share = abs(at - (low if right else high)) / (high - low)
+            text = wrapped(name, share * points - 4, 6)
             axis.annotate(
                 text,
                 (at, 1.0),
                 xycoords=("data", "axes fraction"),
-                xytext=(2, -1),
+                xytext=(-2 if right else 2, -1 - 8 * lines),
                 textcoords="offset points",
+                ha="right" if right else "left",
                 va="top",
                 fontsize=6,
                 color="#555555",
             )
+            lines += 1 + text.count("\n")
 
 
 def bottom_label(figure: Figure, axes: Sequence[Axes], text: str) -> None:
@@ -105,6 +143,23 @@ def stamp(figure: Figure, *lines: str) -> None:
     _write(figure, _STAMP, text)
     grow(figure, sum(foot_lines(figure, _STAMP)[1:]) - before)
     rearranged(figure)
+
+
+@contextmanager
+def settled(figure: Figure) -> Iterator[None]:
+    """A figure whose axes stay where they are, to be written in several formats.
+
+    Where panels keep their proportions, titles know their place only after a first round, so the
+    layout is computed twice here, and not again for each format.
+    """
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    yield
+    if engine is not None:
+        figure.set_layout_engine(engine)
 
 
 def foot_lines(figure: Figure, gid: str = _NOTE) -> list[float]:
@@ -152,12 +207,17 @@ def name_uncertainty(
 
 
 def shared_legend(figure: Figure, handles: Sequence[Any], names: Sequence[Any]) -> None:
-    """One legend above all panels, in as few lines as the width allows."""
-    labels = [str(name) for name in names]
+    """One legend above all panels, in as few lines as the width allows.
+
+    The figure becomes taller by the lines beyond the second.
+    """
     points = 72 * figure.get_figwidth() - 12
+    labels = [wrapped(str(name), points - 36, 6.5) for name in names]
     columns = len(labels)
     while columns > 1 and _legend_width(labels, columns) > points:
         columns -= 1
+    rows = -(-sum(1 + label.count("\n") for label in labels) // columns)
+    grow(figure, 1.45 * 6.5 * max(rows - 2, 0))
     figure.legend(handles, labels, loc="outside upper center", ncols=columns, columnspacing=1.4)
 
 
@@ -166,7 +226,8 @@ def _legend_width(labels: list[str], columns: int) -> float:
     rows, longer = divmod(len(labels), columns)
     ends = np.cumsum([rows + (place < longer) for place in range(columns)]).tolist()
     blocks = [labels[first:last] for first, last in zip([0, *ends], ends, strict=False)]
-    return sum(6.5 * _LETTER * max(map(len, block)) + 33 for block in blocks)
+    widest = (max(len(line) for label in block for line in label.split("\n")) for block in blocks)
+    return sum(6.5 * _LETTER * letters + 33 for letters in widest)
 
 
 def _write(figure: Figure, gid: str, text: str) -> None:

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from abm.analysis.figures.layout import bottom_label, few_ticks, panel_titles, wrapped
 from abm.analysis.figures.style import WIDTHS, Width, figure_style, grid_figure
-from abm.analysis.figures.tables import column, need, ordered, part, shown
+from abm.analysis.figures.tables import column, defined, need, ordered, part, shown
 from abm.errors import AnalysisError, require
 
 __all__ = ["echo_chambers", "space_time"]
+
+BESIDE = 90.0
+"""What the labels of the y axis and a colour bar take of the width, in points."""
 
 _COLOURS = "cividis"
 """Even in lightness, made for colour-blind readers: Nunez et al. (2018), PLOS ONE 13, e0199239."""
@@ -64,7 +67,7 @@ def space_time(
     need(table, x, y, density, panel)
     columns = ordered(table, panel, (order or {}).get(panel or ""))
     times, opinions = _grid(table, x), _grid(table, y)
-    norm = PowerNorm(0.5, 0, float(np.nanmax(column(table, density))))
+    norm = PowerNorm(0.5, 0, float(defined(table, density).max()))
     with figure_style():
         figure, axes = grid_figure(
             1, len(columns), width=width, height=height, sharex=True, sharey=True
@@ -75,7 +78,8 @@ def space_time(
             image = _image(axis, cells, times, opinions, norm)
         axes[0][0].set_ylabel(wrapped(ylabel, 110, 7))
         few_ticks(figure, axes[0])
-        panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
+        titles = ["" if panel is None else shown(c, names) for c in columns]
+        panel_titles(figure, axes[0], titles, beside=BESIDE)
         bottom_label(figure, axes[0], xlabel)
         figure.colorbar(image, ax=axes[0], label=scale_label, pad=0.015, aspect=30)
     return figure
@@ -135,7 +139,8 @@ def echo_chambers(
             axis.set_aspect("equal")
         axes[0][0].set_ylabel(wrapped(ylabel, 72 / 25.4 * square, 7))
         few_ticks(figure, axes[0])
-        panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
+        titles = ["" if panel is None else shown(c, names) for c in columns]
+        panel_titles(figure, axes[0], titles, beside=BESIDE)
         bottom_label(figure, axes[0], xlabel)
         bar = figure.colorbar(image, ax=axes[0], label="agents", pad=0.015, aspect=30, format="%g")
         whole = [m * 10**k for k in range(9) for m in (1, 2, 5) if m * 10**k <= norm.vmax]

@@ -85,7 +85,8 @@ def network_snapshot(
             split = panel is not None and panel in edges.columns
             ties = part(edges, **{str(panel): name}) if split else edges
             _draw(axis, here, ties, value, norm, square)
-        panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
+        titles = ["" if panel is None else shown(c, names) for c in columns]
+        panel_titles(figure, axes[0], titles, beside=65.0)  # of the colour bar
         label = wrapped(scale_label, 0.7 * 72 / 25.4 * square, 7)
         bar = ScalarMappable(norm, _SIDES)
         figure.colorbar(bar, ax=axes[0], label=label, pad=0.015, aspect=30, shrink=0.9)

@@ -21,7 +21,7 @@ from abm.analysis.figures.layout import (
     wrapped,
 )
 from abm.analysis.figures.style import COLOURS, Width, figure_style, grid_figure
-from abm.analysis.figures.tables import column, need, ordered, part, shown
+from abm.analysis.figures.tables import column, defined, need, ordered, part, shown
 from abm.errors import AnalysisError, require
 
 __all__ = ["bifurcation_diagram", "phase_diagram"]
@@ -75,10 +75,7 @@ def phase_diagram(
     need(table, x, y, value, panel)
     columns = ordered(table, panel, (order or {}).get(panel or ""))
     xs, ys = (np.unique(column(table, name)) for name in (x, y))
-    outcome = column(table, value)
-    known = outcome[np.isfinite(outcome)]
-    require(known.size > 0, AnalysisError, f"column {value!r} has no defined outcome")
-    norm = _norm(known, limits)
+    norm = _norm(defined(table, value), limits)
     with figure_style():
         figure, axes = grid_figure(
             1, len(columns), width=width, height=height, sharex=True, sharey=True
@@ -93,7 +90,8 @@ def phase_diagram(
             _lines(axis, xs, ys, cells, levels)
         axes[0][0].set_ylabel(wrapped(ylabel or shown(y, names), 0.7 * 72 / 25.4 * height, 7))
         few_ticks(figure, axes[0])
-        panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
+        titles = ["" if panel is None else shown(c, names) for c in columns]
+        panel_titles(figure, axes[0], titles, beside=90.0)  # labels and colour bar
         bottom_label(figure, axes[0], xlabel or shown(x, names))
         label = wrapped(scale_label or shown(value, names), 0.7 * 72 / 25.4 * height, 7)
         figure.colorbar(image, ax=axes[0], label=label, pad=0.015, aspect=30)
@@ -156,7 +154,8 @@ def bifurcation_diagram(
         )
         for axis, name in zip(axes[0], columns, strict=True):
             _clusters(axis, _of(table, panel, name), x, y, weight, major)
-            vertical_marks(axis, marks or {}, label=axis is axes[0][0])
+            points = (72 * figure.get_figwidth() - 50) / len(columns) - 10
+            vertical_marks(axis, marks or {}, label=axis is axes[0][0], points=points)
             axis.grid(axis="y")
         axes[0][0].set_ylabel(wrapped(ylabel, 0.7 * 72 / 25.4 * height, 7))
         few_ticks(figure, axes[0])
@@ -232,7 +231,8 @@ def _lines(
     cells: NDArray[np.float64],
     levels: Sequence[float],
 ) -> None:
-    crossed = [v for v in sorted(levels) if np.nanmin(cells) < v < np.nanmax(cells)]
+    known = cells[np.isfinite(cells)]
+    crossed = [v for v in sorted(levels) if known.size and known.min() < v < known.max()]
     if crossed and xs.size > 1 and ys.size > 1:
         lines = axis.contour(xs, ys, cells.T, levels=crossed, colors="white", linewidths=1.0)
         axis.clabel(lines, fmt="%g", fontsize=6)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from abm.analysis.figures.layout import few_ticks, shared_legend, stamp
+from abm.analysis.figures.layout import few_ticks, shared_legend, stamp, wrapped
 from abm.analysis.figures.style import COLOURS, Width, figure_style, grid_figure
 from abm.analysis.figures.tables import column, need, ordered, part, shown
 from abm.errors import AnalysisError, require
@@ -63,10 +63,12 @@ def posterior_densities(
     with figure_style():
         figure, axes = grid_figure(down, across, width=width, height=height or 14 + 34 * down)
         flat = [axis for row in axes for axis in row]
+        points = (72 * figure.get_figwidth() - 50) / across - 6
         for axis, name in zip(flat, panels, strict=False):
             _panel(axis, part(table, **{panel: name}), panel, name, intervals, truths or {})
             unit = (units or {}).get(name, "")
-            axis.set_xlabel(shown(name, names) + (f" ({unit})" if unit else ""))
+            label = shown(name, names) + (f" ({unit})" if unit else "")
+            axis.set_xlabel(wrapped(label, points, 7))
         for axis in flat[len(panels) :]:
             axis.remove()
         for row in axes:
@@ -98,8 +100,11 @@ def _panel(
             lw=0 if fill else 1.0,
             zorder=2 if fill else 3,
         )
-    top = float(np.nanmax(column(table, "density")))
-    low = min(0.0, float(np.nanmin(column(table, "density"))))
+    known = column(table, "density")
+    known = known[np.isfinite(known)]
+    if not known.size:
+        axis.text(0.5, 0.5, "undefined", ha="center", va="center", transform=axis.transAxes)
+    top, low = max([1e-12, *known]), min([0.0, *known])
     room = 0.12 * (top - low)
     if intervals is not None:
         for row in part(intervals, **{panel: name}).iter_rows(named=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from abm.analysis.figures.layout import shared_legend, stamp, wrapped
+from abm.analysis.figures.layout import grow, shared_legend, stamp, wrapped
 from abm.analysis.figures.style import COLOURS, Width, figure_style, grid_figure
 from abm.analysis.figures.tables import column, need, ordered, part, shown
 from abm.errors import AnalysisError, require
@@ -62,18 +63,21 @@ def predictive_intervals(
         flat = [axis for row in axes for axis in row]
         for axis, name in zip(flat, panels, strict=False):
             rows = part(table, **{panel: name}).sort("index")
-            _panel(axis, rows)
+            _panel(axis, rows, points)
             title = shown(name, names) + (", held out" if rows["held_out"][0] else "")
-            axis.set_title(wrapped(title, points, 7.5, bold=True), loc="left")
-            axis.set_xlabel((xlabels or {}).get(name, "place" if rows.height > 1 else ""))
-            axis.set_ylabel((units or {}).get(name, "value"))
+            axis.set_title(wrapped(title, points - 16, 7.5, bold=True), loc="left", y=1.0)
+            label = (xlabels or {}).get(name, "place" if rows.height > 1 else "")
+            axis.set_xlabel(wrapped(label, points, 7))
+            axis.set_ylabel(wrapped((units or {}).get(name, "value"), 80, 7))
+        titles = [[axis.get_title(loc="left").count("\n") for axis in row] for row in axes]
+        grow(figure, 9.5 * sum(map(max, titles)))
         for axis in flat[len(panels) :]:
             axis.remove()
         _legend(figure, table)
     return figure
 
 
-def _panel(axis: Axes, table: pl.DataFrame) -> None:
+def _panel(axis: Axes, table: pl.DataFrame, points: float) -> None:
     x = column(table, "index")
     low, high = column(table, "low"), column(table, "high")
     if table.height > 12:
@@ -82,10 +86,9 @@ def _panel(axis: Axes, table: pl.DataFrame) -> None:
     else:
         axis.vlines(x, low, high, color=COLOURS["sky"], lw=5)
         axis.plot(x, column(table, "estimate"), "_", color=COLOURS["blue"], ms=8, mew=1.4)
-        axis.set_xticks(
-            x if table.height > 1 else [],
-            [f"{v:g}" for v in x][: len(x)] if table.height > 1 else [],
-        )
+        every = math.ceil(12 * table.height / max(points - 30, 12))
+        places = x[::every] if table.height > 1 else x[:0]
+        axis.set_xticks(places, [f"{v:g}" for v in places])
         axis.set_xlim(x.min() - 0.6, x.max() + 0.6)
     hidden = table["held_out"].to_numpy()
     for mask, face in ((~hidden, COLOURS["black"]), (hidden, "white")):

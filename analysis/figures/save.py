@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
-from abm.analysis.figures.layout import stamp
+from abm.analysis.figures.layout import settled, stamp
 from abm.analysis.figures.style import figure_style
 from abm.errors import AnalysisError, require
 
@@ -85,7 +85,7 @@ def save(
     base.mkdir(parents=True, exist_ok=True)
     saved = Saved(*(base / f"{name}.{ending}" for ending in ("pdf", "png", "csv", "json")))
     stamp(figure, label, *notes)
-    with figure_style():
+    with figure_style(), settled(figure):
         title = f"{name}: {label}" if label else name
         figure.savefig(
             saved.pdf,

@@ -12,7 +12,16 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from abm.analysis.figures.layout import bottom_label, panel_titles, shared_legend
+from abm.analysis.figures.layout import (
+    bottom_label,
+    foot_lines,
+    grow,
+    panel_titles,
+    rearranged,
+    shared_legend,
+    side_labels,
+    stamp_note,
+)
 from abm.analysis.figures.style import COLOURS, Width, figure_style, grid_figure
 from abm.analysis.figures.tables import column, need, ordered, part, shown
 from abm.errors import AnalysisError, require
@@ -67,22 +76,36 @@ def stacked_shares(
     columns = ordered(table, panel, given.get(panel or ""))
     require(len(kinds) <= len(_FILLS), AnalysisError, f"{len(kinds)} parts, expected at most 8")
     with figure_style():
-        tall = height or 22 + 7.5 * len(bars)
+        tall = height or 22 + max(7.5 * len(bars), 12)
         figure, axes = grid_figure(
             1, len(columns), width=width, height=tall, sharey=True, sharex=True
         )
-        room = 1200 / ((72 * figure.get_figwidth() - 60) / len(columns))
+        labels = [shown(bar, names) for bar in bars]
+        beside = side_labels(figure, axes[0][0], labels, 7.5 * 72 / 25.4)
+        room = 1200 / ((72 * figure.get_figwidth() - beside - 10) / len(columns))
         for axis, value in zip(axes[0], columns, strict=True):
             here = table if panel is None else part(table, **{panel: value})
             _bars(axis, _matrix(here, [category, share, y], kinds, bars), room)
-        axes[0][0].set_yticks(range(len(bars)), [shown(bar, names) for bar in bars])
         axes[0][0].set_ylabel(ylabel)
-        panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
+        titles = ["" if panel is None else shown(c, names) for c in columns]
+        panel_titles(figure, axes[0], titles, beside=beside)
         bottom_label(figure, axes[0], xlabel)
         shared_legend(
             figure, [_patch(i) for i in range(len(kinds))], [shown(k, names) for k in kinds]
         )
+        if "n" in table.columns:
+            stamp_note(figure, _averaged(table))
+            grow(figure, sum(foot_lines(figure)))
+            rearranged(figure)
     return figure
+
+
+def _averaged(table: pl.DataFrame) -> str:
+    """Over how many replications the shares are means."""
+    few, many = (int(v) for v in (table["n"].to_numpy().min(), table["n"].to_numpy().max()))
+    if many < 2:
+        return "one replication"
+    return f"means over {few if few == many else f'{few} to {many}'} replications; no intervals"
 
 
 def _matrix(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from abm.errors import AnalysisError, require
 
-__all__ = ["column", "need", "ordered", "part", "shown"]
+__all__ = ["column", "defined", "need", "ordered", "part", "shown"]
 
 
 def need(table: pl.DataFrame, *names: str | None) -> None:
@@ -52,6 +52,14 @@ def part(table: pl.DataFrame, **where: Any) -> pl.DataFrame:
 def column(table: pl.DataFrame, name: str) -> NDArray[np.float64]:
     """A column as floats; null is nan."""
     return table[name].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+
+def defined(table: pl.DataFrame, name: str) -> NDArray[np.float64]:
+    """The finite values of a column; refuses a column that has none."""
+    values = column(table, name)
+    known = values[np.isfinite(values)]
+    require(known.size > 0, AnalysisError, f"column {name!r} has no defined value to draw")
+    return known
 
 
 def shown(value: Any, names: Mapping[Any, str] | None) -> str:

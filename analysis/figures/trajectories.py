@@ -98,7 +98,8 @@ def trajectories(
                 axis, here = axes[i][j], _where(table, {row: r, panel: c})
                 for value, style in look.items():
                     _line(axis, _where(here, {series: value}).sort(x), x, y, low, high, style)
-                vertical_marks(axis, marks or {}, label=i == 0)
+                points = (72 * figure.get_figwidth() - 50) / len(columns) - 10
+                vertical_marks(axis, marks or {}, label=i == 0, points=points)
                 axis.grid(axis="y")
             axes[i][0].set_ylabel(wrapped(ylabel if row is None else shown(r, names), 110, 7))
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])

@@ -10,6 +10,7 @@ from pathlib import Path
 from matplotlib import rc_context
 
 from abm.analysis.figures import figure_style
+from abm.analysis.figures.layout import settled
 from abm.analysis.report import sections
 from abm.analysis.report.comparing import compare
 from abm.analysis.report.document import Block, Document, Picture, Section, Text
@@ -125,7 +126,7 @@ def _figures(
 def _svg(drawing: Drawing) -> str:
     """The figure as SVG whose letters are shapes: it looks the same where a font is missing."""
     out = StringIO()
-    with figure_style(), rc_context({"svg.fonttype": "path"}):
+    with figure_style(), settled(drawing.figure), rc_context({"svg.fonttype": "path"}):
         drawing.figure.savefig(out, format="svg", metadata={"Date": None, "Creator": "Agora"})
     return out.getvalue()
 

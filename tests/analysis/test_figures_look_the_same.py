@@ -403,7 +403,7 @@ def test_a_map_of_phases_names_what_was_not_simulated():
     table = pl.DataFrame({"a": [1, 1], "b": [2, 2], "estimate": [0.0, 1.0]})
     with pytest.raises(AnalysisError, match="given twice"):
         phase_diagram(table, x="a", y="b")
-    with pytest.raises(AnalysisError, match="no defined outcome"):
+    with pytest.raises(AnalysisError, match="no defined value"):
         phase_diagram(table.with_columns(estimate=pl.lit(math.nan)), x="a", y="b")
 
 
