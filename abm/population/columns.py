@@ -111,7 +111,7 @@ def as_column(name: str, values: Any, n: int) -> NDArray[Any]:
         column=name,
     )
     if isinstance(values, pl.Series):
-        array = from_series(values)
+        array = from_series(values.alias(name))
     elif is_one(values):
         array = np.full(n, values, dtype=object if isinstance(values, (str, bytes)) else None)
     else:

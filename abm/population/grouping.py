@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -103,13 +104,14 @@ def field_columns(columns: Mapping[str, Any], n_rows: int) -> dict[str, NDArray[
 
 def _codes(name: str, array: NDArray[Any]) -> pl.Series:
     """Values that are equal exactly when the field values are the same bits or the same object."""
-    if array.dtype.kind == "f":
+    if array.dtype.kind == "f" and array.dtype.itemsize <= 8:
         return pl.Series(name, array.view(f"i{array.dtype.itemsize}"))
-    if array.dtype != object:
+    if array.dtype != object and array.dtype.kind != "f":
         return pl.Series(name, array)
     values = array.tolist()
     if all(type(value) is str for value in values):
-        return pl.Series(name, values, dtype=pl.String)
+        with suppress(UnicodeEncodeError):  # half characters, which Polars cannot hold
+            return pl.Series(name, values, dtype=pl.String)
     seen: dict[Any, int] = {}
     return pl.Series(name, [seen.setdefault(_identity(value), len(seen)) for value in values])
 
@@ -119,4 +121,6 @@ def _identity(value: Any) -> tuple[type, Any]:
         return tuple, tuple(_identity(item) for item in value)
     if isinstance(value, (float, np.floating)):
         return float, float(value).hex()
+    if isinstance(value, (dict, set)):  # no field can be one, as its question will say
+        return type(value), id(value)
     return type(value), value

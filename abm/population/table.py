@@ -311,6 +311,11 @@ def _numbers(array: NDArray[Any], n: int) -> NDArray[np.int64]:
         PopulationError,
         f"rows of type {array.dtype}, expected truth values, row numbers or a Polars expression",
     )
+    require(
+        array.ndim == 1,
+        PopulationError,
+        f"rows of shape {array.shape}, expected a list of row numbers, such as [3]",
+    )
     numbers = array.astype(np.int64)
     outside = numbers[(numbers < 0) | (numbers >= n)]
     require(

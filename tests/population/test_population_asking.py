@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 import abm
-from abm.errors import DecisionFailed, PolicyError, PopulationError
+from abm.errors import DecisionFailed, PolicyError, PopulationError, QuestionError
 from abm.policies import FailureHandling, Mixture, PerQuestion, RulePolicy, Skipped
 from abm.population import CostWarning, Population, RowAgent
 from abm.questions import Answer, Question, Request, Status, TextConstraint, Transform
@@ -132,6 +132,13 @@ def test_minus_zero_and_zero_are_different_requests_as_they_are_agent_by_agent()
     _, people = world(2, policy=policy)
     people.ask(view_question(), fields={"age": 1, "mood": np.array([0.0, -0.0]), "party": "x"})
     assert len(policy.seen) == 2
+
+
+def test_half_a_character_is_a_text_like_any_other_as_it_is_agent_by_agent():
+    policy = Hashed()
+    _, people = world(3, policy=policy)
+    people.ask(view_question(), fields={"age": 1, "mood": 0.0, "party": ["\ud83d", "x", "\ud83d"]})
+    assert [request["party"] for request in policy.seen] == ["\ud83d", "x"]
 
 
 def test_numbers_texts_and_truth_values_that_compare_equal_are_different_requests():
@@ -306,6 +313,13 @@ def test_asking_wrongly_is_refused_before_anything_is_asked():
         people.ask(silent)
     with pytest.raises(PopulationError, match="expected 5 rows"):
         people.ask(view_question(), fields={"age": [1, 2], "mood": 0.0, "party": "x"})
+    with pytest.raises(PopulationError, match="expected a list of row numbers"):
+        people.ask(view_question(), [[1], [2]])
+    with pytest.raises(PopulationError, match="column 'age' of type Int64 has 2 missing"):
+        people.ask(view_question(), fields={"age": pl.Series([1, 2, 3, None, None])})
+    for odd in ({"a": 1}, {1}, np.longdouble(1)):
+        with pytest.raises(QuestionError, match=r"field age = .*expected a text, number"):
+            people.ask(view_question(), fields={"age": [odd] * 5, "mood": 0.0, "party": "x"})
     with pytest.raises(PopulationError, match="no model"):
         Population(n=2).ask(silent, fields={})
     assert policy.seen == []
