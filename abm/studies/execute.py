@@ -120,7 +120,10 @@ class _Execution:
         """Which runs were not tried because their server is gone, in words; empty for none."""
         if not self.left_out:
             return ""
-        said = "; ".join(f"{n} runs were not tried: {why}" for why, n in self.left_out.items())
+        said = "; ".join(
+            f"{'1 run was' if n == 1 else f'{n} runs were'} not tried: {why}"
+            for why, n in self.left_out.items()
+        )
         return f"{said}. What was answered is kept: when that is mended, the same command goes on"
 
     @property
