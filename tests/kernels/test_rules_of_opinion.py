@@ -346,3 +346,18 @@ def test_a_panel_of_one_makes_noisy_voters_of_kirman_s_law():
                  rng=rng, compiled=True)  # fmt: skip
         found.append((s == 1).sum() - n / 2)
     assert np.mean(np.square(found)) == pytest.approx(variance, rel=0.13)
+
+
+def test_zealots_spread_opinions_as_a_beta_binomial_law():
+    """Mobilia, Petersen & Redner (2007): 20 free voters among two zealots of 1 and one of 0, who
+    are met and stay. In favour are 2/3 on average, with the variance of the beta-binomial law; 800
+    looks, 15 rounds apart (deviations fall to 1/e in 7), seed 27; four standard errors."""
+    x, rng, found = np.zeros(23, dtype=np.int8), seeded(27), []
+    x[20:22] = 1
+    for _ in range(800):
+        run_pairwise(rules.voter, x, None, rounds=15, members=np.arange(20), rng=rng)
+        found.append(int(x[:20].sum()))
+    assert x[20:].tolist() == [1, 1, 0]
+    variance = 20 * 2 / 3 * 1 / 3 * (20 + 3) / (1 + 3)
+    assert np.mean(found) == pytest.approx(20 * 2 / 3, abs=4 * np.sqrt(variance / 700))
+    assert np.var(found) == pytest.approx(variance, rel=0.2)
