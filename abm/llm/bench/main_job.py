@@ -19,7 +19,7 @@ from abm.llm.llamacpp import LlamaCpp
 from abm.questions import Answer, Request
 from abm.studies.registry import resolve
 
-__all__ = ["ROWS", "main_job"]
+__all__ = ["ROWS", "lanes_filled", "main_job"]
 
 FAMILY = "opinion_network"
 EXPOSURES = ("none", "ordinary", "like_minded", "opposing")
@@ -109,7 +109,8 @@ def main_job(setting: Setting) -> Iterable[Figure]:
                 score, lambda: peer.choose(few.texts(), few.menus), setting.repeats
             )
             done = model.statistics() - before
-            detail |= ceiling(model, score, detail)
+            detail |= ceiling(model, score, detail, 1 + max(map(len, few.menus)))
+            detail["lanes_filled"] = lanes_filled(batches, model.n_lanes)
     finally:
         peer.close()
     yield Figure(
@@ -130,6 +131,26 @@ def main_job(setting: Setting) -> Iterable[Figure]:
             "batches": len(batches),
         },
     )
+
+
+def lanes_filled(batches: Batches, n_lanes: int) -> float:
+    """Share of the lanes that have a prompt, if all prompts took equally long.
+
+    A batch holds what is asked at one instant for the first time: one prompt keeps one lane.
+
+    Examples
+    --------
+    >>> lanes_filled([], 2)
+    1.0
+    """
+    known: set[tuple[Any, ...]] = set()
+    n_prompts = n_places = 0
+    for batch in batches:
+        new = {key for request in batch if (key := _key(request)) not in known}
+        known |= new
+        n_prompts += len(new)
+        n_places += -(-len(new) // n_lanes) * n_lanes
+    return n_prompts / n_places if n_places else 1.0
 
 
 def _key(request: Request) -> tuple[Any, ...]:

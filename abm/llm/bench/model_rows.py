@@ -146,7 +146,8 @@ def choices(setting: Setting) -> Iterable[Figure]:
                     partial(peer.choose, few.texts(), few.menus),
                     setting.repeats,
                 )
-                detail |= ceiling(model, _scored(model, asked), detail) | laid_out(model)
+                outputs = 1 + len(asked.menus[0])
+                detail |= ceiling(model, _scored(model, asked), detail, outputs) | laid_out(model)
             yield Figure(
                 f"choices per second, unshared personas, {mode}",
                 value,
@@ -161,25 +162,45 @@ def choices(setting: Setting) -> Iterable[Figure]:
         peer.close()
 
 
-def ceiling(model: LlamaCpp, act: Callable[[], int], detail: dict[str, Any]) -> dict[str, float]:
+def ceiling(
+    model: LlamaCpp, act: Callable[[], int], detail: dict[str, Any], n_outputs: int = 0
+) -> dict[str, float]:
     """The ratio if every token cost what it costs in llama.cpp's own batches of 512 tokens.
 
     The batches run in one context with all threads or in a context per thread side by side,
     whichever is faster: what the processor gives. In choices the alternative evaluates a persona's
     own tokens, and we one more for each option, because an option is scored together with the end
-    of its turn.
+    of its turn. A token of a text counts as one of a prompt.
+
+    With `n_outputs`, also the ratio if it cost what it does in bare calls of as many tokens as ours
+    have on average, of so many outputs: what lies between the two is the price of short calls, and
+    what is below is our own.
     """
     before = model.statistics()
     n = act()
-    each = (model.statistics() - before).tokens_evaluated / n
+    done = model.statistics() - before
+    n_tokens = done.tokens_evaluated + done.tokens_written
+    scale = n_tokens / n * detail["alternative_per_second"]
+    found = {
+        "tokens_evaluated_each": n_tokens / n,
+        "ratio_at_the_speed_of_one_batch": _bare_speed(model, 512, 1) / scale,
+    }
+    if n_outputs:
+        per_call = max(n_outputs, round(n_tokens / done.calls))
+        found["tokens_per_call"] = n_tokens / done.calls
+        found["ratio_at_the_speed_of_calls_like_ours"] = (
+            _bare_speed(model, min(per_call, 512), n_outputs) / scale
+        )
+    return found
+
+
+def _bare_speed(model: LlamaCpp, n_tokens: int, n_outputs: int) -> float:
+    """Tokens per second of llama.cpp's calls, in one context or several: the best of three."""
     speed = 0.0
     for n_contexts in {1, model.n_threads}:
-        with _one_batch(model, n_contexts) as alone:
+        with _bare(model, n_contexts, n_tokens, n_outputs) as alone:
             speed = max(speed, *(_speed(alone) for _ in range(3)))
-    return {
-        "tokens_evaluated_each": each,
-        "ratio_at_the_speed_of_one_batch": speed / each / detail["alternative_per_second"],
-    }
+    return speed
 
 
 def reasoning(setting: Setting) -> Iterable[Figure]:
@@ -220,7 +241,7 @@ def prompt_speed(setting: Setting) -> Iterable[Figure]:
                 score()
                 return (model.statistics() - before).tokens_evaluated
 
-            with _one_batch(model) as alone:
+            with _bare(model) as alone:
                 value, detail = beside(tokens, alone, setting.repeats)
             detail |= laid_out(model)
             options = {}
@@ -240,26 +261,28 @@ def prompt_speed(setting: Setting) -> Iterable[Figure]:
 
 
 @contextmanager
-def _one_batch(model: LlamaCpp, n_contexts: int = 1) -> Iterator[Callable[[], int]]:
-    """512 tokens of one sequence in one call with one output, six times, in every context."""
-    tokens = random_tokens(model._model, 512, np.random.default_rng(3))
-    n_threads = max(1, model.n_threads // n_contexts)
+def _bare(
+    model: LlamaCpp, n_contexts: int = 1, n_tokens: int = 512, n_outputs: int = 1
+) -> Iterator[Callable[[], int]]:
+    """So many tokens of one sequence in a call, 3,072 tokens or so in every context."""
+    tokens = random_tokens(model._model, n_tokens, np.random.default_rng(3))
+    n_threads, n_calls = max(1, model.n_threads // n_contexts), max(1, 3072 // n_tokens)
     contexts = [
         Context(model._model, n_cells=512, n_sequences=1, n_batch=512, n_threads=n_threads)
         for _ in range(n_contexts)
     ]
 
     def evaluate(context: Context) -> None:
-        for _ in range(6):
+        for _ in range(n_calls):
             context.clear()
             context.put(tokens, 0, 0, 1)
-            context.outputs[511] = 1
+            context.outputs[n_tokens - n_outputs : n_tokens] = 1
             context.run()
-            context.logits(1)
+            context.logits(n_outputs)
 
     def act() -> int:
         list(pool.map(evaluate, contexts))
-        return 6 * 512 * n_contexts
+        return n_calls * n_tokens * n_contexts
 
     try:
         with ThreadPoolExecutor(n_contexts) as pool:
@@ -272,13 +295,13 @@ def _one_batch(model: LlamaCpp, n_contexts: int = 1) -> Iterator[Callable[[], in
 
 def texts(setting: Setting) -> Iterable[Figure]:
     """64 texts of 40 tokens over one at a time; on both sides no end of a turn ends a text."""
-    n = setting.n(64, 8)
+    n = min(64, setting.n(640, 8))  # how many are written together is what the ratio comes from
     peer = Peer(setting.path, setting.n_threads)
     try:
         for mode, floor in _TEXTS:
             with backend(setting, mode) as model:
                 asked = personas(model, n)
-                few = asked.head(max(4, n // 4))
+                few = asked.head(setting.n(16, 4))
                 write = _written(model, asked, _FREE)
                 value, detail = beside(write, partial(_tokens, peer, few), setting.repeats)
                 detail |= ceiling(model, write, detail) | laid_out(model)
