@@ -20,6 +20,7 @@ from abm.analysis.intervals import (
 )
 from abm.analysis.numbers import interval_text
 from abm.analysis.paired import unpaired_effect
+from abm.analysis.scales import effective_number
 from abm.errors import AnalysisError
 
 
@@ -181,3 +182,36 @@ def test_two_samples_are_resampled_apart_and_their_difference_is_covered_at_the_
     empty = bootstrap_two(gap, [], [1.0, 2.0], rng=rng)
     assert math.isnan(empty.estimate)
     assert math.isnan(bootstrap_two(gap, [1.0], [1.0, 2.0], rng=rng).low)
+
+
+def test_a_basic_interval_is_the_percentile_interval_turned_about_the_estimate():
+    counted = [5, 20, 9, 2]
+    one, other = (
+        bootstrap_counts(effective_number, counted, rng=np.random.default_rng(1), method=method)
+        for method in ("percentile", "basic")
+    )
+    assert other.low == pytest.approx(2 * one.estimate - one.high)
+    assert other.high == pytest.approx(2 * one.estimate - one.low)
+    x = np.random.default_rng(2).lognormal(size=50)
+    known = stats.bootstrap((x,), np.mean, method="basic", rng=np.random.default_rng(3))
+    mine = bootstrap(np.mean, x, rng=np.random.default_rng(4), n_resamples=4999, method="basic")
+    # Two bootstraps of 4999 and 9999 resamples: ends differ by 3 % of the width.
+    ends = known.confidence_interval
+    wide = ends.high - ends.low
+    assert (mine.low, mine.high) == pytest.approx((ends.low, ends.high), abs=0.05 * wide)
+    with pytest.raises(AnalysisError, match="bca"):
+        bootstrap_counts(effective_number, counted, rng=np.random.default_rng(1), method="bca")
+
+
+def test_the_effective_number_of_equal_shares_lies_in_basic_intervals_and_in_no_percentile_one():
+    # Seed 68, 100 samples of 200, level 0.9: every resample lies below the largest value, 4.
+    rng, inside = np.random.default_rng(68), {"percentile": 0, "basic": 0}
+    for _ in range(100):
+        counted = rng.multinomial(200, [0.25] * 4)
+        for method in inside:
+            e = bootstrap_counts(
+                effective_number, counted, rng=rng, n_resamples=99, level=0.9, method=method
+            )
+            inside[method] += e.low <= 4 <= e.high
+    assert inside["percentile"] < 5
+    assert inside["basic"] >= stats.binom.ppf(0.0005, 100, 0.9)
