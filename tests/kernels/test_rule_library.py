@@ -203,6 +203,24 @@ def test_parameters_outside_their_ranges_are_refused_when_they_are_made(make, to
         make()
 
 
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: rules.cases(np.zeros(N), NET), "expected a NumPy column of integers"),
+        (lambda: rules.cases(np.zeros(3, np.int8), NET), "each of the 40 nodes"),
+        (lambda: rules.cases(np.eye(N, dtype=int)[5], NET), r"stage\[5\] = 1, expected 0, or 2"),
+        (lambda: rules.anchored(uniform(), NET, 1.5), r"susceptibility\[0\] = 1.5, expected 0 <="),
+        (lambda: rules.anchored(uniform(), NET, [0.5, 0.5]), r"shape \(2,\), expected one number"),
+        (lambda: rules.anchored(coins(), NET, 0.5), "opinion of type int8"),
+        (lambda: rules.anchored([0.5] * N, NET, 0.5), "opinion of type list"),
+        (lambda: rules.anchored(uniform(), NET, 0.5, own_weight="a"), "own_weight = 'a'"),
+    ],
+)
+def test_states_that_cannot_be_are_refused_when_they_are_made(make, told):
+    with pytest.raises(EngineError, match=told):
+        make()
+
+
 WRONG = np.array([2, -1, 2, -1, 2, -1, 2, -1])
 
 

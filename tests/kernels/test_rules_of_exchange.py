@@ -120,7 +120,7 @@ def test_traders_without_intelligence_make_most_of_the_surplus():
 
 
 def test_markets_that_cannot_be_are_refused():
-    with pytest.raises(EngineError, match=r"costs: 11.0 at place \[1\], expected a list"):
+    with pytest.raises(EngineError, match=r"costs\[1\] = 11.0, expected 0 <= costs <= 10"):
         rules.market([1.0], [2.0, 11.0], highest=10.0)
     with pytest.raises(EngineError, match="highest = 0, expected a positive number"):
         rules.market([0.0], [0.0], highest=0)
@@ -155,5 +155,7 @@ def test_mild_preferences_segregate_a_city_as_tabulated(threshold, expected, sd)
 def test_cities_without_room_are_refused():
     with pytest.raises(EngineError, match="one empty cell"):
         rules.city((3, 3), [9], rng=seeded(1))
+    with pytest.raises(EngineError, match="expected whole numbers"):
+        rules.city((3, 3), [1.5, 2.0], rng=seeded(1))
     with pytest.raises(EngineError, match=r"shape = \(2, 9\)"):
         rules.city((2, 9), [3], rng=seeded(1))

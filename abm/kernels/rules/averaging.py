@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, require
-from abm.kernels.rules.ranges import SHARE, within
+from abm.kernels.rules.ranges import AT_LEAST_0, SHARE, column_within, within
 
 __all__ = ["Anchored", "DeGroot", "anchored", "degroot", "friedkin_johnsen"]
 
@@ -101,18 +101,20 @@ def anchored(
     """
     n = len(opinion)
     require(
-        opinion.dtype == np.float64 and network.n == n,
+        getattr(opinion, "dtype", None) == np.float64 and opinion.shape == (network.n,),
         EngineError,
-        f"opinion of type {opinion.dtype} and length {n}, expected float64 and the {network.n} "
-        "nodes of the network",
+        f"opinion of type {getattr(opinion, 'dtype', type(opinion).__name__)} and length {n}, "
+        f"expected a float64 column of the {network.n} nodes of the network",
+        argument="opinion",
     )
-    given = np.broadcast_to(np.asarray(susceptibility, dtype=np.float64), (n,)).copy()
-    own = np.broadcast_to(np.asarray(own_weight, dtype=np.float64), (n,)).copy()
+    given = column_within("susceptibility", susceptibility, SHARE, n)
+    own = column_within("own_weight", own_weight, AT_LEAST_0, n)
     weights = np.ones(len(network.indices)) if network.weights is None else network.weights
     require(
-        bool(((given >= 0) & (given <= 1)).all() and (own >= 0).all() and (weights >= 0).all()),
+        bool((weights >= 0).all()),
         EngineError,
-        "susceptibility must lie in [0, 1], and weights must be >= 0",
+        f"network has a tie of weight {weights.min(initial=0.0)}, expected weights >= 0",
+        argument="network",
     )
     return Anchored(
         opinion, opinion.copy(), given, network.starts, network.stops, network.indices, weights,

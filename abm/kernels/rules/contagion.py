@@ -10,8 +10,10 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
+from abm.errors import EngineError, require
 from abm.kernels.rules.ranges import AT_LEAST_0, POSITIVE, SHARE, within
 from abm.networks import Network
 
@@ -86,10 +88,29 @@ def cases(stage: NDArray[Any], network: Network) -> Cases:
     Parameters
     ----------
     stage
-        A column of integers, shape (n,), all 0: the first cases fall ill at their first event.
+        A column of integers, shape (n,), all 0, or 2 for the immune: the first cases fall ill at
+        their first event.
     network
         Whom everybody infects: out-neighbours.
+
+    Raises
+    ------
+    EngineError
+        A column of another type or length, or somebody in another stage.
     """
+    require(
+        isinstance(stage, np.ndarray) and stage.dtype.kind in "iu" and stage.shape == (network.n,),
+        EngineError,
+        f"stage = {stage!r}, expected a NumPy column of integers, one for each of the {network.n} "
+        "nodes of the network",
+        argument="stage",
+    )
+    for i in np.flatnonzero((stage != 0) & (stage != 2))[:1]:
+        raise EngineError(
+            f"stage[{i}] = {stage[i]}, expected 0, or 2 for the immune: let the first cases fall "
+            "ill at their first event",
+            argument="stage",
+        )
     return Cases(stage, network.indptr, network.indices)
 
 

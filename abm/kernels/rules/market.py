@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, require
+from abm.kernels.rules.ranges import Range, column_within
 
 __all__ = ["Market", "market", "zero_intelligence"]
 
@@ -67,16 +68,8 @@ def market(values: ArrayLike, costs: ArrayLike, highest: float) -> Market:
         f"highest = {highest!r}, expected a positive number: the highest price that may be asked",
         argument="highest",
     )
-    sides = [np.atleast_1d(np.asarray(side, dtype=np.float64)) for side in (values, costs)]
-    for name, side in zip(("values", "costs"), sides, strict=True):
-        wrong = np.flatnonzero(~((side >= 0.0) & (side <= highest))) if side.ndim == 1 else [0]
-        require(
-            len(wrong) == 0,
-            EngineError,
-            f"{name}: {side[wrong[0]] if len(wrong) else ''} at place {wrong[:1]}, expected a list "
-            f"of numbers from 0 to highest = {highest:g}",
-            argument=name,
-        )
+    allowed = Range(0.0, float(highest))
+    sides = [column_within("values", values, allowed), column_within("costs", costs, allowed)]
     n_buyers, n = len(sides[0]), len(sides[0]) + len(sides[1])
     return Market(
         np.concatenate(sides),

@@ -7,9 +7,22 @@ from collections.abc import Callable
 from numbers import Real
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from abm.errors import EngineError, require
 
-__all__ = ["AT_LEAST_0", "POSITIVE", "SHARE", "UP_TO_HALF", "WHOLE", "Range", "in_order", "within"]
+__all__ = [
+    "AT_LEAST_0",
+    "POSITIVE",
+    "SHARE",
+    "UP_TO_HALF",
+    "WHOLE",
+    "Range",
+    "column_within",
+    "in_order",
+    "within",
+]
 
 P = TypeVar("P", bound=type)
 
@@ -53,6 +66,42 @@ POSITIVE = Range(0.0, math.inf, low_is_in=False)
 SHARE = Range(0.0, 1.0)
 UP_TO_HALF = Range(0.0, 0.5, low_is_in=False)
 WHOLE = Range(1.0, math.inf, high_is_in=False)
+
+
+def column_within(name: str, values: Any, allowed: Range, n: int = -1) -> NDArray[np.float64]:
+    """Numbers in a range, as a new float64 column; one number is for all n.
+
+    Raises
+    ------
+    EngineError
+        No numbers, another length than n (if that is given), or a value outside; names the
+        argument, the place and the value.
+
+    Examples
+    --------
+    >>> column_within("weight", 0.5, SHARE, 2).tolist()
+    [0.5, 0.5]
+    >>> column_within("weight", [0.5, 2.0], SHARE)
+    Traceback (most recent call last):
+    abm.errors.EngineError: weight[1] = 2.0, expected 0 <= weight <= 1
+    """
+    try:
+        given = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as failure:
+        raise EngineError(f"{name} = {values!r}, expected numbers", argument=name) from failure
+    column = np.full(n, given) if given.ndim == 0 and n >= 0 else given
+    require(
+        column.ndim == 1 and n in (-1, column.size),
+        EngineError,
+        f"{name} has shape {given.shape}, expected one number per agent"
+        + (f", {n}" if n >= 0 else ""),
+        argument=name,
+    )
+    for place in np.flatnonzero([not allowed.holds(value) for value in column.tolist()])[:1]:
+        raise EngineError(
+            f"{name}[{place}] = {column[place]}, expected {allowed.told(name)}", argument=name
+        )
+    return column
 
 
 def within(**ranges: tuple[float, float] | Range) -> Callable[[P], P]:

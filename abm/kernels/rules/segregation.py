@@ -70,11 +70,13 @@ def city(shape: tuple[int, int], sizes: Sequence[int], *, rng: np.random.Generat
     (20, 5, [5, 10, 10])
     """
     n_cells, n_people = int(np.prod(shape)), int(np.sum(sizes))
-    good = len(shape) == 2 and min(shape) >= 3 and all(size >= 0 for size in sizes)
+    whole = all(isinstance(number, (int, np.integer)) for number in (*shape, *sizes))
+    good = whole and len(shape) == 2 and min(shape) >= 3 and all(size >= 0 for size in sizes)
     require(
         good and n_people < n_cells and len(sizes) <= 127,
         EngineError,
-        f"shape = {shape}, sizes = {list(sizes)}: expected at least 3 x 3 cells and one empty cell",
+        f"shape = {shape}, sizes = {list(sizes)}: expected whole numbers, "
+        "at least 3 x 3 cells and one empty cell",
     )
     cells = rng.permutation(n_cells)
     group = np.zeros(n_cells, dtype=np.int8)
