@@ -322,8 +322,12 @@ def bootstrap_counts(
     True
     """
     check_level(level)
-    _check_resampling(n_resamples, method)
-    require(method != "bca", AnalysisError, "method = 'bca', expected 'percentile' or 'basic'")
+    _check_resampling(n_resamples, "percentile")
+    require(
+        method in ("percentile", "basic"),
+        AnalysisError,
+        f"method = {method!r}, expected 'percentile' or 'basic'",
+    )
     table = as_whole(counts, "counts").ravel()
     require(bool(np.all(table >= 0)), AnalysisError, f"counts {table[:9].tolist()}, expected >= 0")
     n = int(table.sum())
