@@ -224,14 +224,15 @@ class PathContext(Context):
     def go_to(self, path: Path, n_sequences: int, wanted: Any = ()) -> None:
         """Make `path` the live path, visible to at least `n_sequences` sequences.
 
-        Blocks are evaluated one by one, never together, so that the cut does not depend on what
-        was shared. `wanted` holds paths that should stay resident.
+        What was evaluated after the live path has been taken back before (see `rewind`). Blocks
+        are evaluated one by one, never together, so that the cut does not depend on what was
+        shared. `wanted` holds paths that should stay resident.
         """
         depth = common_blocks(self.path, path)
         stored = self.store.deepest(path, self.kind) if self.store else 0
         if stored > depth:
             self._restore(path[:stored])
-        else:
+        elif depth < len(self.path):
             self.rewind(depth)
         self.share(n_sequences)
         for depth in range(len(self.path), len(path)):

@@ -21,8 +21,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from abm.llm.llamacpp.chat import Frame
 from abm.llm.llamacpp.library import library
 from abm.llm.llamacpp.model import Model
@@ -63,7 +61,9 @@ class Tokenizer:
         attributes = [
             int(api.llama_vocab_get_attr(vocabulary, token)) for token in range(model.n_vocabulary)
         ]
-        self.control = np.array([bool(a & (_CONTROL | _UNKNOWN)) for a in attributes])
+        self.control = frozenset(
+            token for token, a in enumerate(attributes) if a & (_CONTROL | _UNKNOWN)
+        )
         self._control = self._texts(attributes, _CONTROL)
         markup = {text for text in self._texts(attributes, _USER_DEFINED) if text.strip()}
         self._find_control = _any_of(self._control)
@@ -166,14 +166,14 @@ class Tokenizer:
     def _plain(self, text: str, middle: bool) -> list[int]:
         """Tokens of text in which no control token is recognised."""
         tokens = self._encode(text, middle)
-        if not any(self.control[token] for token in tokens):
+        if self.control.isdisjoint(tokens):
             return tokens
         spelled: list[int] = []
         for token in tokens:
-            if self.control[token]:
+            if token in self.control:
                 shown = self.model.piece(token, special=True).decode("utf-8", "replace")
                 letters = [t for letter in shown for t in self._encode(letter, True)]
-                spelled.extend(t for t in letters if not self.control[t])
+                spelled.extend(t for t in letters if t not in self.control)
             else:
                 spelled.append(token)
         return spelled
