@@ -96,10 +96,12 @@ class Answering:
 
     def look_after(self) -> None:
         """After a run: note which models are behind a server that is not there any more."""
-        for name, policy in self.recorded.items():
-            lost = getattr(getattr(policy.inner, "backend", None), "lost", None)
-            if name not in self._lost and callable(lost) and (why := lost()):
-                self._lost[name] = why
+        looks = {
+            name: getattr(getattr(policy.inner, "backend", None), "lost", None)
+            for name, policy in self.recorded.items()
+        }
+        said = {name: look() for name, look in looks.items() if callable(look)}
+        self._lost = {name: why for name, why in said.items() if why}
 
     def lost(self, run: Run) -> str:
         """Why the run need not be tried: a model of it was lost; empty if none was."""
