@@ -36,10 +36,12 @@ def test_shapes_have_whole_heads_and_the_size_of_their_name(name):
 
 
 @pytest.mark.llama
-def test_every_row_of_a_model_can_be_measured(tmp_path):
+def test_every_row_of_a_model_can_be_measured(tmp_path, monkeypatch):
     """With a tiny model and few prompts; the counts hold at any size, speeds are not judged."""
     pytest.importorskip("llama_cpp", reason="needs the extra `llama`")
     pytest.importorskip("gguf", reason="writes a GGUF with the package gguf")
+    monkeypatch.setenv("AGORA_CACHE", str(tmp_path))
+    monkeypatch.setattr("abm.llm.llamacpp.turns._LONG", 0.0)  # two turns of a trial are enough
     file = write_random_model(tmp_path / "tiny.gguf", Shape(n_vocabulary=600), scale=0.7)
     setting = Setting("tiny", file, False, 1, tmp_path, 0.001, 1)
     found = {

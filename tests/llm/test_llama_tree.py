@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from abm.llm import LlamaCpp
 from abm.llm.llamacpp import scores as scores_module
+from abm.llm.llamacpp import turns
 from abm.llm.llamacpp.lanes import by_prompt
 from abm.llm.llamacpp.layout import Layout
 from abm.llm.llamacpp.scoring import ScoreJob
@@ -209,6 +210,7 @@ def test_a_measured_layout_is_kept_and_changes_no_strict_answer(
     gguf_files, strict, tmp_path, monkeypatch
 ):
     monkeypatch.setenv("AGORA_CACHE", str(tmp_path))
+    monkeypatch.setattr(turns, "_LONG", 0.0)
     prompts, menus = questions(random.Random(8), 5)
     expected = strict.score(prompts, menus)
     with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
