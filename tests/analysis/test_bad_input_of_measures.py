@@ -234,7 +234,7 @@ REFUSED = {
         "without a value",
     ),
     "unknown bootstrap": (
-        lambda: intervals.bootstrap(np.mean, [1.0, 2.0], rng=RNG, method="basic"),
+        lambda: intervals.bootstrap(np.mean, [1.0, 2.0], rng=RNG, method="studentized"),
         "method",
     ),
     "a scale of one point": (
