@@ -108,7 +108,8 @@ class AgentError(EngineError):
 class RuleError(EngineError):
     """What a rule did cannot stand: nan, a value out of range, a negative rate, an exception.
 
-    Carries `agent` (the row), `time` (in the unit of the driver) and `value`.
+    Carries `agent` (the row), `time` (of the clock; without a clock the round, counted from 0) and
+    `value`.
     """
 
 

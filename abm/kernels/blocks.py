@@ -28,12 +28,14 @@ BLOCK = 512
 
 
 def room_of(dtype: Any) -> tuple[Any, ...]:
-    """Room for a block: who, with whom, when; two words each; former values; results."""
+    """Room for a block: who, with whom, when; two words each; former values; results; and three
+    words, the state of the rule's generator before it and the place it is at, if that is known."""
     kind = np.float64 if dtype is None else dtype
     who = np.full(BLOCK, -1), np.full(BLOCK, -1), np.empty(BLOCK)
     drawn = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
     former = np.empty(BLOCK, kind), np.empty(BLOCK, kind)
-    return (*who, *drawn, *former, np.empty(BLOCK), np.empty(BLOCK))
+    at = np.array([0, 0, BLOCK], np.uint64)
+    return (*who, *drawn, *former, np.empty(BLOCK), np.empty(BLOCK), at)
 
 
 def assemble_blocks(
@@ -83,6 +85,7 @@ def assemble_blocks(
             place = start_block(room, k, order, place, n)
             meet_block(room, k, n, ties)
             touched += touch(state, room, k)
+            fault[5] = made
             done = apply(state, room, k, movable, params, allowed, rng, fault)
             sound = done == k
             made += done
@@ -201,6 +204,7 @@ def _careful(act: _Function, everybody: bool) -> _Function:
         for b in range(k):
             i, j = firsts[b], seconds[b]
             met = everybody or j >= 0
+            room[9][2] = b
             if met and not act(state, i, j, movable, params, allowed, rng, fault):
                 fault[3] = times[b]
                 return b
@@ -219,8 +223,10 @@ def _quick(
 
     def apply(x: Any, room: Any, k: Any, movable: Any, params: Any, allowed: Any, rng: Any,
               fault: Any) -> Any:  # fmt: skip
-        firsts, seconds, own_former, other_former, owns, others = room[:2] + room[5:]
+        firsts, seconds, own_former, other_former, owns, others = room[:2] + room[5:9]
         h0, h1 = rng.held[0], rng.held[1]
+        room[9][0] = h0
+        room[9][1] = h1
         low, high = real(allowed[0]), real(allowed[1])
         sound = True
         for b in range(k):

@@ -35,6 +35,12 @@ _SMALL = 500_000
 _SMALL_IF_KEPT = 100_000
 _OFTEN = 25  # how often each agent acts where nobody can tell beforehand
 _WARNED = 20_000  # from so many updates on, a rule that can only be interpreted says so
+_SPOT = {
+    "agent": "for agent {}",
+    "partner": "with agent {}",
+    "time": "at time {:g}",
+    "round": "in round {:g}",
+}
 _work: dict[Any, float] = {}
 _not_kept: set[Any] = set()
 _refused: dict[Any, str] = {}
@@ -124,8 +130,8 @@ def launch(
     slow
         What to do with a rule that is not compiled; interpret it if `None`.
     at
-        Tells which `agent` (and `partner`, `time`) a rule was applied to when it raised an
-        exception, as far as that is known.
+        Tells which `agent` (and `partner`) a rule was applied to when it raised an exception, and
+        at which `time` or in which `round`, as far as that is known.
 
     Raises
     ------
@@ -177,8 +183,9 @@ def _raised(
     spot = (
         {} if at is None else {key: value for key, value in at().items() if 0 <= value < math.inf}
     )
-    words = {"agent": "for agent {}", "partner": "with agent {}", "time": "at time {:g}"}
-    where = "".join(f" {words[key].format(value)}" for key, value in spot.items())
+    where = "".join(f" {_SPOT[key].format(value)}" for key, value in spot.items())
+    if "round" in spot:
+        spot["time"] = spot.pop("round")
     if interpreted and _is_of_the_driver(failure, rule):
         return RuleError(
             f"rule {name_of(rule.plain)!r} gave{where} what cannot be used: {failure}; expected "

@@ -173,11 +173,10 @@ def _rows(pieces: Tools, call: _Function, sound: _Function) -> _Function:
 
     def rows(state: Any, i: Any, j: Any, _movable: Any, params: Any, ranges: Any, rng: Any,
              fault: Any) -> Any:  # fmt: skip
-        fault[1], fault[2] = i, j
         call(rng, i, j, state, params)
         place = sound(state, ranges, i)
         if place >= 0:
-            fault[0], fault[4] = 2.0, place
+            fault[0], fault[1], fault[2], fault[4] = 2.0, i, j, place
             return False
         place = sound(state, ranges, j)
         if place >= 0:
@@ -232,7 +231,7 @@ def _one_by_one(pieces: Tools, meet: _Function, act: _Function, gap: _Function) 
         made = 0
         while made < most and time <= until:
             i, j, s0, s1 = meet(order, made % size, n, ties, s0, s1)
-            fault[1], fault[2], fault[3] = i, j, time
+            fault[1], fault[2], fault[3], fault[5] = i, j, time, made
             if j >= 0 and not act(state, i, j, movable, params, allowed, rng, fault):
                 break
             made += 1

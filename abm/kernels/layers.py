@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from abm.errors import EngineError, require
 from abm.kernels.building import SlowWay
+from abm.kernels.faults import no_fault
 from abm.kernels.rule import Taken, name_of, widen
 from abm.kernels.tools import plain_tools
 from abm.kernels.words import Words, bounded_all, unit_all
@@ -39,6 +40,7 @@ _CHECKED = 4  # encounters per block that the rule does as well
 
 _Function = Callable[..., Any]
 _Rows = NDArray[np.int64]
+_When = tuple[NDArray[np.float64], NDArray[np.int64]]
 
 
 class Layered(NamedTuple):
@@ -126,9 +128,9 @@ def layered(what: Layered, dtype: str, ties: str, turn: str, subset: bool, timed
             i, j, times = pairs.draw(min(block, most - made), time, until)
             alive = np.flatnonzero(j >= 0)
             u = unit_all(chance.take(alive.size)) if what.rule.chance else None
-            wrong = apply.block(i[alive], j[alive], u, fault)
+            when = times[alive], made + alive
+            wrong = apply.block(i[alive], j[alive], u, when, fault)
             if wrong >= 0:
-                fault[3] = times[alive[wrong]]
                 made += int(alive[wrong])
                 break
             made += len(i)
@@ -232,8 +234,15 @@ class _Encounters:
         self._rank = np.arange(_MOST, dtype=np.int32)
         self._ranks = np.repeat(self._rank, 2)  # of both ends of each encounter
 
-    def block(self, i: _Rows, j: _Rows, u: NDArray[np.float64] | None, fault: Any) -> int:
-        """Apply encounters in order; returns the place of the first that cannot stand, or -1."""
+    def block(self, i: _Rows, j: _Rows, u: NDArray[np.float64] | None, when: _When,
+              fault: Any) -> int:  # fmt: skip
+        """Apply encounters in order; returns the place of the first that cannot stand, or -1.
+
+        Parameters
+        ----------
+        when
+            Time of each, and how many there were before it; for what is told of a fault.
+        """
         before = self._x.copy()
         try:
             if self._in_layers(i, j, u):
@@ -242,7 +251,7 @@ class _Encounters:
             self._x[:] = before
             raise
         self._x[:] = before
-        return self._one_by_one(range(len(i)), i, j, u, fault)
+        return self._one_by_one(i, j, u, when, fault)
 
     def _in_layers(self, i: _Rows, j: _Rows, u: NDArray[np.float64] | None) -> bool:
         """Apply encounters in layers; `False` if a value cannot stand, or the rule raised."""
@@ -256,7 +265,8 @@ class _Encounters:
             checked = 0
             i, j, u = i.take(later), j.take(later), None if u is None else u.take(later)
         try:
-            return self._one_by_one(range(len(i)), i, j, u, np.zeros(5)) < 0
+            untold = np.zeros(len(i)), np.zeros(len(i), dtype=np.int64)
+            return self._one_by_one(i, j, u, untold, no_fault()) < 0
         except Exception:  # of any kind: nothing but the rule runs here, and it raises again,
             return False  # in its turn, when the block is applied one by one
 
@@ -312,19 +322,19 @@ class _Encounters:
             return False
         return not self._whole or bool((values == np.trunc(values)).all())
 
-    def _one_by_one(self, places: Any, i: _Rows, j: _Rows, u: Any, fault: Any) -> int:
+    def _one_by_one(self, i: _Rows, j: _Rows, u: Any, when: _When, fault: Any) -> int:
         """The plain loop over some encounters of the block."""
         x, rule, wide, params = self._x, self._rule.plain, self._wide, self._params
         low, high = self._allowed
-        for k in places:
+        for k in range(len(i)):
             a, b = i[k], j[k]
             extra = () if u is None else (float(u[k]),)
-            fault[1], fault[2] = a, b
+            fault[1], fault[2], fault[3], fault[5] = a, b, when[0][k], when[1][k]
             own, other = rule(wide(x[a]), wide(x[b]), params, *extra)
             for value, who, partner in ((own, a, b), (other, b, a)):
                 if not (low <= value <= high and value == wide(value)):
                     fault[0], fault[1], fault[2], fault[4] = 1.0, who, partner, value
-                    return int(k)
+                    return k
             x[a] = own
             if self._movable is None or self._movable[b]:
                 x[b] = other

@@ -77,7 +77,8 @@ def run_neighbours(
     Raises
     ------
     RuleError
-        The rule gave nan, or a value outside `bounds`; names agent and round.
+        The rule gave nan, or a value outside `bounds`, or raised an exception; names agent and
+        round, counted from 0.
 
     Examples
     --------
@@ -156,6 +157,7 @@ def _assemble(
         s0, s1 = load(words)
         made = 0
         for r in range(rounds):
+            fault[3] = r
             for place in range(size):
                 if at_once:
                     i = int(order[place])
@@ -165,7 +167,7 @@ def _assemble(
                 fault[1] = i
                 own = act(x, i, ties, params, room, mass, rng)
                 if not (low <= own <= high and own == wide(own)):
-                    fault[0], fault[3], fault[4] = 1.0, r, own
+                    fault[0], fault[4] = 1.0, own
                     return made
                 if at_once:
                     fresh[place] = own

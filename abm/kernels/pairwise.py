@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from abm.errors import EngineError, PopulationError, require
-from abm.kernels.blocks import room_of
+from abm.kernels.blocks import BLOCK, room_of
 from abm.kernels.building import RuleRun, SlowWay, launch
 from abm.kernels.doing import done_so_far
 from abm.kernels.driver import WIDE, assemble
@@ -37,7 +37,7 @@ from abm.kernels.guard import Ranges, guard_of, left_behind
 from abm.kernels.layers import no_layers, slow_way, twin_of
 from abm.kernels.notes import note, note_cohort, noted_if_it_fails, notes_failures
 from abm.kernels.pair_rounds import assemble_matching, assemble_synchronous
-from abm.kernels.rule import Bounds, Taken, bounds_of, checked_params, name_of, taken
+from abm.kernels.rule import Bounds, Taken, bounds_of, calling, checked_params, name_of, taken
 from abm.kernels.schedules import Schedule, check_schedule, member_rows, order_of, turn_of
 from abm.kernels.ties import Ties, TiesLayout, checked_ties, kind_of_ties, layout, watch_ties
 from abm.kernels.tools import Chance, plain_tools
@@ -108,7 +108,7 @@ def run_pairwise(
     ------
     RuleError
         The rule gave or left nan, or a value outside `bounds`, or raised an exception; names the
-        agent.
+        agent and the round, counted from 0 (a round is one encounter per member).
     EngineError, PopulationError, NetworkError
         Arguments that do not fit each other.
 
@@ -204,7 +204,7 @@ class PairwiseCohort:
         self._members = member_rows(members, self.n)
         self._movable = _movable(self._members, self.n)
         self._words, self._rng = begin(rng), Chance(begin(rng))
-        self._clock, self._until = np.array([math.inf]), math.inf
+        self._clock, self._until, self._last = np.array([math.inf]), math.inf, 0
         self._why, self._changes = "", 0
         self.params, self.network, self.rate = params, network, 0.0
         self.change(rate=rate, network=network, params=params)
@@ -366,7 +366,7 @@ class PairwiseCohort:
             timed,
             self.n >= WIDE,
         )
-        self._until = until
+        self._until, self._last = until, (most - 1) // max(self.n_members, 1)
         rate = self.rate * self.n_members
         work = min(most, rate * (until - self.time)) if timed else most
         room = room_of(self.arrays[0].dtype if self._single else None)
@@ -375,6 +375,7 @@ class PairwiseCohort:
 
     def _drive_rounds(self, rounds: int, schedule: str) -> tuple[int, str]:
         kind: tuple[Any, ...] = (self._column_kind(), kind_of_ties(self.network))
+        self._last = rounds - 1
         if schedule == "matching":
             tail: tuple[Any, ...] = (np.empty(self.n, dtype=bool), rounds, self._words)
             kind = (*kind, self._members is not None)
@@ -429,9 +430,9 @@ class PairwiseCohort:
     def _refuse_what_cannot_stand(self, made: Any, fault: NDArray[np.float64]) -> None:
         """Raise what the driver has found, and what it has left with those who did not meet."""
         if np.isinf(fault[3]):
-            fault[3] = np.nan  # there is no clock
+            fault[3] = made // self.n_members  # there is no clock, but rounds
         if self._single:
-            raise_fault(fault, self._taken.plain, *self._allowed())
+            raise_fault(fault, self._taken.plain, *self._allowed(), clock=self._has_clock)
         else:
             self._raise_left(fault)
             self._look_at_bystanders(made)
@@ -440,38 +441,55 @@ class PairwiseCohort:
         """Look at the rows of those who did not meet, where the rule may have written."""
         if not made:
             return
-        timed = self._until < math.inf
-        when = f" between time {self.time:g} and {self._until:g}" if timed else ""
-        spot = {"time": self._until} if timed else {}
-        self._guard.look_at_all(self._taken.plain, 2, self._state, when, **spot)
+        when, time = f" in rounds 0 to {self._last}", float(self._last)
+        if self._has_clock:
+            when, time = f" between time {self.time:g} and {self._until:g}", self._until
+        self._guard.look_at_all(self._taken.plain, 2, self._state, when, time=time)
 
     def _raise_left(self, fault: NDArray[np.float64]) -> None:
         """Raise what a rule on rows has left for those who met, if it cannot stand."""
-        found, agent, partner, time, place = fault.tolist()
+        found, agent, partner, time, place = fault[:5].tolist()
         if found:
             ranges = dict(zip(self._guard.places, self._guard.ranges.tolist(), strict=True))
             when = f" of agent {int(agent)} with agent {int(partner)}"
-            when += "" if math.isnan(time) else f" at time {time:g}"
+            when += f" {'at time' if self._has_clock else 'in round'} {time:g}"
             raise left_behind(self._taken.plain, self._state, ranges, int(place), int(agent), when,
                               partner=int(partner), time=time)  # fmt: skip
 
-    def _spot(self, fault: NDArray[np.float64], room: Any) -> dict[str, Any]:
-        """Who met whom when the rule raised an exception, if that is known.
+    @property
+    def _has_clock(self) -> bool:
+        """Whether encounters happen at times, rather than in rounds."""
+        return self._until < math.inf
 
-        The compiled driver does not write down each pair. The columns are as they were at that
-        moment, so that a rule without chance raises again for the pair in the block that it was.
+    def _spot(self, fault: NDArray[np.float64], room: Any) -> dict[str, Any]:
+        """Who met whom when the rule raised an exception, and at which time or in which round."""
+        spot, number = spot_of(fault, clock=True), fault[5]
+        if isinstance(room, tuple) and fault[1] < 0:  # a compiled block
+            b = int(room[9][2])
+            b = self._raising(room) if b == BLOCK else b
+            if b == BLOCK:
+                return {}
+            spot = {"agent": int(room[0][b]), "partner": int(room[1][b]), "time": float(room[2][b])}
+            number += b
+        if self._has_clock:
+            return spot
+        r = spot.pop("time")  # infinite where encounters are counted, as there is no clock
+        return {**spot, "round": number // self.n_members if math.isinf(r) else r}
+
+    def _raising(self, room: Any) -> int:
+        """Place in a block of the first pair whose rule raises an exception, `BLOCK` for none.
+
+        The compiled driver does not write down at which pair it is, but what everybody was before
+        their turn, and the rule's generator before the block.
         """
-        if fault[1] >= 0 or not isinstance(room, tuple):
-            return spot_of(fault)
-        raising = []
-        for i, j, time in zip(*(part.tolist() for part in room[:3]), strict=True):
-            if min(i, j) >= 0 and self._single and not self._taken.chance:
+        call, rng = calling(plain_tools(), self._taken), Chance(room[9][:2].copy())
+        for b, (j, own, other) in enumerate(zip(room[1], room[5], room[6], strict=True)):
+            if j >= 0:
                 try:
-                    self._taken.plain(self._state[i].item(), self._state[j].item(), self.params)
+                    call(rng, own.item(), other.item(), self.params)
                 except Exception:  # of any kind: what the rule raises is what is looked for
-                    raising.append({"agent": i, "partner": j, "time": time})
-        spot = raising[0] if len({pair["agent"] for pair in raising}) == 1 else {}
-        return {key: value for key, value in spot.items() if np.isfinite(value)}
+                    return b
+        return BLOCK
 
     def _slow_way(self, assembled: Any, kind: tuple[Any, ...], work: float) -> SlowWay:
         """What to do with a rule that is not compiled."""

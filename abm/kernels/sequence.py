@@ -10,6 +10,7 @@ tax, a sort. Both compile the rule; a last argument `rng` (or `u`) brings chance
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,8 @@ def run_rows(
     Raises
     ------
     RuleError
-        An array left its bounds (names array, row and round), or the rule raised an exception.
+        An array left its bounds (names array, row and round, counted from 0), or the rule raised an
+        exception (names agent and round).
 
     Examples
     --------
@@ -97,7 +99,7 @@ def run_rows(
     n_acting = size if rows is None else rows.size
     ranges, near = ranges_of(state, bounds), near_of(state, size)
     words, chance, order = start(rng), Chance(start(rng)), order_of(turn, rows, size)
-    why, made, acting, ahead = "", 0, np.full(1, -1), np.empty(BLOCK, dtype=np.uint32)
+    why, made, acting, ahead = "", 0, np.full(2, -1), np.empty(BLOCK, dtype=np.uint32)
     for first, count in _portions(rounds, n_acting, state, bounds):
         arguments = (
             state, size, n_acting, order, checked_params(params), count, words, chance, acting,
@@ -105,7 +107,7 @@ def run_rows(
         )  # fmt: skip
         done, why = launch(
             _assemble_rows, what, (turn, near), arguments, compiled=compiled,
-            work=count * n_acting, at=lambda: {"agent": int(acting[0])},
+            work=count * n_acting, at=partial(_spot, acting, first),
         )  # fmt: skip
         made += int(done)
         done_so_far(updates=int(done))
@@ -151,12 +153,13 @@ def run_population(
     size = _checked(state, rounds, None)
     what = taken(rule, ("state", "params"))
     ranges = ranges_of(state, bounds)
-    chance, why = Chance(start(rng)), ""
+    chance, why, acting = Chance(start(rng)), "", np.full(2, -1)
     for first, count in _portions(rounds, size, state, bounds):
-        arguments = (state, checked_params(params), count, chance)
+        arguments = (state, checked_params(params), count, chance, acting)
         _, why = launch(
-            _assemble_population, what, (), arguments, compiled=compiled, work=count * size
-        )
+            _assemble_population, what, (), arguments, compiled=compiled, work=count * size,
+            at=partial(_spot, acting, first),
+        )  # fmt: skip
         _check_ranges(rule, state, ranges, first, first + count - 1)
     run = RuleRun("population", name_of(rule), "synchronous", rounds, rounds, not why, why)
     return note(run)
@@ -174,7 +177,8 @@ def _assemble_rows(
     def drive(state: Any, n: Any, size: Any, order: Any, params: Any, rounds: Any, words: Any,
               rng: Any, acting: Any, ahead: Any) -> Any:  # fmt: skip
         s0, s1 = load(words)
-        for _ in range(rounds):
+        for r in range(rounds):
+            acting[1] = r
             for begin in range(0, size, BLOCK):
                 k = min(BLOCK, size - begin)
                 s0, s1 = choose(state, n, order, begin, k, ahead, s0, s1)
@@ -198,7 +202,8 @@ def _one_by_one(
     def drive(state: Any, n: Any, size: Any, order: Any, params: Any, rounds: Any, words: Any,
               rng: Any, acting: Any, _ahead: Any) -> Any:  # fmt: skip
         s0, s1 = load(words)
-        for _ in range(rounds):
+        for r in range(rounds):
+            acting[1] = r
             for place in range(size):
                 word, s0, s1 = draw(s0, s1)
                 i, _ = first(order, place, n, word)
@@ -214,12 +219,19 @@ def _one_by_one(
 def _assemble_population(pieces: Tools, rule: Taken) -> Callable[..., Any]:
     call = calling(pieces, rule)
 
-    def drive(state: Any, params: Any, rounds: Any, rng: Any) -> Any:
-        for _ in range(rounds):
+    def drive(state: Any, params: Any, rounds: Any, rng: Any, acting: Any) -> Any:
+        for r in range(rounds):
+            acting[1] = r
             call(rng, state, params)
         return rounds
 
     return drive
+
+
+def _spot(acting: NDArray[np.int64], first: int) -> dict[str, Any]:
+    """Who acts, -1 for nobody, and in which round; they are written down from `first` on."""
+    agent, r = acting.tolist()
+    return {"agent": agent, "round": first + r}
 
 
 def _checked(state: Any, rounds: int, n: int | None) -> int:
@@ -248,7 +260,9 @@ def _portions(rounds: int, size: int, state: Any, bounds: Ranges | None) -> list
 def _check_ranges(
     rule: Any, state: Any, ranges: dict[int, tuple[float, float]], first: int, last: int
 ) -> None:
-    when = f" in round {last}" if first == last else f" in rounds {first} to {last}"
+    when = f" in round {last}"
+    if first < last:
+        when = f" in rounds {first} to {last} (given bounds, it is looked at in every round)"
     for place, (low, high) in ranges.items():
         wrong = ~((state[place] >= low) & (state[place] <= high))
         if wrong.any():

@@ -90,7 +90,7 @@ def run_transitions(
     Raises
     ------
     RuleError
-        The rule gave no state; names agent and round.
+        The rule gave no state, or raised an exception; names agent and round, counted from 0.
 
     Examples
     --------
@@ -223,6 +223,7 @@ def _assemble(pieces: Tools, rule: Taken, turn: str, at_once: bool) -> Callable[
         s0, s1 = load(words)
         for r in range(len(totals) - 1):
             totals[r + 1] = totals[r]
+            fault[3] = r
             for place in range(size):
                 word, s0, s1 = draw(s0, s1)
                 i, _ = first(order, place, n, word)
@@ -233,7 +234,7 @@ def _assemble(pieces: Tools, rule: Taken, turn: str, at_once: bool) -> Callable[
                 before, behind = held[0], held[1]
                 new = call(rng, old, counts[i], params)
                 if not (0 <= new < n_states and new == int(new)):
-                    fault[0], fault[3], fault[4] = 1.0, r, new
+                    fault[0], fault[4] = 1.0, new
                     return r * size + place
                 if new != old:
                     become(i, old, int(new), states, counts, ties, totals[r + 1], asked)
@@ -250,6 +251,7 @@ def _assemble(pieces: Tools, rule: Taken, turn: str, at_once: bool) -> Callable[
         whole = len(order) == 0
         for r in range(len(totals) - 1):
             totals[r + 1] = totals[r]
+            fault[3] = r
             n_changed = 0
             for begin in range(0, size, 8):
                 if skips and whole and eight[begin >> 3] == 0:
@@ -263,7 +265,7 @@ def _assemble(pieces: Tools, rule: Taken, turn: str, at_once: bool) -> Callable[
                     before, behind = held[0], held[1]
                     new = call(rng, old, counts[i], params)
                     if not (0 <= new < n_states and new == int(new)):
-                        fault[0], fault[3], fault[4] = 1.0, r, new
+                        fault[0], fault[4] = 1.0, new
                         return r * size + place
                     if new != old:
                         changed[n_changed] = i

@@ -67,7 +67,8 @@ def run_within(
     Raises
     ------
     RuleError
-        The rule gave nan, or a value outside `bounds`; names agent and round.
+        The rule gave nan, or a value outside `bounds`, or raised an exception; names agent and
+        round, counted from 0.
 
     Examples
     --------
@@ -144,7 +145,7 @@ def _round(rule: Taken, everybody: _Sorted, given: _Given, r: int) -> tuple[int,
         (*everybody.arguments(), given.params, given.allowed, given.chance, fault),
         compiled=given.compiled,
         work=len(everybody.now),
-        at=lambda: {"agent": int(everybody.order[int(fault[1])]), "time": r},
+        at=lambda: {"agent": int(everybody.order[int(fault[1])]), "round": r},
     )
     if fault[0]:
         fault[1], fault[3] = everybody.order[int(fault[1])], r

@@ -183,6 +183,132 @@ def test_an_exception_names_the_agent_in_every_driver(form):
         runs["clock"]()
 
 
+# ---------------------------------------------------------------------- in which round
+
+
+def lasting(own, p, drawn):
+    """Counts up to p[0], and then fails in one of two ways."""
+    return own + 1.0 if own < p[0] else math.nan if p[1] > 0 else drawn / (own - p[0])
+
+
+def lasting_pair(own, other, p, rng):
+    drawn = 1.0 + rng.random()
+    return (own + 1.0 if own < p[0] else math.nan if p[1] > 0 else drawn / (own - p[0])), other
+
+
+def lasting_rows(i, j, state, p):
+    x = state[0]
+    x[i] = x[i] + 1 if x[i] < p[0] else math.nan if p[1] > 0 else 1 // int(x[i] - p[0])
+
+
+def lasting_many(own, others, p):
+    return own + 1.0 if own < p[0] else math.nan if p[1] > 0 else 1.0 / (own - p[0])
+
+
+def lasting_state(state, counts, p):
+    return state + 1 if state < p[0] else 9 if p[1] > 0 else int(1 // (state - p[0]))
+
+
+def lasting_own(own, other, p, u):
+    return lasting(own, p, 1.0 + u), other
+
+
+def lasting_arrays(own, other, p, u):
+    return np.where(own < p[0], own + 1.0, math.nan), other
+
+
+DRIVERS = {
+    **{f"{what} {schedule}": (run_pairwise, schedule, rule, make)
+       for schedule in ("asynchronous", "sweep", "synchronous", "matching")
+       for what, rule, make in (
+           ("pairs", lasting_pair, lambda: np.zeros(12)),
+           ("whole numbers", lasting_pair, lambda: np.zeros(12, dtype=np.int64)),
+           ("rows", lasting_rows, lambda: (np.zeros(12),)),
+       ) if (what, schedule) != ("rows", "synchronous")},
+    **{f"{name} {schedule}": (run, schedule, rule, make)
+       for schedule in ("asynchronous", "sweep", "synchronous")
+       for name, run, rule, make in (
+           ("neighbours", run_neighbours, lasting_many, lambda: np.zeros(12)),
+           ("states", run_transitions, lasting_state, lambda: np.zeros(12, dtype=np.int8)),
+       )},
+}  # fmt: skip
+COMPILED = ("pairs asynchronous", "whole numbers sweep", "neighbours sweep", "states synchronous")
+
+
+def told_by(run):
+    """Message, agent and round of a run that fails."""
+    with pytest.raises(RuleError) as caught:
+        run()
+    return str(caught.value).split(": ")[0], caught.value.agent, caught.value.time
+
+
+@pytest.mark.parametrize("fails", [0.0, 1.0])
+@pytest.mark.parametrize("driver", DRIVERS)
+def test_a_failure_names_agent_and_round_in_every_driver_and_schedule(driver, fails):
+    """The round is the one in which it happens: those before pass, one more does not."""
+    run, schedule, rule, make = DRIVERS[driver]
+    more = {"n_states": 7} if run is run_transitions else {}
+
+    def go(rounds, form=False):
+        run(rule, make(), Network.from_edges([(i, (i + 1) % 12) for i in range(12)]),
+            params=(5.0, fails), rounds=rounds, schedule=schedule, rng=seeded(3), compiled=form,
+            **more)  # fmt: skip
+
+    told, agent, when = told_by(lambda: go(60))
+    assert f"agent {agent}" in told
+    assert f" in round {when:g}" in told
+    go(int(when))
+    assert told_by(lambda: go(int(when) + 1)) == (told, agent, when)
+    if has_numba() and driver in COMPILED:
+        assert told_by(lambda: go(60, True)) == (told, agent, when)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_exception_of_rules_on_all_columns_names_the_round(form):
+    """Rules that act for all at once name no agent. Arrays are looked at every 2,000 rounds."""
+
+    def act(i, state, p):
+        state[0][i] += 1
+        state[1][i] = 1.0 / (p[0] - int(state[0][i]))
+
+    def all_act(state, p):
+        state[0][0] += 1
+        state[1][0] = 1.0 / (p[0] - int(state[0][0]))
+
+    given = {"rounds": 5000, "rng": seeded(1), "compiled": form}
+    counts = np.zeros(10, dtype=np.int64)
+    with pytest.raises(RuleError, match=r"ZeroDivisionError for agent \d in round 3006") as caught:
+        run_rows(act, (counts, np.zeros(10)), (3007,), schedule="sweep", **given)
+    assert caught.value.time == 3006
+    assert counts[caught.value.agent] == 3007
+    with pytest.raises(RuleError, match=r"raised ZeroDivisionError in round 3006"):
+        run_population(all_act, (np.zeros(10, dtype=np.int64), np.zeros(10)), (3007,), **given)
+
+
+@pytest.mark.parametrize("fails", [0.0, 1.0])
+@pytest.mark.parametrize("schedule", ["asynchronous", "sweep"])
+def test_in_layers_a_failure_names_agent_and_round(schedule, fails):
+    """The same as interpreted; and a cohort names the time of the clock."""
+    given = {"params": (5.0, fails), "compiled": False}
+    told = [
+        told_by(lambda twin=twin: run_pairwise(
+            lasting_own, np.zeros(300), None, rounds=40, schedule=schedule, rng=seeded(3),
+            vectorised=twin, **given))
+        for twin in (None, lasting_arrays)
+    ]  # fmt: skip
+    assert told[0] == told[1]
+    assert f" in round {told[0][2]:g}" in told[0][0]
+    cohorts = [
+        PairwiseCohort(lasting_own, np.zeros(300), rate=1.0, rng=seeded(3), start=100.0,
+                       vectorised=twin, **given)
+        for twin in (None, lasting_arrays)
+    ]  # fmt: skip
+    told = [told_by(lambda cohort=cohort: cohort.advance(140.0)) for cohort in cohorts]
+    assert told[0] == told[1]
+    assert f" at time {told[0][2]:g}" in told[0][0]
+    assert 100 < told[0][2] < 140
+
+
 # ---------------------------------------------------------------------- the agenda
 
 
@@ -294,7 +420,7 @@ def test_what_an_event_leaves_with_others_is_found_before_anybody_sees_it(form):
 
 def test_places_are_looked_at_when_the_driver_is_done():
     state = State(np.zeros(6), np.zeros((6, 2)))
-    with pytest.raises(RuleError, match=r"left 1\.5 in row \d of array 'y', expected 0 <= value"):
+    with pytest.raises(RuleError, match=r"in row \d of array 'y' in rounds 0 to 33, expected 0 <="):
         run_pairwise(spoil_a_place, state, None, 200, (1.5,), rng=seeded(1),
                      bounds={"y": (0, 1)}, compiled=False)  # fmt: skip
 
