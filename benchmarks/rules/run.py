@@ -100,6 +100,7 @@ TABLE = [
     Comparison("T11", "schelling", 100, "mesa33", 150),
     Comparison("T11", "boltzmann", 1_000_000, "mesa33", 100),
     Comparison("T11", "boltzmann", 1_000_000, "frames", 5),
+    Comparison("T11", "boltzmann", 1_000_000, "numba"),
     Comparison("T12", "memory", 1_000_000, "mesa33", 25),
     Comparison("T12", "memory", 1_000_000, "mesa35", 15),
     Comparison("T14", "deffuant_complete_numpy", 100_000, "mesa33", 8, "deffuant_complete"),

@@ -110,8 +110,53 @@ def hk(n):
     return step, "agent updates", {}
 
 
+@njit
+def _purses(wealth, order, rounds, s0, s1):
+    """Everybody once per round in a new order: blocks of 512 are drawn, touched, and then act."""
+    n = len(order)
+    who = np.empty(512, np.int64)
+    touched = 0
+    for _ in range(rounds):
+        for start in range(0, n, 512):
+            size = min(512, n - start)
+            for k in range(size):
+                word, s0, s1 = _next(s0, s1)
+                who[k] = start + k + _pair(word, n - start - k)[1]
+            for k in range(size):
+                touched += order[who[k]]
+            for k in range(size):
+                order[who[k]], order[start + k] = order[start + k], order[who[k]]
+                who[k] = order[start + k]
+            for k in range(size):
+                touched += wealth[who[k]]
+            for k in range(size):
+                if wealth[who[k]] > 0:
+                    word, s0, s1 = _next(s0, s1)
+                    wealth[who[k]] -= 1
+                    wealth[_pair(word, n)[1]] += 1
+    return s0, s1, touched
+
+
+def boltzmann(n):
+    wealth, order = np.ones(n, np.int32), np.arange(n, dtype=np.int32)
+    state = [np.uint64(11), np.uint64(29)]
+
+    def step(count):
+        rounds = max(1, count // n)
+        a, b, _ = _purses(wealth, order, rounds, state[0], state[1])
+        state[:] = np.uint64(a), np.uint64(b)
+        return rounds * n
+
+    return step, "agent-steps", {}
+
+
 if __name__ == "__main__":
     main(
         "Numba by hand",
-        {"deffuant_complete": deffuant_complete, "pair_updates": pair_updates, "hk": hk},
+        {
+            "deffuant_complete": deffuant_complete,
+            "pair_updates": pair_updates,
+            "hk": hk,
+            "boltzmann": boltzmann,
+        },
     )
