@@ -257,18 +257,35 @@ def test_a_server_that_is_gone_is_lost_until_it_is_back():
         assert backend.lost() == ""
 
 
+def proxies(monkeypatch, url: str) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, url)
+
+
 def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch):
-    for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    proxies(monkeypatch, "http://127.0.0.1:9")
     with FakeServer(yes_and_no) as server:
         [found] = reached(server).score([PLAIN], [MENU])
     assert found.status is Status.OK
-    away = OpenAICompatible("http://models.invalid/v1", "m", retries=0)
-    assert "cannot connect" in away.score([PLAIN], [MENU])[0].detail
-    monkeypatch.setenv("ALL_PROXY", "carrier-pigeon://127.0.0.1:9")
-    monkeypatch.setenv("all_proxy", "carrier-pigeon://127.0.0.1:9")
+
+
+def test_a_proxy_of_the_environment_is_asked_for_others(monkeypatch):
+    def away() -> OpenAICompatible:
+        return OpenAICompatible("http://models.invalid/v1", "m", retries=0)
+
+    with FakeServer(yes_and_no) as proxy:
+        proxies(monkeypatch, proxy.url.removesuffix("/v1"))
+        assert away().score([PLAIN], [MENU])[0].status is Status.OK
+        assert proxy.seen[0].path == "http://models.invalid/v1/chat/completions"
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "models.invalid")
+        assert "cannot connect" in away().score([PLAIN], [MENU])[0].detail
+        assert len(proxy.seen) == 1
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name)
+    proxies(monkeypatch, "carrier-pigeon://127.0.0.1:9")
     with pytest.raises(BackendError, match=r"the proxy that .*NO_PROXY"):
-        OpenAICompatible("http://models.invalid/v1", "m", retries=0).ready()
+        away().ready()
 
 
 def test_https_to_a_server_without_it_says_so_at_once():

@@ -1,29 +1,28 @@
-"""One exchange with a server, bound in time as a whole: address, connection, headers and body.
-
-Time-outs of single reads do not bind a server that sends a byte now and then, and none binds the
-look-up of a name. So exchanges run on one event loop in a thread of their own, where each can be
-ended at its deadline wherever it stands.
-"""
+"""One exchange with a server, bound in time as a whole: connection, headers and body."""
 
 from __future__ import annotations
 
-import asyncio
+import json
 import os
 import threading
-import weakref
-from collections.abc import Coroutine, Mapping
-from typing import Any, NamedTuple, TypeVar
+import zlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.request import getproxies, proxy_bypass
 
 from abm.errors import BackendError, MissingExtra
 
 __all__ = ["Broken", "Heard", "Late", "Unreachable", "Wire", "check_address"]
 
-T = TypeVar("T")
-
 _MOST_BYTES = 64 * 2**20
 _CONNECT = 10.0  # seconds for a connection at most, be the deadline as late as it may
-_STARTING, _LOOPS = threading.Lock(), dict[int, asyncio.AbstractEventLoop]()
 _LOOPBACK = ("localhost", "::1", "0.0.0.0")
+_ALWAYS = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+    "User-Agent": "agora-abm",
+}
 
 
 class Late(Exception):
@@ -66,7 +65,8 @@ class Wire:
 
     def __init__(self, base_url: str, headers: Mapping[str, str], connections: int) -> None:
         _httpx()
-        self.base_url, self._headers, self._connections = base_url, dict(headers), connections
+        self.base_url, self._connections = base_url, connections
+        self._headers = {**_ALWAYS, **headers}
         self._lock = threading.Lock()
         self._made: tuple[int, Any] | None = None
 
@@ -80,32 +80,50 @@ class Wire:
         Late, Unreachable, Broken
             No reply, and why.
         """
-        httpx, client = _httpx(), self._client()
-        limits = httpx.Timeout(None, connect=min(_CONNECT, 0.9 * seconds))
-        request = client.build_request(method, self.base_url + path, json=payload, timeout=limits)
+        import httpcore
+
+        content = None if payload is None else json.dumps(payload).encode()
         try:
-            return _on_loop(_heard(client, request, seconds))
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError) as error:
+            return self._heard(method, path, content, seconds)
+        except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
             raise Unreachable(_words(error) or "no connection in time") from error
-        except (TimeoutError, httpx.TimeoutException):
+        except httpcore.TimeoutException:
             raise Late(f"no reply within {seconds:g} s") from None
-        except httpx.RequestError as error:
+        except (httpcore.NetworkError, httpcore.ProtocolError, zlib.error) as error:
             raise Broken(f"{type(error).__name__} {_words(error)}".rstrip()) from error
+
+    def _heard(self, method: str, path: str, content: bytes | None, seconds: float) -> Heard:
+        from abm.llm.remote.deadline import within
+
+        url, pool, body = _address(self.base_url + path), self._pool(), bytearray()
+        limits = {"timeout": {"connect": min(_CONNECT, 0.9 * seconds), "pool": seconds}}
+        sent: dict[str, Any] = {
+            "headers": list(self._headers.items()),
+            "content": content,
+            "extensions": limits,
+        }
+        with within(seconds), pool.stream(method, url, **sent) as response:
+            said = [(name.decode("latin-1"), v.decode("latin-1")) for name, v in response.headers]
+            for piece in response.iter_stream():
+                body += piece
+                if len(body) > _MOST_BYTES:
+                    break  # no reply of this protocol: it will be garbage
+        headers = {name.lower(): value for name, value in said}
+        packed = headers.get("content-encoding", "identity") in ("gzip", "deflate")
+        return Heard(response.status, headers, zlib.decompress(body, 47) if packed else bytes(body))
 
     def close(self) -> None:
         """Close the connections; the next exchange makes new ones."""
         with self._lock:
             made, self._made = self._made, None
         if made is not None and made[0] == os.getpid():
-            _on_loop(made[1].aclose())
+            made[1].close()
 
-    def _client(self) -> Any:
-        """The client of this process: one that was made before a fork belongs to the parent."""
+    def _pool(self) -> Any:
+        """The connections of this process: those made before a fork belong to the parent."""
         with self._lock:
             if self._made is None or self._made[0] != os.getpid():
-                client = _client(self.base_url, self._headers, self._connections)
-                self._made = os.getpid(), client
-                weakref.finalize(self, _hang_up, client, os.getpid()).atexit = False
+                self._made = os.getpid(), _pool(self.base_url, self._connections)
             return self._made[1]
 
 
@@ -129,33 +147,55 @@ def check_address(url: str) -> str:
     return "" if read.host else "it names no host"
 
 
-async def _heard(client: Any, request: Any, seconds: float) -> Heard:
-    content = bytearray()
-    async with asyncio.timeout(seconds):
-        response = await client.send(request, stream=True)
-        try:
-            async for piece in response.aiter_bytes():
-                content += piece
-                if len(content) > _MOST_BYTES:
-                    raise _httpx().ReadError("the reply does not end")
-        finally:
-            await response.aclose()
-    return Heard(response.status_code, response.headers, bytes(content))
+def _address(url: str) -> Any:
+    import httpcore
+
+    read = _httpx().URL(url)
+    return httpcore.URL(
+        scheme=read.raw_scheme, host=read.raw_host, port=read.port, target=read.raw_path
+    )
 
 
-def _client(base_url: str, headers: Mapping[str, str], connections: int) -> Any:
-    httpx = _httpx()
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    if _is_loopback(httpx.URL(base_url).host):
-        direct = httpx.AsyncHTTPTransport(limits=limits)
-        return httpx.AsyncClient(headers=headers, transport=direct)
+def _pool(base_url: str, connections: int) -> Any:
+    import httpcore
+
+    from abm.llm.remote.deadline import BoundedBackend
+
+    httpx, url = _httpx(), _httpx().URL(base_url)
+    settings: dict[str, Any] = {
+        "ssl_context": httpx.create_ssl_context() if url.scheme == "https" else None,
+        "max_connections": connections,
+        "max_keepalive_connections": connections,
+        "network_backend": BoundedBackend(),
+    }
+    named = _proxy(url)
+    if not named:
+        return httpcore.ConnectionPool(**settings)
     try:
-        return httpx.AsyncClient(headers=headers, limits=limits)
-    except (ImportError, ValueError) as error:  # a kind of proxy that is not installed, or none
+        proxy = httpx.Proxy(named)
+        kind: Any = (
+            httpcore.SOCKSProxy if proxy.url.scheme.startswith("socks") else httpcore.HTTPProxy
+        )
+        return kind(proxy_url=_address(str(proxy.url)), proxy_auth=proxy.raw_auth, **settings)
+    except (
+        ImportError,
+        RuntimeError,
+        ValueError,
+    ) as error:  # not installed, or no proxy
         raise BackendError(
             f"the proxy that the environment names cannot be used: {error}. Correct or unset "
-            "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or name the server in NO_PROXY"
+            "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY, or name the server in NO_PROXY",
+            value=named,
         ) from error
+
+
+def _proxy(url: Any) -> str:
+    """The proxy that the environment names for an address; empty for none."""
+    if _is_loopback(url.host) or proxy_bypass(url.host):
+        return ""
+    named = getproxies()
+    found = named.get(url.scheme) or named.get("all") or ""
+    return found if "://" in found or not found else f"http://{found}"
 
 
 def _is_loopback(host: str) -> bool:
@@ -170,38 +210,12 @@ def _is_loopback(host: str) -> bool:
     return host in _LOOPBACK or (numbers[0] == "127" and all(map(str.isdecimal, numbers)))
 
 
-def _on_loop(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run_coroutine_threadsafe(work, _loop(os.getpid())).result()
-
-
-def _loop(process: int) -> asyncio.AbstractEventLoop:
-    """The event loop of all servers of a process, in a thread of its own; a fork makes its own."""
-    with _STARTING:
-        if process not in _LOOPS:
-            _LOOPS.clear()
-            _LOOPS[process] = loop = asyncio.new_event_loop()
-            threading.Thread(target=loop.run_forever, name="servers", daemon=True).start()
-        return _LOOPS[process]
-
-
-def _hang_up(client: Any, process: int) -> None:
-    """Close the connections of a wire that nobody holds any more."""
-    loop = _LOOPS.get(process) if process == os.getpid() else None  # no lock: called anywhere
-    if loop is not None:
-        asyncio.run_coroutine_threadsafe(client.aclose(), loop)
-
-
 def _words(error: BaseException) -> str:
-    """What the first cause of an error says: "Connection refused", not that all attempts failed."""
-    said, seen = str(error), error.__cause__ or error.__context__
-    while seen is not None:
-        while isinstance(seen, BaseExceptionGroup):
-            seen = seen.exceptions[0]
-        said = str(seen) or said
-        if isinstance(seen, OSError) and seen.errno and "Connect call failed" in said:
-            said = os.strerror(seen.errno)
-        seen = seen.__cause__ or seen.__context__
-    return said
+    """What an error says, without its number: "Connection refused"."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, ConnectionError) and cause.strerror:
+        return str(cause.strerror)
+    return str(error)
 
 
 def _httpx() -> Any:
