@@ -82,7 +82,7 @@ class Layout:
     apart
         Whether each text has a stream of cells of its own, as in `strict`.
     spread
-        How far the two best turns of a candidate lay apart, as a share: the worst of them.
+        How far the two best turns of a candidate lay apart, as a share: at most, for nine in ten.
     others
         Share of the CPUs that other processes used meanwhile; None where the system does not tell.
     busy

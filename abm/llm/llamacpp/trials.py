@@ -35,7 +35,7 @@ __all__ = ["APART", "OPTIONS", "TOGETHER", "Kind", "Machine", "Wave", "random_to
 
 PREFIX, OWN, WRITTEN, OPTIONS = 96, 40, 20, 7
 TOGETHER, APART = "together", "apart"
-_STEPS = 2
+_STEPS, _ROWS = 2, 8
 _SINGLE = 94  # tokens of prompts that are evaluated one at a time
 
 
@@ -225,14 +225,15 @@ class Machine:
             slots.copy_in(text, slot)
 
     def _steps(self, context: Context, places: list[int], step: Callable[..., Any]) -> int:
-        """Some tokens for each text, drawn and taken back; how many."""
-        n, start = len(places), PREFIX + OWN + WRITTEN
-        drafts = [Draft(TextJob(k, (), TextConstraint(2 * _STEPS), k)) for k in places]
-        for k in range(_STEPS):
-            draw(drafts, step(places, [k] * n, [start + k] * n), frozenset())
-        for place in places:
-            context.api.llama_memory_seq_rm(context.memory, place, start, -1)
-        return n * _STEPS
+        """Some tokens for each text, drawn and taken back, more often for few texts; how many."""
+        n, start, times = len(places), PREFIX + OWN + WRITTEN, max(1, _ROWS // len(places))
+        for _ in range(times):
+            drafts = [Draft(TextJob(k, (), TextConstraint(2 * _STEPS), k)) for k in places]
+            for k in range(_STEPS):
+                draw(drafts, step(places, [k] * n, [start + k] * n), frozenset())
+            for place in places:
+                context.api.llama_memory_seq_rm(context.memory, place, start, -1)
+        return n * _STEPS * times
 
     @contextmanager
     def _made(self, kind: type[Any], **options: Any) -> Iterator[Any]:
