@@ -74,7 +74,7 @@ def test_a_rule_may_call_other_things_rng_and_take_what_rng_offers():
     ],
 )
 def test_what_a_driver_cannot_use_is_told_from_what_a_rule_raises(rule):
-    with pytest.raises(RuleError, match=r"gave for agent \d with agent \d in round 0 what cannot be used"):
+    with pytest.raises(RuleError, match=r"for agent \d with agent \d in round 0 what cannot be"):
         met(rule)
     with pytest.raises(RuleError, match=r"raised ZeroDivisionError for agent \d"):
         met(lambda own, other, p: (own / (p[0] - 0.5), other))
@@ -84,11 +84,11 @@ def test_what_a_driver_cannot_use_is_told_from_what_a_rule_raises(rule):
 
 def test_a_state_that_is_none_and_a_row_of_nobody_name_the_agent():
     states = np.array([1, 0, 0, 0, 0, 0])
-    with pytest.raises(RuleError, match=r"gave for agent 1 in round 0 what cannot be used.*NoneType"):
+    with pytest.raises(RuleError, match=r"for agent 1 in round 0 what cannot be used.*NoneType"):
         run_transitions(lambda s, counts, p: None if counts[1] else s, states, RING, n_states=2,
                         rounds=1, schedule="synchronous", rng=np.random.default_rng(1),
                         compiled=False)  # fmt: skip
-    with pytest.raises(RuleError, match=r"raised IndexError for agent 5: index 6"):
+    with pytest.raises(RuleError, match=r"raised IndexError for agent 5 in round 0: index 6"):
         run_rows(lambda i, state, p: state[0].__setitem__(i + 1, 0.0), (np.ones(6),), rounds=1,
                  schedule="sweep", rng=np.random.default_rng(1), compiled=False)  # fmt: skip
 
