@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 from scipy.optimize import brentq
+from scipy.stats import norm
 
 from abm.kernels import (
     EventCohort,
@@ -258,6 +259,19 @@ def test_one_missing_threshold_ends_granovetter_s_riot():
         acting = np.zeros(100, dtype=np.int64)
         run_population(rules.granovetter, (acting, threshold), rounds=150, rng=seeded(1))
         assert acting.sum() == rioters
+
+
+@pytest.mark.parametrize(("deviation", "all_riot"), [(12.1, False), (12.35, True)])
+def test_a_little_more_variety_of_thresholds_makes_nearly_everybody_riot(deviation, all_riot):
+    """Granovetter (1978): normal thresholds of mean 25 in a hundred; beyond the deviation 12.2221
+    the small equilibrium is gone. 2,000 people at the quantiles of the law, no chance."""
+    threshold = 20 * norm.ppf((np.arange(2000) + 0.5) / 2000, 25, deviation)
+    acting = np.zeros(2000, dtype=np.int8)
+    run_population(rules.granovetter, (acting, threshold), rounds=150, rng=seeded(1),
+                   compiled=False)  # fmt: skip
+    assert (acting.mean() > 0.9) == all_riot
+    riot = int(acting.sum())
+    assert riot == (threshold <= riot).sum()
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0.01, 0.331199), (1.0, 0.263)])
