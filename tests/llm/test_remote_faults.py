@@ -484,6 +484,18 @@ def test_everything_that_can_change_an_answer_is_in_the_fingerprint():
     assert of("http://b:1/v1", revision="1") == of(revision="1")
 
 
+def test_the_models_that_replied_are_counted_as_the_server_calls_them():
+    def answer(exchange: Exchange) -> None:
+        name = "m-2026-05-01" if int(exchange.text) < 3 else "m-2026-06-01"
+        exchange.send({"model": name, "choices": [{"message": {"content": "yes"}}]})
+
+    prompts = [Prompt.plain(str(k)) for k in range(5)]
+    with FakeServer(answer) as server:
+        backend = reached(server)
+        backend.generate(prompts, [TextConstraint(5)] * 5, range(5))
+    assert backend.statistics().as_dict()["models"] == {"m-2026-05-01": 3, "m-2026-06-01": 2}
+
+
 def test_embeddings_are_unit_vectors_in_order():
     def answer(exchange: Exchange) -> None:
         rows = [

@@ -8,7 +8,7 @@ from typing import Any
 
 from abm.llm.remote.menus import Next
 
-__all__ = ["ended", "models", "next_tokens", "spoken", "usage", "whole_text"]
+__all__ = ["ended", "models", "next_tokens", "served", "spoken", "usage", "whole_text"]
 
 
 _MOST = 1 << 40  # no request has so many tokens
@@ -58,6 +58,21 @@ def usage(body: Mapping[str, Any]) -> tuple[int, int]:
     pair = [counted.get(name) for name in ("prompt_tokens", "completion_tokens")]
     good = [type(n) is int and 0 <= n < _MOST for n in pair]
     return tuple(n if fine else 0 for n, fine in zip(pair, good, strict=True))  # type: ignore[return-value]
+
+
+def served(body: Mapping[str, Any]) -> str:
+    """The model that gave a reply, as the server calls it, and its build; empty if it does not say.
+
+    Examples
+    --------
+    >>> served({"model": "large-2026-05-01", "system_fingerprint": "b7"})
+    'large-2026-05-01 (b7)'
+    """
+    name, build = body.get("model"), body.get("system_fingerprint")
+    if not isinstance(name, str):
+        return ""
+    said = f"{name} ({build})" if isinstance(build, str) and build else name
+    return whole_text(said[:200])
 
 
 def models(body: Mapping[str, Any]) -> list[str]:

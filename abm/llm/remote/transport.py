@@ -18,7 +18,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from abm.errors import BackendError, require
-from abm.llm.remote.replies import whole_text
+from abm.llm.remote import replies
 from abm.llm.remote.wire import Broken, Late, Unreachable, Wire
 from abm.questions import Status
 
@@ -26,6 +26,7 @@ __all__ = ["Problem", "Reply", "Traffic", "Transport", "check_settings"]
 
 _LOOK = 10.0  # seconds for the list of models
 _FEW = 3  # requests in a row without a reply, at least, before a server counts as gone
+_NAMES = 20  # of models, that are counted
 _FATAL = {
     401: "the key was refused",
     402: "the account is empty",
@@ -73,6 +74,8 @@ class Traffic:
         Status -> requests that ended without a reply.
     waited
         Seconds spent waiting between attempts, summed over requests.
+    models
+        Model that gave a reply, as the server calls it -> replies; 20 names at most.
     """
 
     requests: int = 0
@@ -80,6 +83,7 @@ class Traffic:
     retries: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     waited: float = 0.0
+    models: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a manifest."""
@@ -89,6 +93,7 @@ class Traffic:
             "retries": dict(sorted(self.retries.items())),
             "failures": dict(sorted(self.failures.items())),
             "waited_s": round(self.waited, 3),
+            "models": dict(sorted(self.models.items())),
         }
 
 
@@ -179,15 +184,18 @@ class Transport:
             self._pause(found, attempt)
             attempt += 1
         else:
-            self._heard()
+            self._heard(replies.served(found))
             return Reply(found, tuple(history))
         tried = f" (attempt {attempt + 1})" if attempt else ""
         if found.status is Status.TIMEOUT and self.concurrency > 1:
             tried += f"; is the server made for concurrency = {self.concurrency}?"
         return self._given_up(replace(found, detail=found.detail + tried))
 
-    def _heard(self) -> None:
+    def _heard(self, model: str) -> None:
         with self._lock:
+            known = self.statistics.models
+            if model and (model in known or len(known) < _NAMES):
+                known[model] += 1
             self._in_vain, self._unheard, self._gone, self._refusal = 0, 0, None, ""
 
     def _given_up(self, found: Problem) -> Problem:
@@ -334,7 +342,7 @@ def _message(content: bytes) -> str:
         return _short(content)
     error = found.get("error", found) if isinstance(found, dict) else found
     text = error.get("message", error) if isinstance(error, dict) else error
-    return whole_text(str(text)[:300])
+    return replies.whole_text(str(text)[:300])
 
 
 def _short(content: bytes) -> str:
