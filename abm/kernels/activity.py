@@ -40,7 +40,8 @@ class PoissonCohort(EventCohort):
         As in `EventCohort`.
     rate
         Actions per unit of time, >= 0: one for all, or a column of shape (n,), read again whenever
-        a next time is drawn, so that rules may change it. At rate 0 an agent never acts again.
+        a next time is drawn, so that the rule may change the rate of who acts. Rates that change
+        otherwise act from the next time on, unless `redraw` is told; at rate 0 that is never.
     keys
         Whose chance is whose: `population.keys`; row numbers if `None`.
     seed, name
@@ -142,6 +143,42 @@ class PoissonCohort(EventCohort):
         if self._rates.size > 1:
             self._set_rate(self._rates)  # newcomers brought theirs
         self._begin(kept.size)
+
+    def redraw(self, rows: ArrayLike | None = None) -> None:
+        """Let rates that somebody else has changed act from now on; advance to now first.
+
+        A next time is drawn when an agent has acted, at the rate that it has then. Clocks without
+        memory may be drawn anew at any time, so that this is exact. Whoever is not named keeps its
+        next time.
+
+        Parameters
+        ----------
+        rows
+            Whose rates changed; all if `None`.
+
+        Raises
+        ------
+        EngineError
+            A rate that is negative, infinite or nan, or a row of nobody.
+
+        Examples
+        --------
+        >>> def act(i, now, state, p):
+        ...     state[0][i] += 1
+        >>> acts, rates = np.zeros(100, dtype=np.int64), np.zeros(100)
+        >>> cohort = PoissonCohort(act, (acts, rates), rate=rates, seed=1)
+        >>> cohort.advance(5.0)
+        0
+        >>> rates[:50] = 2.0
+        >>> cohort.redraw(np.arange(50))
+        >>> _ = cohort.advance(15.0)
+        >>> bool(18 < acts[:50].mean() < 22), int(acts[50:].sum())
+        (True, 0)
+        """
+        self._set_rate(self._rates)
+        whom = np.arange(self.n) if rows is None else np.atleast_1d(np.asarray(rows))
+        self.cancel(whom)
+        self.schedule(whom, [self._candidate(row) for row in whom.tolist()])
 
     def _begin(self, first: int = 0) -> None:
         """Draw the first times of all from a row on: `_candidate`, many at once."""

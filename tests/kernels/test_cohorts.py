@@ -622,3 +622,36 @@ def test_a_cohort_on_arrays_of_its_own_cannot_follow_births():
                               rng=seeded(1)))  # fmt: skip
     with pytest.raises(PopulationError, match=r"arrays \[1\] are no columns"):
         people.add(x=0.0)
+
+
+@pytest.mark.parametrize("excited", [False, True])
+def test_rates_that_others_change_act_at_once_when_clocks_are_drawn_anew(excited):
+    """600 agents go from rate 0.01 to 5 at time 1, the last 100 do not; counts of five units of
+    time, seed 9, four standard deviations. With branching 1/2 and slow decay few are set off."""
+    model = abm.Model(seed=9)
+    people = Population(model, acts=np.zeros(600, dtype=np.int64), rate=np.full(600, 0.01))
+
+    def act(i, now, state, p):
+        state[0][i] += 1
+
+    given = {"seed": 9, "keys": people.keys, "compiled": False}
+    state = (people.acts, people.rate)
+    cohort = (
+        HawkesCohort(act, state, base_rate=people.rate, branching=0.5, decay=1e-3, **given)
+        if excited
+        else PoissonCohort(act, state, rate=people.rate, **given)
+    )
+    people.attach(cohort)
+    model.run_until(1)
+    before, due = people.acts.copy(), cohort.due
+    people.rate[:500] = 5.0
+    cohort.redraw(np.arange(500))
+    assert np.array_equal(cohort.due[500:], due[500:])
+    model.run_until(6)
+    made = people.acts - before
+    low, high = 12_500 - 4 * math.sqrt(12_500), 12_500 + 4 * math.sqrt(12_500) + 200 * excited
+    assert low < made[:500].sum() < high
+    assert made[500:].sum() < 20
+    people.rate[3] = -1.0
+    with pytest.raises(EngineError, match=r"agent 3 has -1\.0"):
+        cohort.redraw([3])
