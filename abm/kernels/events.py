@@ -35,7 +35,8 @@ __all__ = ["EventCohort", "driving", "fetching_of", "near_of"]
 
 _LADDER_FROM = 1_000
 _DONE, _SURFACED, _MORE_ROOM = 0, 1, 2
-_GAP, _PAST, _UNSOUND, _NOBODY = 1, 2, 3, 4
+_GAP, _PAST, _UNSOUND, _NOBODY, _STILL = 1, 2, 3, 4, 5
+_PER_INSTANT = 1000  # acts per agent within one instant, at most, and of all as many more
 
 
 class EventCohort:
@@ -201,8 +202,9 @@ class EventCohort:
         Raises
         ------
         RuleError
-            A gap that is negative or nan, an event scheduled in the past or for nobody, a value
-            left that cannot stand, an exception in the rule; names agent and time.
+            A gap that is negative or nan, an event scheduled in the past or for nobody, more than
+            a thousand acts per agent within one instant, a value left that cannot stand, an
+            exception in the rule; names agent and time.
         """
         before = self.n_updates
         while (event := self.drain(until)) is not None:
@@ -337,6 +339,8 @@ class EventCohort:
             _PAST: f"scheduled agent {j} at {value!r}, when it was {time:g} already; expected a "
             "time from then on, or infinity",
             _NOBODY: f"named agent {j} to its agenda, expected 0..{self.n - 1}",
+            _STILL: f"would be act {value:.0f} within one instant: time stands still; expected "
+            "gaps and delays of which some are above 0",
         }[int(what)]
         raise RuleError(f"rule {name!r}{when} {text}", agent=i, time=time, value=value)
 
@@ -350,6 +354,9 @@ class _PlainAgenda:
         rows = np.flatnonzero(due < math.inf).tolist()
         self.heap = [(float(due[row]), row) for row in rows]
         heapify(self.heap)
+
+    def __len__(self) -> int:
+        return len(self._due)
 
     def schedule(self, row: int, time: float) -> None:
         """Let `row` act at an absolute time, instead of when it was due."""
@@ -405,12 +412,12 @@ def driving(
     from abm.kernels.fetching import fetch
 
     first, take, put_back, no_room = queues.first, queues.take, queues.put_back, queues.NO_ROOM
-    infinite = math.inf
+    infinite, per_instant = math.inf, _PER_INSTANT
 
     def drive(agenda: Any, state: Any, params: Any, until: Any, clock: Any, rng: Any,
               told: Any, ranges: Any) -> Any:  # fmt: skip
         queue = agenda.held
-        made = 0
+        made, last, same, most = 0, -infinite, 0, per_instant * (len(queue.due) + 1)
         while True:
             time, row, of_heap = first(queue)
             if row == no_room:
@@ -421,6 +428,11 @@ def driving(
             clock[0] = time
             queue.scale[2] = time
             told[1], told[2] = time, row
+            same = same + 1 if time == last else 0
+            last = time
+            if same > most:
+                told[0], told[3] = 5, same
+                return made, 0
             later, soon = take(queue, of_heap)
             if later >= 0:
                 fetch(queue.due, later)
@@ -467,13 +479,18 @@ def _act(pieces: Tools, rule: Taken, surfaces: bool) -> Callable[..., Any]:
 def _plain_drive(act: Callable[..., Any], sound: Callable[..., Any]) -> Callable[..., Any]:
     def drive(agenda: Any, state: Any, params: Any, until: Any, clock: Any, rng: Any,
               told: Any, ranges: Any) -> Any:  # fmt: skip
-        made = 0
+        made, last, same, most = 0, -math.inf, 0, _PER_INSTANT * (len(agenda) + 1)
         while True:
             time, row = agenda.first()
             if time > until:
                 return made, _DONE
             clock[0] = agenda.now = time
             told[1:3] = time, row
+            same = same + 1 if time == last else 0
+            last = time
+            if same > most:
+                told[0], told[3] = _STILL, same
+                return made, _DONE
             agenda.cancel(row)
             gap, code = act(agenda, rng, row, time, state, params)
             place = sound(state, ranges, row)

@@ -655,3 +655,18 @@ def test_rates_that_others_change_act_at_once_when_clocks_are_drawn_anew(excited
     people.rate[3] = -1.0
     with pytest.raises(EngineError, match=r"agent 3 has -1\.0"):
         cohort.redraw([3])
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_time_that_stands_still_is_an_error_and_no_endless_run(form):
+    """Two agents wake each other at once, again and again."""
+
+    def wake(i, now, state, agenda, p):
+        state[0][i] += 1
+        agenda.schedule(1 - i, now)
+        return math.inf
+
+    cohort = EventCohort(wake, (np.zeros(2, dtype=np.int64),), np.array([2.0, 9.0]),
+                         rng=seeded(1), **form)  # fmt: skip
+    with pytest.raises(RuleError, match="at time 2 would be act 3001 within one instant"):
+        cohort.advance(5.0)
