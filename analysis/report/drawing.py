@@ -149,9 +149,7 @@ def _effects(material: Material, level: float, base: str) -> list[Drawing]:
             names=_names(material, outcomes),
         )
         caption = _over(part, f"Differences to arm {control!r} within replications", level) + "."
-        caption += _undeclared(material, outcomes) + _left_out(
-            len(material.main_outcomes), MOST_OUTCOMES, "outcomes", "the report's table"
-        )
+        caption += _undeclared(material, outcomes) + _which(material, outcomes)
         made.append(Drawing(_numbered("effects", number), figure, part, caption))
     return made
 
@@ -182,9 +180,7 @@ def _added(material: Material, level: float, base: str) -> list[Drawing]:
                 f"What the language model added: its {what}s minus those of the rule twin with the "
                 f"same random numbers, {100 * level:g} % intervals."
             )
-            caption += _undeclared(material, outcomes) + _left_out(
-                len(material.main_outcomes), MOST_OUTCOMES, "outcomes", "the report's table"
-            )
+            caption += _undeclared(material, outcomes) + _which(material, outcomes)
             made.append(Drawing(_numbered(f"added_{kind}", number), figure, part, caption))
     return made
 
@@ -413,6 +409,16 @@ def _over(table: pl.DataFrame, what: str, level: float) -> str:
 def _left_out(n: int, most: int, what: str, where: str) -> str:
     """A sentence on what a figure leaves out; empty where it leaves out nothing."""
     return f" The first {most} of {n} {what}; all are in {where}." if n > most else ""
+
+
+def _which(material: Material, outcomes: Sequence[str]) -> str:
+    """A sentence on which of the main outcomes a figure shows; empty where it shows all."""
+    every = material.main_outcomes
+    if len(outcomes) == len(every):
+        return ""
+    first, last = every.index(outcomes[0]) + 1, every.index(outcomes[-1]) + 1
+    shown = f"Outcome {first}" if first == last else f"Outcomes {first} to {last}"
+    return f" {shown} of {len(every)}; all are in the report's table."
 
 
 def _varying(frame: pl.DataFrame) -> list[str]:

@@ -8,7 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 import abm
-from abm.analysis.report import missing_evidence, read_material, write_report
+from abm.analysis.report import missing_evidence, read_material, sections
+from abm.analysis.report.document import Document
+from abm.analysis.report.markdown import document_to_markdown
 from abm.cli.app import app
 from abm.errors import ScenarioError
 from abm.studies.audit import audit_granularity, audit_twin, audit_wording
@@ -78,7 +80,7 @@ def test_what_code_answered_has_no_wording(folder):
         audit_wording(folder / "runs" / "base" / "rule" / "r000", "paraphrase")
 
 
-def test_the_command_says_who_decided_and_the_report_shows_the_audit(folder, run, tmp_path):
+def test_the_command_says_who_decided_and_the_report_shows_the_audit(folder, run):
     before = missing_evidence(read_material(folder))
     assert any("No audit" in text for text in before)
     arguments = ["audit", str(run), "--paraphrase", "--twin", "--halve", "step"]
@@ -89,7 +91,8 @@ def test_the_command_says_who_decided_and_the_report_shows_the_audit(folder, run
     after = missing_evidence(read_material(folder))
     assert not any("No audit" in text for text in after)
     assert any("model was audited in arm base, not in other" in text for text in after)
-    text = write_report([read_material(folder)], tmp_path).markdown.read_text()
+    section = sections.audits(read_material(folder))
+    text = document_to_markdown(Document("", (), (section,)))
     assert "| paraphrase | base/model/r000 | vote |" in text
     assert "step = 5 instead of 10" in text
     done = CliRunner().invoke(app, ["compare", f"{folder}:base", f"{folder}:other"])

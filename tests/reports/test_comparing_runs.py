@@ -11,6 +11,9 @@ from abm.analysis.report import compare, read_material
 from abm.cli.app import app
 from abm.errors import AnalysisError
 
+ARMS = {"low": {"tax": 0.1}, "high": {"tax": 0.5}}
+MODEL = {"villager": {"backend": "scripted", "score": "village:score", "name": "village"}}
+
 
 def rows(comparison, **where):
     return comparison.table.filter(**where).to_dicts()
@@ -86,7 +89,8 @@ def test_the_command_prints_and_writes_the_table(study, tmp_path, ending):
     assert "vote" in out.read_text()
 
 
-def test_the_commands_figures_and_report_say_where_they_wrote(study, tmp_path):
+def test_the_commands_figures_and_report_say_where_they_wrote(make, tmp_path):
+    study = make("pair", arms=ARMS, answerers={"model": MODEL}, replications=2)
     drawn = CliRunner().invoke(app, ["figures", str(study), "--out", str(tmp_path / "f")])
     assert drawn.exit_code == 0, drawn.output
     assert (tmp_path / "f" / "effects.pdf").exists()

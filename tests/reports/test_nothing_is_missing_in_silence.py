@@ -10,7 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from abm.analysis.figures.inspect import crowded_text, text_boxes
-from abm.analysis.report import compare, figure_set, missing_evidence, read_material, write_report
+from abm.analysis.report import (
+    compare,
+    figure_set,
+    missing_evidence,
+    read_material,
+    sections,
+    write_report,
+)
 from abm.analysis.report.document import Document
 from abm.analysis.report.drawing import figure_notes
 from abm.analysis.report.markdown import document_to_markdown
@@ -64,9 +71,10 @@ def test_runs_that_are_not_there_are_counted_anew_and_said_on_every_figure(copie
     assert read_material(f"{copied}:middle").missing == 0
 
 
-def test_runs_without_a_partner_are_named_beneath_the_table(copied, tmp_path):
+def test_runs_without_a_partner_are_named_beneath_the_table(copied):
     shutil.rmtree(copied / "runs" / "low" / "model" / "r001")
-    text = write_report([read_material(copied)], tmp_path).markdown.read_text()
+    section = sections.main_results(read_material(copied), 0.95)
+    text = document_to_markdown(Document("", (), (section,)))
     assert "- model, high: 1 runs without a partner left out." in text
     assert "Means over replications (2 to 3)" in text
 
@@ -99,19 +107,24 @@ def measured(make, village):
 
 
 @pytest.fixture(scope="module")
+def drawn(measured):
+    """The figures of that village, by name."""
+    return {drawing.name: drawing for drawing in figure_set(read_material(measured))}
+
+
+@pytest.fixture(scope="module")
 def page(measured, tmp_path_factory):
     """The report of that village: its folder, and its text."""
     folder = tmp_path_factory.mktemp("page")
     return folder, write_report([read_material(measured)], folder).markdown.read_text()
 
 
-def test_figures_and_tables_carry_units_or_say_that_there_are_none(measured, page):
-    made = {drawing.name: drawing for drawing in figure_set(read_material(measured))}
+def test_figures_and_tables_carry_units_or_say_that_there_are_none(drawn, page):
     for name in ("effects", "dose_response"):
-        words = " ".join(text.replace("\n", " ") for text, _ in text_boxes(made[name].figure))
+        words = " ".join(text.replace("\n", " ") for text, _ in text_boxes(drawn[name].figure))
         assert "vote.yes (share of villagers)" in words
-        assert "The model declares no unit of mood." in made[name].caption
-    words = [text for text, _ in text_boxes(made["trajectories"].figure)]
+        assert "The model declares no unit of mood." in drawn[name].caption
+    words = [text for text, _ in text_boxes(drawn["trajectories"].figure)]
     assert "time (days)" in words
     assert any(t.replace("\n", " ") == "yes (share of villagers)" for t in words)
     _, text = page
@@ -119,10 +132,9 @@ def test_figures_and_tables_carry_units_or_say_that_there_are_none(measured, pag
     assert "| rule | t2 | vote.yes (share of villagers) |" in text
 
 
-def test_opinions_that_are_kept_are_drawn_as_flows_and_beside_their_neighbours(measured):
+def test_opinions_that_are_kept_are_drawn_as_flows_and_beside_their_neighbours(drawn):
     """Half the village lives in the south, where opinions rise by the tax, from 0.5 to about 1."""
-    made = {drawing.name: drawing for drawing in figure_set(read_material(measured))}
-    flows = made["opinion_flows"].table
+    flows = drawn["opinion_flows"].table
     assert flows.filter(arm="t1").select("before", "after", "share").rows() == [
         ("between", "between", 1.0)
     ]
@@ -131,13 +143,13 @@ def test_opinions_that_are_kept_are_drawn_as_flows_and_beside_their_neighbours(m
         ("between", "above", 0.5),
         ("between", "between", 0.5),
     ]
-    assert made["opinion_flows"].caption.endswith("The first 4 of 5 arms.")
-    map_ = made["echo_chambers"].table.filter(arm="t4", replication=0)
+    assert drawn["opinion_flows"].caption.endswith("The first 4 of 5 arms.")
+    map_ = drawn["echo_chambers"].table.filter(arm="t4", replication=0)
     north, south = map_["own"].to_numpy()[0::2], map_["own"].to_numpy()[1::2]
     around = (south + np.roll(south, 1)) / 2  # a ring: neighbours of the north live in the south
     assert map_["neighbours"].to_numpy()[0::2] == pytest.approx(around)
     assert north.mean() < 0.6 < south.mean()
-    assert {name: found for name, d in made.items() if (found := crowded_text(d.figure))} == {}
+    assert {name: found for name, d in drawn.items() if (found := crowded_text(d.figure))} == {}
 
 
 def test_an_undefined_outcome_is_left_out_and_said(measured, page):
@@ -159,13 +171,12 @@ def test_a_long_table_by_group_is_cut_on_the_page_and_whole_beside_it(page):
     assert (folder / "differences_by_group.csv").exists()
 
 
-def test_another_control_is_that_of_tables_and_figures_alike(measured, tmp_path):
-    material = read_material(measured)
-    made = {drawing.name: drawing for drawing in figure_set(material, control="t3")}
-    assert made["effects"].table["control"].unique().to_list() == ["t3"]
-    write_report([material], tmp_path, control="t3")
+def test_another_control_is_that_of_tables_and_figures_alike(make, tmp_path):
+    folder = make("controlled", arms=ARMS, answerers={"rule": {}}, replications=2)
+    written = write_report([read_material(folder)], tmp_path, control="high")
     drawn = pl.read_csv(tmp_path / "figures" / "effects.csv")
-    assert drawn["control"].unique().to_list() == ["t3"]
+    assert drawn["control"].unique().to_list() == ["high"]
+    assert "### Effects against high" in written.markdown.read_text()
 
 
 def test_what_moves_the_outcomes_divides_their_variance(study, measured):

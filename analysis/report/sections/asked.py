@@ -114,6 +114,7 @@ def _answerers(material: Material) -> pl.DataFrame:
 def _answered_by(used: Mapping[str, Any]) -> dict[str, str]:
     info: Mapping[str, Any] = used.get("model", {})
     what = ", ".join(str(info[k]) for k in ("file", "model", "weights", "mode") if info.get(k))
+    what = what.replace(" ?B", "")  # llama.cpp's word for a size that it does not know
     return {
         "answered by": _spec(used.get("spec", "rules of the model")),
         "language model": what or ("yes" if used.get("recorded") else "no"),
