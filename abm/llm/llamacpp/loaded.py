@@ -26,6 +26,7 @@ MEDIUM = 1_000_000_000
 
 Mode = Literal["strict", "fast"]
 
+_MEASURED: set[Path] = set()  # files of layouts that this process has measured: once is enough
 MOST_ROWS = 64
 MOST_LANES = 8
 
@@ -81,7 +82,9 @@ class Loaded:
 
     def _measured_layout(self, kept: Layout | None) -> Layout:
         """A kept layout, or one that is measured now: none is kept, or the machine was busy."""
-        if kept is not None and not (kept.busy and kept.tries < TRIES):
+        remembered = self._remembered()
+        is_final = remembered.file in _MEASURED or (kept is not None and kept.tries >= TRIES)
+        if kept is not None and (is_final or not kept.busy):
             return kept
         room = self.text_bytes // self.n_lanes
         rows = max(1, min(MOST_ROWS, room // (512 * self._model.cell_bytes)))
@@ -89,7 +92,8 @@ class Loaded:
         found = measure_layout(self._model, n_threads, self.n_ctx, rows)
         if kept is not None:
             found = found.after(kept)
-        self._remembered().put("layout", found.as_dict())
+        remembered.put("layout", found.as_dict())
+        _MEASURED.add(remembered.file)
         return found
 
     def _remembered(self) -> Remembered:
