@@ -108,7 +108,7 @@ def powerlaw() -> Iterator[Row]:
         )
         yield f"{kind}: exponent", ours.alpha, theirs.power_law.alpha, 5e-4
         table = compare_tails(sizes, ours)
-        for name in ("lognormal", "exponential"):
+        for name in ("lognormal", "exponential", "truncated_power_law"):
             ratio, _ = theirs.distribution_compare("power_law", name)
             found = table.filter(alternative=name)["log_ratio"][0]
             yield f"{kind}: log ratio to {name}", found, float(ratio), 0.5
