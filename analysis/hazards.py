@@ -67,7 +67,9 @@ def cox_regression(
     Parameters
     ----------
     spells
-        One row per spell; rows of one agent do not overlap.
+        One row per spell, at risk after `start` and up to `stop`, so that an agent who goes from
+        one spell to the next at the moment of an event counts once; rows of one agent do not
+        overlap.
     covariates
         Columns of numbers, such as `exposures`; make indicators for kinds.
     cluster

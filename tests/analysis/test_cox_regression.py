@@ -43,7 +43,7 @@ def drawn(seed, *, ties, delayed, n=40, k=2):
 
 
 @given(st.integers(0, 10_000), st.booleans(), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_likelihood_and_residuals_are_those_of_the_definition(seed, ties, delayed):
     spells = drawn(seed, ties=ties, delayed=delayed, n=25)
     if not spells.happened.any():
