@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,8 @@ __all__ = ["RateCohort", "profile_of"]
 _PER_DRAIN = 64
 """States compared per drain, on average, to find out who keeps columns and writes into them."""
 _NONE = np.empty(0, dtype=np.int64)
+_REFUSED, _PASSED, _STAYED, _TURNED, _WRONG = -1, 0, 1, 2, 3
+"""What becomes of a candidate: no state, not accepted, accepted; and then a rate that is none."""
 _GROUPS, _LEAST = 96, -64
 _POWERS = 2.0 ** (np.arange(_GROUPS) + _LEAST)
 """Groups hold rates up to 2**(group - 64): from below 2**-64 up to 2**31."""
@@ -313,10 +315,11 @@ class RateCohort:
     ) -> NDArray[np.float64]:
         """Settle all (0), apply changes up to a time (1), or take over what others wrote (2)."""
         told = np.array([0.0, until, -1.0, 0.0, 0.0])
-        levels, period, peak = self._profile
+        scene = Scene(
+            self.states, self._shadow, self._counts, self._seen, self._groups, self.totals
+        )
         arguments = (
-            task, self.states, self._shadow, self._counts, self._seen, self._groups, self.totals,
-            self._tell, self.params, levels, period, peak, until, self._clock, self._words,
+            task, scene, self._tell, self.params, self._profile, until, self._clock, self._words,
             self._rng, told, _NONE if rows is None else rows,
         )  # fmt: skip
         with noted_if_it_fails("rates", self.record.rule, "asynchronous"):
@@ -351,24 +354,68 @@ class RateCohort:
         )
 
 
-def profile_of(profile: Any) -> tuple[NDArray[np.float64], float, float]:
-    """Levels, period and highest level of a profile."""
+class Rhythm(NamedTuple):
+    """Relative activity by time of day.
+
+    Attributes
+    ----------
+    levels
+        Of equal parts of a period, of mean 1.
+    period, peak
+        How long a day is; the highest level.
+    """
+
+    levels: NDArray[np.float64]
+    period: float
+    peak: float
+
+
+def profile_of(profile: Any) -> Rhythm:
+    """The rhythm of a profile; constant if it is `None`."""
     if profile is None:
-        return np.ones(1), 1.0, 1.0
-    return np.array(profile.levels, dtype=np.float64), float(profile.period), float(profile.peak)
+        return Rhythm(np.ones(1), 1.0, 1.0)
+    levels = np.array(profile.levels, dtype=np.float64)
+    return Rhythm(levels, float(profile.period), float(profile.peak))
+
+
+class Scene(NamedTuple):
+    """The arrays that a change of state moves on: see `RateCohort._place`."""
+
+    states: Any
+    shadow: Any
+    counts: Any
+    ties: Any
+    groups: Any
+    totals: Any
 
 
 def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
-    pace, turn = calling(pieces, rate), calling(pieces, change)
-    draw, unit, bounded, load = pieces.draw, pieces.unit, pieces.bounded, pieces.load
-    group_of, move = pieces.inlined(_group_of), pieces.inlined(_move_with(pieces))
-    bound_of, level_at = pieces.inlined(_bound_of), pieces.inlined(_level_at)
+    settled = pieces.inlined(_settling(pieces, rate))
+    turned = pieces.jit(_turning(settled))
+    settle_all, take_over = pieces.jit(_settling_all(settled)), pieces.jit(_taking_over(turned))
+    go_on = pieces.inlined(_going_on(pieces, _trying(pieces, rate, change, turned)))
 
-    def settle(i: Any, states: Any, counts: Any, groups: Any, params: Any, rng: Any,
-               told: Any) -> Any:  # fmt: skip
+    def drive(task: Any, scene: Any, tell: Any, params: Any, rhythm: Any, until: Any, clock: Any,
+              words: Any, rng: Any, told: Any, rows: Any) -> Any:  # fmt: skip
+        told[1] = until
+        if task == 0:
+            return settle_all(scene, params, rng, told)
+        if task == 2:
+            return take_over(rows, scene, params, rng, told)
+        return go_on(scene, tell, params, rhythm, until, clock, words, rng, told)
+
+    return drive
+
+
+def _settling(pieces: Tools, rate: Taken) -> Callable[..., Any]:
+    pace = calling(pieces, rate)
+    group_of, move = pieces.inlined(_group_of), pieces.inlined(_move_with(pieces))
+
+    def settle(i: Any, scene: Any, params: Any, rng: Any, told: Any) -> Any:
         """Put i into the group of its rate; whether that can be."""
+        groups = scene.groups
         told[2] = i
-        own = pace(rng, int(states[i]), counts[i], params)
+        own = pace(rng, int(scene.states[i]), scene.counts[i], params)
         if not (0.0 <= own < 2147483648.0):
             told[0], told[3] = 1, own
             return False
@@ -380,100 +427,136 @@ def _assemble(pieces: Tools, rate: Taken, change: Taken) -> Callable[..., Any]:
             move(i, group, groups)
         return True
 
-    settled = pieces.inlined(settle)
+    return settle
 
-    def turn_to(i: Any, old: Any, fresh: Any, states: Any, shadow: Any, counts: Any, ties: Any,
-                groups: Any, totals: Any, params: Any, rng: Any, told: Any) -> Any:  # fmt: skip
+
+def _turning(settled: Callable[..., Any]) -> Callable[..., Any]:
+    def turn(i: Any, old: Any, fresh: Any, scene: Any, params: Any, rng: Any, told: Any) -> Any:
         """i goes from `old` to `fresh`; whether all rates are sound."""
-        states[i] = fresh
-        shadow[i] = fresh
-        totals[old] -= 1
-        totals[fresh] += 1
+        counts, ties = scene.counts, scene.ties
+        scene.states[i] = fresh
+        scene.shadow[i] = fresh
+        scene.totals[old] -= 1
+        scene.totals[fresh] += 1
         first, stop = ties[0][i], ties[1][i]
         for slot in range(first, stop):  # all first: so their memory is read at the same time
             j = int(ties[2][slot])
             counts[j, old] -= 1
             counts[j, fresh] += 1
-        sound = settled(i, states, counts, groups, params, rng, told)
-        for slot in range(first, stop):
-            if sound:
-                sound = settled(int(ties[2][slot]), states, counts, groups, params, rng, told)
-        return sound
+        for slot in range(first - 1, stop):
+            j = i if slot < first else int(ties[2][slot])
+            if not settled(j, scene, params, rng, told):
+                return False
+        return True
 
-    turned = pieces.inlined(turn_to)
+    return turn
 
-    def drive(task: Any, states: Any, shadow: Any, counts: Any, ties: Any, groups: Any,
-              totals: Any, tell: Any, params: Any, levels: Any, period: Any, peak: Any,
-              until: Any, clock: Any, words: Any, rng: Any, told: Any,
-              rows: Any) -> Any:  # fmt: skip
-        made = 0
-        told[1] = until
-        if task == 0:
-            for i in range(len(states)):
-                if not settled(i, states, counts, groups, params, rng, told):
-                    return made
-            return made
-        if task == 2:
-            for k in range(len(rows)):
-                i = int(rows[k])
-                if not turned(i, int(shadow[i]), int(states[i]), states, shadow, counts, ties,
-                              groups, totals, params, rng, told):  # fmt: skip
-                    return made
-            return made
-        n_states = len(totals)
+
+def _settling_all(settled: Callable[..., Any]) -> Callable[..., Any]:
+    def settle_all(scene: Any, params: Any, rng: Any, told: Any) -> Any:
+        for i in range(len(scene.states)):
+            if not settled(i, scene, params, rng, told):
+                break
+        return 0
+
+    return settle_all
+
+
+def _taking_over(turned: Callable[..., Any]) -> Callable[..., Any]:
+    def take_over(rows: Any, scene: Any, params: Any, rng: Any, told: Any) -> Any:
+        """Take over the states that others have written in some rows."""
+        for k in range(len(rows)):
+            i = int(rows[k])
+            old, fresh = int(scene.shadow[i]), int(scene.states[i])
+            if not turned(i, old, fresh, scene, params, rng, told):
+                break
+        return 0
+
+    return take_over
+
+
+def _going_on(pieces: Tools, tried: Callable[..., Any]) -> Callable[..., Any]:
+    draw, unit, load = pieces.draw, pieces.unit, pieces.load
+    choose, bound_of = pieces.inlined(_choosing(pieces)), pieces.inlined(_bound_of)
+    attempt = pieces.inlined(tried)
+
+    def go_on(scene: Any, tell: Any, params: Any, rhythm: Any, until: Any, clock: Any, words: Any,
+              rng: Any, told: Any) -> Any:  # fmt: skip
+        """Draw candidates and apply those that are accepted; returns how many."""
         s0, s1 = load(words)
-        time = clock[0]
-        powers = groups[5]
-        bound = bound_of(groups[3], groups[4], powers)
+        made, time, groups = 0, clock[0], scene.groups
+        bound = bound_of(groups[3], groups[4], groups[5])
         while time <= until:
-            word, s0, s1 = draw(s0, s1)
-            other, s0, s1 = draw(s0, s1)
-            third, s0, s1 = draw(s0, s1)
-            goal = unit(word) * bound
-            group = groups[4][2]
-            last = -1
-            while group >= groups[4][1]:
-                size = groups[3][group, 1]
-                if size > 0:
-                    last = group
-                    goal -= size * powers[group]
-                    if goal < 0.0:
-                        break
-                group -= 1
-            i = int(groups[2][groups[3][last, 0] + bounded(other, groups[3][last, 1])])
-            old = int(states[i])
-            told[1], told[2] = time, i
-            own = pace(rng, old, counts[i], params)
-            accept = own * level_at(time, levels, period)
-            stop = False
-            if unit(third) * (powers[last] * peak) < accept:
-                new = turn(rng, old, counts[i], params)
-                if not (0 <= new < n_states and new == int(new)):
-                    told[0], told[3] = 2, new
-                    break
-                fresh = int(new)
-                made += 1
-                if fresh != old:
-                    if not turned(i, old, fresh, states, shadow, counts, ties, groups, totals,
-                                  params, rng, told):  # fmt: skip
-                        break
-                    stop = tell[fresh]
-                    bound = bound_of(groups[3], groups[4], powers)
-            now = time
+            i, group, accept, s0, s1 = choose(groups, bound, s0, s1)
+            did = attempt(i, group, accept, time, scene, params, rhythm, rng, told)
+            made += did > 0
+            if did < _PASSED or did == _WRONG:
+                break
+            if did == _TURNED:
+                bound = bound_of(groups[3], groups[4], groups[5])
+            now, time = time, math.inf
             if bound > 0.0:
                 word, s0, s1 = draw(s0, s1)
-                time = time - math.log(1.0 - unit(word)) / (bound * peak)
-            else:
-                time = math.inf
-            if stop:
-                told[0], told[1], told[2], told[3] = 3, now, i, states[i]
+                time = now - math.log(1.0 - unit(word)) / (bound * rhythm.peak)
+            if did == _TURNED and tell[scene.states[i]]:
+                told[0], told[1], told[2], told[3] = 3, now, i, scene.states[i]
                 break
         clock[0] = time
         words[0] = s0
         words[1] = s1
         return made
 
-    return drive
+    return go_on
+
+
+def _choosing(pieces: Tools) -> Callable[..., Any]:
+    draw, unit, bounded = pieces.draw, pieces.unit, pieces.bounded
+
+    def choose(groups: Any, bound: Any, s0: Any, s1: Any) -> Any:
+        """A candidate by the bounds of groups: row, group, a uniform number, and the generator."""
+        word, s0, s1 = draw(s0, s1)
+        other, s0, s1 = draw(s0, s1)
+        third, s0, s1 = draw(s0, s1)
+        goal = unit(word) * bound
+        group, last = groups[4][2], -1
+        while group >= groups[4][1]:
+            size = groups[3][group, 1]
+            if size > 0:
+                last = group
+                goal -= size * groups[5][group]
+                if goal < 0.0:
+                    break
+            group -= 1
+        place = groups[3][last, 0] + bounded(other, groups[3][last, 1])
+        return int(groups[2][place]), last, unit(third), s0, s1
+
+    return choose
+
+
+def _trying(
+    pieces: Tools, rate: Taken, change: Taken, turned: Callable[..., Any]
+) -> Callable[..., Any]:
+    pace, turn, level_at = calling(pieces, rate), calling(pieces, change), pieces.inlined(_level_at)
+
+    def attempt(i: Any, group: Any, accept: Any, time: Any, scene: Any, params: Any, rhythm: Any,
+                rng: Any, told: Any) -> Any:  # fmt: skip
+        """Apply a candidate of a group if it is accepted; what became of it."""
+        old = int(scene.states[i])
+        told[1], told[2] = time, i
+        own = pace(rng, old, scene.counts[i], params)
+        level = level_at(time, rhythm.levels, rhythm.period)
+        if not accept * (scene.groups[5][group] * rhythm.peak) < own * level:
+            return _PASSED
+        new = turn(rng, old, scene.counts[i], params)
+        if not (0 <= new < len(scene.totals) and new == int(new)):
+            told[0], told[3] = 2, new
+            return _REFUSED
+        fresh = int(new)
+        if fresh == old:
+            return _STAYED
+        return _TURNED if turned(i, old, fresh, scene, params, rng, told) else _WRONG
+
+    return attempt
 
 
 def _group_of(rate: Any, group: Any, powers: Any) -> Any:
