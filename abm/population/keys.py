@@ -27,7 +27,10 @@ def common_length(
         require(
             isinstance(size, int | np.integer),
             PopulationError,
-            f"n = {size!r}, expected a whole number of agents",
+            f"n = {size!r}, expected a whole number of agents"
+            if is_one(size)
+            else f"n of type {type(size).__name__}, expected a whole number of agents: a column "
+            "needs another name than 'n'",
         )
         lengths["n"] = int(size)  # type: ignore[arg-type]
     require(
