@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from abm.cli import main
 from abm.llm.bench import Figure, Setting, rows, society
 from abm.llm.bench.command import _layouts, measure, settings
+from abm.llm.bench.main_job import lanes_filled
 from abm.llm.bench.random_model import SHAPES, Shape, write_random_model
 from abm.llm.llamacpp.layout import Layout
 
@@ -69,6 +71,16 @@ def test_a_layout_from_a_busy_machine_is_told_with_the_remedy():
         "layout of fast, m: measured on a busy machine (best turns within 40%, others used 50% of "
         "the CPUs); --remeasure measures it anew"
     )
+
+
+def test_lanes_are_filled_by_what_an_instant_asks_for_the_first_time():
+    """One, none and three new prompts: 4 prompts in 2 + 4 places of two lanes, 4 + 4 of four."""
+
+    def ask(name):
+        return SimpleNamespace(prompt=name, question=SimpleNamespace(options=("yes", "no")))
+
+    batches = [[ask("a"), ask("a")], [ask("a")], [ask("b"), ask("c"), ask("d")]]
+    assert [lanes_filled(batches, n) for n in (1, 2, 4)] == [1, 4 / 6, 4 / 8]
 
 
 def test_memory_is_told_by_shares_of_the_questions(tmp_path):
