@@ -124,6 +124,6 @@ def test_numbers_that_are_none_are_refused_by_name():
 
 
 def test_a_column_that_is_called_n_is_told_so_in_one_line():
-    with pytest.raises(PopulationError, match="n of type ndarray.*another name") as caught:
+    with pytest.raises(PopulationError, match=r"n of type ndarray.*another name") as caught:
         Population(abm.Model(seed=1), n=np.zeros(1000), x=np.zeros(1000))
     assert len(str(caught.value)) < 200
