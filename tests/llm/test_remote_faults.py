@@ -7,9 +7,11 @@ import json
 import math
 import pickle
 import re
+import socket
 import threading
 import time
 import tomllib
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -288,9 +290,20 @@ def test_a_proxy_of_the_environment_is_asked_for_others(monkeypatch):
         away().ready()
 
 
+def without_tls(listening: socket.socket) -> None:
+    """Refuse what is no HTTP, at once."""
+    with suppress(OSError):
+        while True:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
 def test_https_to_a_server_without_it_says_so_at_once():
-    with FakeServer(yes_and_no) as server:
-        url = server.url.replace("http:", "https:")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=without_tls, args=(listening,), daemon=True).start()
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}/v1"
         backend = OpenAICompatible(url, "m", retries=9, wait=60.0)
         with pytest.raises(BackendError, match=r"http:// rather than https://"):
             backend.ready()
@@ -404,6 +417,17 @@ def test_what_stops_a_batch_does_not_wait_for_the_retries_of_others():
         with pytest.raises(BackendError, match="the key was refused"):
             backend.score(prompts, [MENU] * 4)
         assert len(server.seen) <= 4 + 3
+
+
+def test_what_stops_a_batch_does_not_wait_for_servers_that_hang():
+    """The deadline of what is under way is an hour; the test would not end before."""
+    with FakeServer(lambda e: None) as server:
+        server.behaviour = lambda e: (
+            e.send({"error": "no"}, 401) if e.text == "stop" else server.hang(e)
+        )
+        backend = reached(server, concurrency=2, timeout=3600.0)
+        with pytest.raises(BackendError, match="the key was refused"):
+            backend.score([Prompt.plain(text) for text in ("stop", "hang")], [MENU] * 2)
 
 
 def test_a_text_is_bound_as_each_server_wants_it():

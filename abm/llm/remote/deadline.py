@@ -1,7 +1,8 @@
 """Sockets that know until when the request of their thread may take.
 
 Time-outs of single reads do not bind a server that sends a byte now and then. Here every connect,
-read and write waits for what is left of the whole request at most.
+read and write waits for what is left of the whole request at most, and a read ends soon after the
+request is no longer wanted.
 """
 
 from __future__ import annotations
@@ -19,17 +20,26 @@ import httpcore
 __all__ = ["BoundedBackend", "within"]
 
 _PIECE = 1 << 16
+_SLICE = 0.25  # seconds until a read looks again whether it is wanted
 _thread = threading.local()
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Bind what this thread sends and reads; after that `httpcore.ReadTimeout` is raised."""
-    _thread.until = time.monotonic() + seconds
+def within(seconds: float, unwanted: threading.Event) -> Iterator[None]:
+    """Bind what this thread sends and reads, by raising `httpcore.ReadTimeout`.
+
+    Parameters
+    ----------
+    seconds
+        From now on.
+    unwanted
+        Set when nobody waits for the reply any more.
+    """
+    _thread.until, _thread.unwanted = time.monotonic() + seconds, unwanted
     try:
         yield
     finally:
-        del _thread.until
+        del _thread.until, _thread.unwanted
 
 
 def _left(timeout: float | None) -> float | None:
@@ -37,7 +47,7 @@ def _left(timeout: float | None) -> float | None:
     if until is None:
         return timeout
     left: float = until - time.monotonic()
-    if left <= 0:
+    if left <= 0 or _thread.unwanted.is_set():
         raise httpcore.ReadTimeout("deadline")
     return left if timeout is None else min(left, timeout)
 
@@ -83,7 +93,14 @@ class _BoundedStream(httpcore.NetworkStream):
         self._inner = inner
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._inner.read(max_bytes, _left(timeout))
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = _left(None if until is None else max(0.0, until - time.monotonic()))
+            try:
+                return self._inner.read(max_bytes, _SLICE if left is None else min(left, _SLICE))
+            except httpcore.ReadTimeout:
+                if left is not None and left <= _SLICE:
+                    raise
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         for start in range(0, len(buffer), _PIECE):

@@ -132,6 +132,7 @@ class Transport:
         self.statistics = Traffic()
         self._wire = Wire(self.base_url, headers, concurrency)
         self._lock, self._down = threading.Lock(), threading.Event()
+        self._unwanted = threading.Event()
         self._in_vain = 0  # requests in a row whose retries were used up, within a call of `each`
         self._unheard = 0  # the same over all calls
         self._last: Problem | None = None  # how the last of them ended
@@ -150,6 +151,7 @@ class Transport:
         this call fail without being sent: so does one that hangs.
         """
         self._down.clear()
+        self._unwanted.clear()
         with self._lock:
             self._in_vain, self._gone = 0, None
         with ThreadPoolExecutor(self.concurrency) as pool:
@@ -159,7 +161,8 @@ class Transport:
             except BaseException:
                 for future in futures:
                     future.cancel()
-                self._down.set()  # what is under way is not retried: the batch is lost anyway
+                self._down.set()  # what is under way is left: the batch is lost anyway
+                self._unwanted.set()
                 raise
 
     def post(self, path: str, payload: Mapping[str, Any]) -> Reply | Problem:
@@ -278,7 +281,9 @@ class Transport:
         with self._lock:
             self.statistics.attempts += 1
         try:
-            code, headers, content = self._wire.exchange("POST", path, payload, self.timeout)
+            code, headers, content = self._wire.exchange(
+                "POST", path, payload, self.timeout, self._unwanted
+            )
         except Late as error:
             return Problem(Status.TIMEOUT, str(error), transient=True)
         except Unreachable as error:

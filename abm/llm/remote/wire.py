@@ -71,9 +71,23 @@ class Wire:
         self._made: tuple[int, Any] | None = None
 
     def exchange(
-        self, method: str, path: str, payload: Mapping[str, Any] | None, seconds: float
+        self,
+        method: str,
+        path: str,
+        payload: Mapping[str, Any] | None,
+        seconds: float,
+        unwanted: threading.Event | None = None,
     ) -> Heard:
         """Send a request and read its reply to the end.
+
+        Parameters
+        ----------
+        method, path, payload
+            What is sent; `None` for no body.
+        seconds
+            For all of it.
+        unwanted
+            Ends the exchange when it is set.
 
         Raises
         ------
@@ -84,7 +98,7 @@ class Wire:
 
         content = None if payload is None else json.dumps(payload).encode()
         try:
-            return self._heard(method, path, content, seconds)
+            return self._heard(method, path, content, seconds, unwanted or threading.Event())
         except (httpcore.ConnectError, httpcore.ConnectTimeout, httpcore.ProxyError) as error:
             raise Unreachable(_words(error) or "no connection in time") from error
         except httpcore.TimeoutException:
@@ -92,7 +106,14 @@ class Wire:
         except (httpcore.NetworkError, httpcore.ProtocolError, zlib.error) as error:
             raise Broken(f"{type(error).__name__} {_words(error)}".rstrip()) from error
 
-    def _heard(self, method: str, path: str, content: bytes | None, seconds: float) -> Heard:
+    def _heard(
+        self,
+        method: str,
+        path: str,
+        content: bytes | None,
+        seconds: float,
+        unwanted: threading.Event,
+    ) -> Heard:
         from abm.llm.remote.deadline import within
 
         url, pool, body = _address(self.base_url + path), self._pool(), bytearray()
@@ -102,7 +123,7 @@ class Wire:
             "content": content,
             "extensions": limits,
         }
-        with within(seconds), pool.stream(method, url, **sent) as response:
+        with within(seconds, unwanted), pool.stream(method, url, **sent) as response:
             said = [(name.decode("latin-1"), v.decode("latin-1")) for name, v in response.headers]
             for piece in response.iter_stream():
                 body += piece
