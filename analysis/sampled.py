@@ -71,7 +71,7 @@ def answer_error(
     Examples
     --------
     >>> round(answer_error([[50, 50]]), 4)
-    0.0495
+    0.0503
     >>> answer_error([[50, 50], [10, 90]], weights=[0.5, 0.5]) < answer_error([[50, 50]])
     True
     """
@@ -151,7 +151,7 @@ def with_answer_error(
     --------
     >>> from abm.analysis.paired import paired_effect
     >>> effect = paired_effect([3.0, 4.0, 6.0], [1.0, 2.0, 3.0])
-    >>> wider = with_answer_error(effect, 0.5)
+    >>> wider = with_answer_error(effect, 1.0)
     >>> wider.estimate == effect.estimate, wider.low < effect.low, wider.varied[-1]
     (True, True, 'sampled answers')
     """

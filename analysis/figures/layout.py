@@ -153,7 +153,7 @@ def settled(figure: Figure) -> Iterator[None]:
     layout is computed twice here, and not again for each format.
     """
     engine = figure.get_layout_engine()
-    if engine is not None:
+    if engine is not None and figure.axes:
         engine.execute(figure)
         engine.execute(figure)
         figure.set_layout_engine("none")
