@@ -194,6 +194,26 @@ def test_lanes_of_fast_evaluate_what_all_prompts_share_once(
 
 
 @pytest.mark.llama
+@pytest.mark.parametrize("resident_bytes", [0, 1000, 60_000])
+def test_lanes_of_fast_that_find_no_copy_evaluate_the_beginning_themselves(
+    gguf_files, monkeypatch, resident_bytes
+):
+    monkeypatch.setattr(scores_module, "PORTION", 4)
+    prompts = questions(40)
+    with LlamaCpp(gguf_files["F16"], n_threads=1) as model:
+        exact = model.score(prompts, [MENU] * 40)
+    with LlamaCpp(
+        gguf_files["F16"], n_threads=3, mode="fast", resident_bytes=resident_bytes
+    ) as model:
+        model._layout = Layout(False, 128, 4, "given")
+        found = model.score(prompts, [MENU] * 40)
+        assert model.memory()["resident"] <= resident_bytes
+    for a, b in zip(exact, found, strict=True):
+        p, q = np.exp(a.scores), np.exp(b.scores)
+        assert np.abs(p / p.sum() - q / q.sum()).sum() / 2 < 2e-3
+
+
+@pytest.mark.llama
 @pytest.mark.parametrize("portion", [32, 4])
 def test_fast_in_two_lanes_differs_from_strict_by_rounding_only(gguf_files, monkeypatch, portion):
     """The same batch has the same scores, whoever takes its portions."""
