@@ -22,6 +22,8 @@ _TURN = 2.0 * math.pi
 
 
 _njit: Any = nb.njit  # its types do not know `_nrt`
+_COPIED = {"forceinline": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""What is copied into its callers is called by nobody else: no code for that is compiled."""
 
 
 def _lean(function: Callable[..., Any], **options: Any) -> Callable[..., Any]:
@@ -87,7 +89,7 @@ def compiled_tools(*, lean: bool = True) -> Tools:
     """
     return Tools(
         jit=_njit(_nrt=False) if lean else _njit,
-        inlined=_njit(_nrt=False, forceinline=True) if lean else _njit(forceinline=True),
+        inlined=_njit(_nrt=False, **_COPIED) if lean else _njit(**_COPIED),
         draw=_draw,
         unit=_unit,
         bounded=_bounded,
