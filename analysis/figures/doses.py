@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from abm.analysis.figures.effects import OPEN, with_spread
 from abm.analysis.figures.layout import (
     bottom_label,
     few_ticks,
@@ -62,7 +63,8 @@ def dose_response(
     own_scales
         Whether each panel has a y axis of its own, as panels of different units need it.
     others
-        As in `trajectories`.
+        As in `trajectories`. A mean without interval, or whose interval has no width, is an open
+        point, and the foot says so.
 
     Examples
     --------
@@ -96,8 +98,11 @@ def dose_response(
             few_ticks(figure, axes[0])
         panel_titles(figure, axes[0], ["" if panel is None else shown(c, names) for c in columns])
         bottom_label(figure, axes[0], xlabel)
-        more = "grey points: single runs" if runs is not None else ""
-        name_uncertainty(figure, table, "bars", "replications", more=more)
+        bare = ~with_spread(column(table, low), column(table, high))
+        notes = ["grey points: single runs"] * (runs is not None)
+        notes += [OPEN] * bool((bare & np.isfinite(column(table, y))).any())
+        notes += ["each panel has a scale of its own"] * (own_scales and len(columns) > 1)
+        name_uncertainty(figure, table, "bars", "replications", more="; ".join(notes))
         if series is not None:
             _legend(figure, look, names)
     return figure
@@ -138,5 +143,7 @@ def _points(axis: Axes, shift: float) -> Any:
 def _curve(axis: Axes, table: pl.DataFrame, names: tuple[str, str, str, str], look: Look) -> None:
     dose, middle, left, right = (column(table, name) for name in names)
     axis.plot(dose, middle, color=look.colour, ls=look.dash, marker=look.marker, ms=3, zorder=3)
-    sure = np.isfinite(left) & np.isfinite(right)
+    sure = with_spread(left, right)
+    open_ones = {"ls": "", "marker": look.marker, "color": look.colour, "mfc": "white", "ms": 3}
+    axis.plot(dose[~sure], middle[~sure], zorder=3.5, **open_ones)
     axis.vlines(dose[sure], left[sure], right[sure], color=look.colour, lw=1.0, zorder=2.5)

@@ -32,7 +32,9 @@ from abm.analysis.figures.style import (
 )
 from abm.analysis.figures.tables import column, need, ordered, part, shown
 
-__all__ = ["effect_forest"]
+__all__ = ["OPEN", "effect_forest", "with_spread"]
+
+OPEN = "open points: no spread or no interval"
 
 
 def effect_forest(
@@ -97,10 +99,10 @@ def effect_forest(
         titles = ["" if panel is None else shown(c, names) for c in columns]
         panel_titles(figure, axes[0], titles, beside=beside)
         bottom_label(figure, axes[0], xlabel)
-        bare = ~_sure(*(column(table, name) for name in (low, high))) & np.isfinite(
+        bare = ~with_spread(*(column(table, name) for name in (low, high))) & np.isfinite(
             column(table, estimate)
         )
-        notes = ["open points: no spread or no interval"] * bool(bare.any())
+        notes = [OPEN] * bool(bare.any())
         if len(columns) > 1:
             notes.append("each panel has a scale of its own")
         if margin is not None and zero is not None:
@@ -136,7 +138,7 @@ def _points(
     y, estimate, low, high = names
     places = np.array([lines.index(value) for value in table[y]]) + shift
     middle, left, right = (column(table, name) for name in (estimate, low, high))
-    sure = _sure(left, right)
+    sure = with_spread(left, right)
     axis.hlines(places[sure], left[sure], right[sure], color=look.colour, lw=1.3)
     for known, face in ((sure, look.colour), (~sure & np.isfinite(middle), "white")):
         axis.plot(middle[known], places[known], look.marker, color=look.colour, mfc=face, ms=4)
@@ -152,7 +154,7 @@ def _points(
         )
 
 
-def _sure(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.bool_]:
+def with_spread(low: NDArray[np.float64], high: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which intervals can be drawn: defined, and of some width."""
     size = np.maximum(abs(low), abs(high))
     return np.isfinite(low) & np.isfinite(high) & (high - low > 1e-12 * size)

@@ -18,6 +18,7 @@ from abm.analysis.figures import (
     WIDTHS,
     before_after,
     crowded_text,
+    dose_response,
     echo_chambers,
     effect_forest,
     ridgelines,
@@ -245,6 +246,26 @@ def test_an_undefined_effect_is_written_and_not_drawn_as_zero():
     assert [text.get_text() for text in axis.texts] == ["undefined"]
     drawn = [x for line in axis.get_lines() for x in line.get_xdata() if line.get_marker() == "o"]
     assert sorted(drawn) == [0.1, 0.3]
+
+
+def test_a_dose_without_spread_is_an_open_point_and_the_foot_says_so():
+    table = pl.DataFrame(
+        {
+            "dose": [0.0, 1.0, 2.0],
+            "outcome": ["x"] * 3,
+            "estimate": [0.0, 0.1, 0.2],
+            "low": [0.0, 0.05, float("nan")],
+            "high": [0.0, 0.15, float("nan")],
+            "level": [0.95] * 3,
+            "n": [4] * 3,
+        }
+    )
+    figure = dose_response(table, panel="outcome", own_scales=True)
+    open_ones = [line for line in figure.axes[0].get_lines() if line.get_mfc() == "white"]
+    assert [x for line in open_ones for x in line.get_xdata()] == [0.0, 2.0]
+    foot = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+    assert "open points: no spread or no interval" in foot
+    assert "scale of its own" not in foot  # there is one panel
 
 
 def test_shares_that_do_not_add_up_are_refused():
