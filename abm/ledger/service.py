@@ -88,8 +88,8 @@ class AnsweringService:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.stop(hurry=kind is not None)
 
     def connect(self) -> Connection:
         """A connection for one worker; may be called at any time.
@@ -110,16 +110,33 @@ class AnsweringService:
         self._thread = threading.Thread(target=self.serve, name="answering", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Finish the batch in flight, then hang up. Workers that still wait get a BackendError."""
+    def stop(self, *, hurry: bool = False) -> None:
+        """Finish the batch in flight, then hang up. Workers that still wait get a BackendError.
+
+        Parameters
+        ----------
+        hurry
+            Leave the batch in flight where it waits for a server, which may hang.
+        """
         if self._stopping:
             return
         self._stopping = True
         self._ring.send_bytes(b"stop")
+        left = self._behind_servers() if hurry else []
+        for backend in left:
+            backend.abandon(True)
         if self._thread is not None:
             self._thread.join()
+        for backend in left:
+            backend.abandon(False)
         for end in (*self._connections, self._bell, self._ring):
             end.close()
+
+    def _behind_servers(self) -> list[Any]:
+        """Backends whose batches can be left."""
+        inner = (getattr(policy, "inner", policy) for policy in self.policies.values())
+        backends = [getattr(policy, "backend", None) for policy in inner]
+        return [backend for backend in backends if hasattr(backend, "abandon")]
 
     def serve(self) -> None:
         """Answer until `stop` is called."""

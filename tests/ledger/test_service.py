@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -17,6 +18,7 @@ from abm.ledger import (
     RunRecorder,
     answer_key,
 )
+from abm.ledger.recorded import Asked
 from abm.ledger.schema import definition_text
 from abm.policies import RulePolicy
 from abm.questions import Answer, Question, Status, TextConstraint
@@ -214,3 +216,39 @@ def test_a_question_travels_without_what_its_agent_perceives(tmp_path):
         key = next(key for key, entry in ledger.entries() if entry.request["age"] == 3)
         assert [a.scores[0] for a in answers] == [-1 / 7, -3 / 7]
         assert key == answer_key("model", BAN.request({"age": 3}))
+
+
+def test_a_service_that_stops_in_a_hurry_does_not_wait_for_a_server_that_hangs(tmp_path):
+    """The deadline is an hour; nothing of the batch is recorded, and the backend may be used on."""
+    pytest.importorskip("httpx", reason="needs the extra `remote`")
+    from fake_server import FakeServer
+
+    from abm.llm import OpenAICompatible
+    from abm.policies import LLMPolicy
+
+    request = Question("q", 1, "Parks?", ("yes", "no")).request({})
+    with FakeServer(lambda e: None) as server, Ledger(tmp_path / "ledger.sqlite") as ledger:
+        server.behaviour = server.hang
+        backend = OpenAICompatible(server.url, "m", timeout=3600.0)
+        service = AnsweringService({"llm": Recorded(LLMPolicy(backend), ledger)})
+        service.start()
+        client, told = Client(service.connect()), []
+
+        def ask() -> None:
+            try:
+                client.policies()["llm"].answer_asked([Asked(request, "run")])
+            except BackendError as error:
+                told.append(str(error))
+
+        worker = threading.Thread(target=ask)
+        worker.start()
+        for _ in range(3000):
+            if not server.seen:
+                time.sleep(0.01)
+        service.stop(hurry=True)
+        worker.join()
+        assert told == ["stopped before all answers had come"]
+        assert (len(ledger), ledger.failures("run")) == (0, {})
+        server.behaviour = lambda e: e.tokens({"yes": 0.6, "no": 0.3})
+        [again] = LLMPolicy(backend).answer([request])
+    assert again.status is Status.OK

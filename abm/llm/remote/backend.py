@@ -206,6 +206,10 @@ class OpenAICompatible:
         """
         return self._transport.lost()
 
+    def abandon(self, abandoned: bool = True) -> None:
+        """Have a batch that is under way raise a BackendError soon; or take requests again."""
+        self._transport.abandon(abandoned)
+
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()

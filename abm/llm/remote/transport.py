@@ -132,7 +132,7 @@ class Transport:
         self.statistics = Traffic()
         self._wire = Wire(self.base_url, headers, concurrency)
         self._lock, self._down = threading.Lock(), threading.Event()
-        self._unwanted = threading.Event()
+        self._unwanted, self._abandoned = threading.Event(), False
         self._in_vain = 0  # requests in a row whose retries were used up, within a call of `each`
         self._unheard = 0  # the same over all calls
         self._last: Problem | None = None  # how the last of them ended
@@ -149,21 +149,37 @@ class Transport:
         this call are sent once and not retried: a dead server costs one round of waiting. When as
         many requests in a row as may be under way (3 at least) used up their retries, the others of
         this call fail without being sent: so does one that hangs.
+
+        Raises
+        ------
+        BackendError
+            `abandon` was called; what was heard until then is dropped.
         """
-        self._down.clear()
-        self._unwanted.clear()
         with self._lock:
+            if not self._abandoned:
+                self._down.clear()
+                self._unwanted.clear()
             self._in_vain, self._gone = 0, None
         with ThreadPoolExecutor(self.concurrency) as pool:
             futures = [pool.submit(work, item) for item in items]
             try:
-                return [future.result() for future in futures]
+                made = [future.result() for future in futures]
+                require(not self._abandoned, BackendError, "stopped before all answers had come")
+                return made
             except BaseException:
                 for future in futures:
                     future.cancel()
                 self._down.set()  # what is under way is left: the batch is lost anyway
                 self._unwanted.set()
                 raise
+
+    def abandon(self, abandoned: bool) -> None:
+        """Leave what is under way, from any thread; or take requests again."""
+        with self._lock:
+            self._abandoned = abandoned
+            if abandoned:
+                self._down.set()
+                self._unwanted.set()
 
     def post(self, path: str, payload: Mapping[str, Any]) -> Reply | Problem:
         """Send one request until there is a reply, a final failure, or no retry left.
