@@ -87,6 +87,7 @@ TABLE = [
     Comparison("T5", "sir_discrete", 1_000_000, "numpy", 0.9),
     Comparison("T6", "sir_events", 100_000, "eon", 30, "sir_continuous"),
     Comparison("T6", "sir_events", 100_000, "simpy", 30, "sir_continuous"),
+    Comparison("T6", "sir_events", 100_000, "numba", None, "sir_continuous"),
     Comparison("T6", "sir_rates", 100_000, "eon", None, "sir_continuous"),
     Comparison("T6", "sir_rates", 100_000, "simpy", None, "sir_continuous"),
     Comparison("T7", "voter", 100_000, "mesa33", 120),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from graphs import barabasi_albert
 from measure import main
 from numba import njit
 
@@ -150,6 +151,95 @@ def boltzmann(n):
     return step, "agent-steps", {}
 
 
+@njit
+def _rise(times, rows, place, time, row):
+    """Let an entry rise in a heap of four children each."""
+    while place > 0:
+        above = (place - 1) >> 2
+        if times[above] <= time:
+            break
+        times[place], rows[place] = times[above], rows[above]
+        place = above
+    times[place], rows[place] = time, row
+
+
+@njit
+def _sink(times, rows, size, time, row):
+    """Let an entry sink from the top of the heap."""
+    place = 0
+    while 4 * place + 1 < size:
+        child = 4 * place + 1
+        for other in range(child + 1, min(4 * place + 5, size)):
+            child = other if times[other] < times[child] else child
+        if times[child] >= time:
+            break
+        times[place], rows[place] = times[child], rows[child]
+        place = child
+    times[place], rows[place] = time, row
+
+
+@njit
+def _unit(s0, s1):
+    """A uniform number above 0, and the new state."""
+    word, s0, s1 = _next(s0, s1)
+    return (np.float64(word >> np.uint64(11)) + 0.5) * 2.0**-53, s0, s1
+
+
+@njit
+def _infect(i, now, net, state, heap, size, s0, s1):
+    """Somebody falls ill and sends down each tie that is quick enough."""
+    (indptr, indices), (stage, due), (times, rows) = net, state, heap
+    u, s0, s1 = _unit(s0, s1)
+    span = -np.log(u)
+    escape = np.exp(-0.2 * span)
+    for k in range(indptr[i], indptr[i + 1]):
+        j = indices[k]
+        if stage[j] == 0:
+            u, s0, s1 = _unit(s0, s1)
+            if u > escape and now - np.log(u) / 0.2 < due[j]:
+                due[j] = now - np.log(u) / 0.2
+                _rise(times, rows, size, due[j], j)
+                size += 1
+    due[i] = now + span
+    _rise(times, rows, size, due[i], i)
+    return size + 1, s0, s1
+
+
+@njit
+def _sir(net, state, heap, size, s0, s1):
+    """A whole epidemic, 0.2 per tie, recovery 1; an entry that is not due any more is passed."""
+    (stage, due), (times, rows), made = state, heap, 0
+    while size > 0:
+        now, i = times[0], rows[0]
+        size -= 1
+        _sink(times, rows, size, times[size], rows[size])
+        if due[i] == now:
+            due[i] = np.inf
+            stage[i] += 1
+            made += 1
+            if stage[i] == 1:
+                size, s0, s1 = _infect(i, now, net, state, heap, size, s0, s1)
+    return made, s0, s1
+
+
+def sir_continuous(n):
+    net, ill = barabasi_albert(n, 3, 1), max(1, n // 100)
+    heap = np.empty(len(net[1]) + n), np.empty(len(net[1]) + n, np.int32)
+    words = [np.uint64(11), np.uint64(29)]
+
+    def step(count):
+        done = 0
+        while done < count:
+            state = np.zeros(n, np.int8), np.where(np.arange(n) < ill, 0.0, np.inf)
+            heap[0][:ill], heap[1][:ill] = 0.0, np.arange(ill)
+            made, *new = _sir(net, state, heap, ill, *words)
+            words[:] = map(np.uint64, new)
+            done += made
+        return done
+
+    return step, "events", {}
+
+
 if __name__ == "__main__":
     main(
         "Numba by hand",
@@ -158,5 +248,6 @@ if __name__ == "__main__":
             "pair_updates": pair_updates,
             "hk": hk,
             "boltzmann": boltzmann,
+            "sir_continuous": sir_continuous,
         },
     )
