@@ -203,7 +203,8 @@ def _print_scope(console: Console, made: Comparison) -> None:
     )
     if "margin" in made.table.columns:
         console.print(
-            "Equivalence: two one-sided tests, each row by itself; their p is not corrected."
+            "Equivalence: two one-sided tests, each row by itself; their p is not corrected. No "
+            "spread: the same difference in all pairs, so the test rests on nothing that varied."
             + _needed(made),
             markup=False,
         )

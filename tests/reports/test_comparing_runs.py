@@ -85,6 +85,9 @@ def test_the_command_prints_and_writes_the_table(study, tmp_path, ending):
     assert done.exit_code == 0, done.output
     assert "paired by seeds" in done.output
     assert "Correlation achieved" in done.output
+    votes = [line for line in done.output.splitlines() if "(no spread)" in line]
+    assert votes
+    assert all(line.rstrip().endswith("no spread") for line in votes)  # the rule reads no tax
     assert max(map(len, done.output.splitlines())) <= 80 + len(str(out))
     assert "vote" in out.read_text()
 

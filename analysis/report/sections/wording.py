@@ -129,10 +129,10 @@ def terminal_tables(comparison: Comparison, material: Material) -> list[tuple[st
     made = []
     for key, part in parts.items():
         if "equivalence" in part.columns:
-            yes = pl.when(pl.col("equivalence").str.starts_with("shown"))
-            part = part.with_columns(
-                yes.then(pl.lit("shown")).otherwise(pl.lit("not shown")).alias("equivalent")
-            )
+            said = pl.col("equivalence")
+            told = pl.when(said.str.contains("no spread")).then(pl.lit("no spread"))
+            told = told.when(said.str.starts_with("shown")).then(pl.lit("shown"))
+            part = part.with_columns(told.otherwise(pl.lit("not shown")).alias("equivalent"))
         shown = part.select(name for name in kept if name in part.columns).rename(narrow)
         made.append((", ".join(map(str, key)), shown))
     return made
