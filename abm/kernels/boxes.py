@@ -1,9 +1,9 @@
-"""People in boxes of similar people, and the most that anybody of one box can like one of another.
+"""People in boxes of similar people, and the most that those of one can like anybody of another.
 
-The boxes are the leaves of a k-d tree (Bentley 1975, Communications of the ACM 18) that is always
-split where many people lie far apart. Two boxes give a bound on the weight, exp(-strength times
-distance), of any two people in them, so that most of those who are not chosen are passed over
-without their distance being computed.
+The boxes are the leaves of a k-d tree (Bentley 1975, Communications of the ACM 18), of equally many
+people each, so that the box of a person is known from its place. Two boxes give a bound on the
+weight, exp(-strength times distance), of any two people in them, so that most of those who are not
+chosen are passed over without a look at where they stand.
 """
 
 from __future__ import annotations
@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 
 from abm.kernels.library import lean, library
 
-__all__ = ["Likes", "Space", "boxes_of", "pull"]
+__all__ = ["FLOOR", "Boxes", "Space", "above", "boxes_of", "look", "pull"]
 
-_MOST = 1024
-_PEOPLE_PER_BOX = 32
-_SAFETY = 1.0 + 1e-9  # far above the rounding of exp, so that a bound stays one
+FLOOR = 1e-30  # bounds are no less, as 32-bit floats have no smaller numbers to speak of
+_MOST = 4096  # boxes; a row of bounds on all of them stays in the cache
+_PEOPLE_PER_BOX = 32  # at least
+_STEPS = 16  # bounds fall in steps of exp(-1 / 16)
+_SAFETY = 1.001  # far above the rounding of 32 bits, so that a bound stays one
+_FALL = np.maximum(np.exp(-np.arange(70 * _STEPS) / _STEPS) * _SAFETY, FLOOR).astype(np.float32)
 
 
 class Space(NamedTuple):
@@ -41,53 +44,46 @@ class Space(NamedTuple):
     share: float
 
 
-class Likes(NamedTuple):
-    """Bounds on the weights.
+class Boxes(NamedTuple):
+    """Places p of people; box p >> shift holds 2**shift people, the last one perhaps fewer.
 
     Attributes
     ----------
     order
-        People, box after box, shape (n,).
-    box_of
-        Box of each person, shape (n,).
-    bounds
-        Greatest weight between two boxes, shape (n_boxes, n_boxes).
-    mean
-        About the mean weight between people of a box and all others, shape (n_boxes,).
+        Person at each place, shape (n,).
+    shift
+        Binary logarithm of the size of a box.
+    low, high
+        The ends of the boxes along every axis, shape (n_axes, n_boxes).
     """
 
     order: NDArray[np.int32]
-    box_of: NDArray[np.uint16]
-    bounds: NDArray[np.float64]
-    mean: NDArray[np.float64]
+    shift: int
+    low: NDArray[np.float32]
+    high: NDArray[np.float32]
 
 
-def boxes_of(space: Space, strength: float) -> Likes:
-    """Boxes of similar people, at most 1,024, and the bounds between them.
-
-    Parameters
-    ----------
-    strength
-        Of the weight exp(-strength * distance), >= 0.
+def boxes_of(space: Space) -> tuple[Space, Boxes]:
+    """Where the people of all places stand, and their boxes, at most 4,096.
 
     Examples
     --------
-    >>> line = Space(np.linspace(0, 1, 64, dtype=np.float32)[:, None], 1, 1.0)
-    >>> found = boxes_of(line, 2.0)
-    >>> found.box_of.tolist() == [0] * 32 + [1] * 32, bool(0.9 < found.bounds[0, 1] < 1)
-    (True, True)
+    >>> line = Space(np.arange(64, dtype=np.float32)[::-1, None], 1, 1.0)
+    >>> sorted_line, boxes = boxes_of(line)
+    >>> boxes.shift, sorted(boxes.order[:32].tolist()) == list(range(32, 64))
+    (5, True)
+    >>> boxes.low.tolist(), boxes.high.tolist()
+    ([[0.0, 32.0]], [[31.0, 63.0]])
     """
     n, axes = space.at.shape
-    most = min(_MOST, max(1, n // _PEOPLE_PER_BOX))
-    order, box_of = np.arange(n, dtype=np.int32), np.zeros(n, dtype=np.uint16)
-    first, stop = np.zeros(most, dtype=np.int64), np.full(most, n, dtype=np.int64)
-    low, high = np.empty((2, most, axes))
-    made = split(space, order, first, stop, low, high)
-    bounds, middling = np.empty((2, made, made))
-    bound(space, strength, low, high, bounds, middling)
-    sizes = (stop - first)[:made]
-    box_of[order] = np.repeat(np.arange(made, dtype=np.uint16), sizes)
-    return Likes(order, box_of, bounds, middling @ (sizes / n))
+    shift = (_PEOPLE_PER_BOX - 1).bit_length()
+    while (n - 1) >> shift >= _MOST:
+        shift += 1
+    n_boxes = ((n - 1) >> shift) + 1
+    at, order = space.at.copy(), np.arange(n, dtype=np.int32)
+    low, high = np.empty((2, axes, n_boxes), dtype=np.float32)
+    sort_out(at, order, space.numeric, space.share, 1 << shift, low, high)
+    return space._replace(at=at), Boxes(order, shift, low, high)
 
 
 @lean
@@ -103,106 +99,130 @@ def pull(space: Any, strength: Any, i: Any, j: Any) -> Any:
     return strength * math.sqrt(total)
 
 
-@library
-def measure(space: Any, order: Any, first: Any, stop: Any, low: Any, high: Any) -> None:
-    """The ends of a box along every axis."""
-    for axis in range(low.size):
-        low[axis] = math.inf
-        high[axis] = -math.inf
-    for place in range(first, stop):
-        for axis in range(low.size):
-            value = float(space.at[order[place], axis])
-            low[axis] = min(low[axis], value)
-            high[axis] = max(high[axis], value)
+@lean
+def above(far: Any) -> Any:
+    """A little above exp(-far), and no less than `FLOOR`, for far >= 0."""
+    return _FALL[int(min(_STEPS * far, len(_FALL) - 1.0))]
 
 
-@library
-def widest(space: Any, low: Any, high: Any) -> Any:
-    """The axis along which a box is widest, and its squared width."""
-    best, most = 0, 0.0
-    for axis in range(low.size):
-        width = (high[axis] - low[axis]) ** 2
-        if axis >= space.numeric and width > 0.0:
-            width = space.share
+@lean
+def measure(at: Any, first: Any, stop: Any, low: Any, high: Any, box: Any) -> None:
+    """The ends along every axis of those in places first..stop-1, written down for a box."""
+    for axis in range(at.shape[1]):
+        least = most = at[first, axis]
+        for place in range(first + 1, stop):
+            least = min(least, at[place, axis])
+            most = max(most, at[place, axis])
+        low[axis, box] = least
+        high[axis, box] = most
+
+
+@lean
+def widest(numeric: Any, share: Any, low: Any, high: Any, box: Any) -> Any:
+    """The axis along which a box is widest; -1 if all in it are alike."""
+    best, most = -1, 0.0
+    for axis in range(len(low)):
+        width = float(high[axis, box]) - float(low[axis, box])
+        width = width * width
+        if axis >= numeric and width > 0.0:
+            width = share
         if width > most:
             best, most = axis, width
-    return best, most
+    return best
 
 
 @lean
-def part(space: Any, order: Any, first: Any, stop: Any, axis: Any, middle: Any) -> Any:
-    """Put those up to the middle before the others; returns where the others begin."""
-    a, b = first, stop
-    while a < b:
-        if space.at[order[a], axis] <= middle:
-            a += 1
-        else:
-            b -= 1
-            person = order[a]
-            order[a] = order[b]
-            order[b] = person
-    return a
+def swap(at: Any, order: Any, a: Any, b: Any) -> None:
+    """Two people change places."""
+    for axis in range(at.shape[1]):
+        value = at[a, axis]
+        at[a, axis] = at[b, axis]
+        at[b, axis] = value
+    person = order[a]
+    order[a] = order[b]
+    order[b] = person
 
 
-@library
-def split(space: Any, order: Any, first: Any, stop: Any, low: Any, high: Any) -> Any:
-    """Split boxes, the one with most people times squared width first; returns how many there are.
+@lean
+def part(at: Any, order: Any, first: Any, stop: Any, place: Any, axis: Any) -> None:
+    """Sort so far that nobody before a place is further along an axis than anybody from it on.
 
-    A box is cut in its middle along its widest axis. People stay in ascending order of their boxes'
-    places in `order`; boxes are renumbered in that order at the end.
+    Hoare (1961), Communications of the ACM 4, algorithm 65 (Find).
     """
-    made = 1
-    measure(space, order, first[0], stop[0], low[0], high[0])
-    while made < first.size:
-        best, axis, most = -1, 0, 0.0
-        for box in range(made):
-            along, width = widest(space, low[box], high[box])
-            weight = width * (stop[box] - first[box])
-            if weight > most:
-                best, axis, most = box, along, weight
-        if best < 0:
-            break  # all people of each box are alike
-        middle = (low[best, axis] + high[best, axis]) / 2
-        cut = part(space, order, first[best], stop[best], axis, middle)
-        first[made] = cut
-        stop[made] = stop[best]
-        stop[best] = cut
-        for box in (best, made):
-            measure(space, order, first[box], stop[box], low[box], high[box])
-        made += 1
-    rank(made, first, stop, low, high)
-    return made
+    low, high = first, stop - 1
+    while low < high:
+        pivot = at[(low + high) // 2, axis]
+        a, b = low, high
+        while a <= b:
+            while at[a, axis] < pivot:
+                a += 1
+            while at[b, axis] > pivot:
+                b -= 1
+            if a <= b:
+                swap(at, order, a, b)
+                a += 1
+                b -= 1
+        if place <= b:
+            high = b
+        elif place >= a:
+            low = a
+        else:
+            return
 
 
 @library
-def rank(made: Any, first: Any, stop: Any, low: Any, high: Any) -> None:
-    """Number boxes by their place."""
-    by_place = np.argsort(first[:made])
-    first[:made] = first[:made][by_place]
-    stop[:made] = stop[:made][by_place]
-    low[:made] = low[:made][by_place]
-    high[:made] = high[:made][by_place]
+def sort_out(at: Any, order: Any, numeric: Any, share: Any, size: Any, low: Any, high: Any) -> None:
+    """Put people into boxes of `size`: halve the boxes along the widest axis, again and again."""
+    waiting = np.empty((64, 2), dtype=np.int64)  # first boxes, and those that follow the last ones
+    waiting[0, 0], waiting[0, 1] = 0, low.shape[1]
+    n_waiting = 1
+    while n_waiting > 0:
+        n_waiting -= 1
+        a, b = waiting[n_waiting, 0], waiting[n_waiting, 1]
+        measure(at, a * size, min(b * size, len(at)), low, high, a)
+        if b - a == 1:
+            continue
+        middle = (a + b) // 2
+        axis = widest(numeric, share, low, high, a)
+        if axis >= 0:
+            part(at, order, a * size, min(b * size, len(at)), middle * size, axis)
+        waiting[n_waiting, 0], waiting[n_waiting, 1] = a, middle
+        waiting[n_waiting + 1, 0], waiting[n_waiting + 1, 1] = middle, b
+        n_waiting += 2
 
 
 @lean
-def bound(space: Any, strength: Any, low: Any, high: Any, bounds: Any, middling: Any) -> None:
-    """The weight at the least distance between two boxes, a little above; and at a middling one."""
-    for a in range(bounds.shape[0]):
-        for b in range(a + 1):
-            total, usual = 0.0, 0.0
-            for axis in range(space.numeric):
-                width = high[a, axis] - low[a, axis] + high[b, axis] - low[b, axis]
-                apart = (low[a, axis] + high[a, axis] - low[b, axis] - high[b, axis]) / 2.0
-                usual += apart * apart + width * width / 24.0
-                gap = max(0.0, low[b, axis] - high[a, axis], low[a, axis] - high[b, axis])
-                total += gap * gap
-            for axis in range(space.numeric, low.shape[1]):
-                if low[b, axis] > high[a, axis] or low[a, axis] > high[b, axis]:
-                    total += space.share
-                    usual += space.share
-                elif low[a, axis] != high[b, axis] or low[b, axis] != high[a, axis]:
-                    usual += space.share / 2.0
-            middling[a, b] = math.exp(-strength * math.sqrt(usual))
-            middling[b, a] = middling[a, b]
-            bounds[a, b] = math.exp(-strength * math.sqrt(total)) * _SAFETY
-            bounds[b, a] = bounds[a, b]
+def look(space: Any, strength: Any, boxes: Any, own: Any, row: Any) -> None:
+    """Bounds on the weights between people of one box and of every box.
+
+    Parameters
+    ----------
+    row
+        Where they are written, shape (n_boxes,), float32.
+    """
+    for box in range(len(row)):
+        row[box] = 0.0
+    for axis in range(len(boxes.low)):
+        low, high = boxes.low[axis, own], boxes.high[axis, own]
+        if axis < space.numeric:
+            add_gaps(boxes, axis, low, high, row)
+        else:
+            add_shares(boxes, axis, low, high, np.float32(space.share), row)
+    for box in range(len(row)):
+        row[box] = above(strength * math.sqrt(row[box]))
+
+
+@lean
+def add_gaps(boxes: Any, axis: Any, low: Any, high: Any, row: Any) -> None:
+    """Add the squared gap along an axis between each box and the ends of one."""
+    for box in range(len(row)):
+        gap = max(boxes.low[axis, box] - high, low - boxes.high[axis, box], np.float32(0.0))
+        row[box] += gap * gap
+
+
+@lean
+def add_shares(boxes: Any, axis: Any, low: Any, high: Any, share: Any, row: Any) -> None:
+    """Add what a category adds, for the boxes that have none in common with one."""
+    for box in range(len(row)):
+        if boxes.low[axis, box] > high or low > boxes.high[axis, box]:
+            row[box] += share

@@ -2,10 +2,14 @@
 
 Everybody's choices are successive draws without replacement with probabilities proportional to
 exp(-strength * distance). A draw proposes somebody uniformly and accepts with that weight; where
-that would take long, it is made from bounds on the weights of all, and accepted with the ratio of
-weight and bound. A bound that was too high is then replaced by the weight. Both are exact.
+that would take long, it is made from bounds on the weights of all whom one meets, and accepted with
+the ratio of weight and bound. A bound that was too high is then replaced by the weight. Both are
+exact.
 Proposals are drawn in blocks, so that the memory of several people is read at a time; the generator
 goes on after the last one that was used, so that the choices are those of one draw after another.
+
+People are called by their places here (`abm.kernels.boxes`), so that the alike lie together in
+memory, and bounds for all whom somebody may meet are one short row.
 """
 
 from __future__ import annotations
@@ -16,19 +20,30 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from abm.kernels.boxes import pull
+from abm.kernels.boxes import FLOOR, Boxes, Space, above, look, pull
 from abm.kernels.fetching import fetch
 from abm.kernels.library import as_unit, bounded, draw, lean, load, rest, unit
 
-__all__ = ["Choices", "Circle", "Room", "choose_first", "choose_more", "room_for", "write_ties"]
+__all__ = [
+    "Choices",
+    "Circle",
+    "Crowd",
+    "Room",
+    "choose_first",
+    "choose_more",
+    "room_for",
+    "write_ties",
+]
 
 _BLOCK = 32  # masses that are summed together, so that a draw looks at few
 _PROPOSALS = 32  # drawn together
-_PEOPLE_AHEAD = 4  # so many people before their turn what they own is fetched
-_PATIENCE = 2  # from so many expected proposals per met person on, looking at all is quicker
-_FINER = 8.0  # bounds are replaced by weights, from the largest down, in steps of this factor
-_LEFT = 4.0  # until those that are left sum to no more than this many times the weights
-_TINY = 1e-200  # below this total, bounds say nothing in 64 bits
+_PATIENCE = 0.5  # from so many expected proposals per met person on, looking at all is quicker
+_ASKED = 256  # people who are asked about, to know how many proposals are to be expected
+_SMALL = 16.0  # a bound is small if it is less than the mean bound by this factor
+_AHEAD = 16  # people of whom it is fetched where they stand, before it is looked at
+_LINE = 16  # gaps in a line of the cache
+_WORTH = 32  # for so many of a box, bounds are worth their price
+_TINY = 1e10 * FLOOR  # below this total, bounds say nothing
 
 
 class Circle(NamedTuple):
@@ -56,40 +71,52 @@ class Choices(NamedTuple):
     taken: NDArray[np.int32]
 
 
+class Crowd(NamedTuple):
+    """Where people stand, how much they care, in which boxes they are, and whom they meet."""
+
+    space: Space
+    strength: float
+    boxes: Boxes
+    circle: Circle
+
+
 class Room(NamedTuple):
     """Work space.
 
     Attributes
     ----------
-    mass, sums, known
-        For a look at all: weights, or bounds on them, their sums in blocks, and which are weights.
-    people, chances, states, weights, likely
-        For a block of proposals: who, the number that decides, the generator after each, weights,
-        and which of them are above no bound.
+    row
+        Bounds for the people of one box on the weights of those in each.
+    mass, sums
+        For a look at all: weights, or bounds on them, and their sums in blocks.
+    people
+        Whom one meets; or for a block of proposals, those of them whom no bound rules out.
+    places
+        For these the place in the block; or the places of those at whom one looks closely.
+    chances, weights
+        For a block of proposals: the number that decides, and a bound on the weight.
     """
 
+    row: NDArray[np.float32]
     mass: NDArray[np.float64]
     sums: NDArray[np.float64]
-    known: NDArray[np.bool_]
     people: NDArray[np.int32]
+    places: NDArray[np.int32]
     chances: NDArray[np.float64]
-    states: NDArray[np.uint64]
     weights: NDArray[np.float64]
-    likely: NDArray[np.int32]
 
 
-def room_for(met: int) -> Room:
-    """Room for those whom a person meets."""
+def room_for(met: int, boxes: Boxes) -> Room:
+    """Room for those whom a person meets, and for bounds, which are 1 at first."""
     n_blocks = -(-met // _BLOCK)
     return Room(
+        np.ones(boxes.low.shape[1], dtype=np.float32),
         np.zeros(n_blocks * _BLOCK),
         np.zeros(n_blocks),
-        np.zeros(met, dtype=np.bool_),
-        np.zeros(_PROPOSALS, dtype=np.int32),
+        np.zeros(max(met, _PROPOSALS), dtype=np.int32),
+        np.zeros(max(met, _PROPOSALS), dtype=np.int32),
         np.zeros(_PROPOSALS),
-        np.zeros((_PROPOSALS, 2), dtype=np.uint64),
         np.zeros(_PROPOSALS),
-        np.zeros(_PROPOSALS, dtype=np.int32),
     )
 
 
@@ -114,92 +141,78 @@ def met_at(circle: Any, i: Any, place: Any) -> Any:
 
 
 @lean
-def propose(
-    i: Any, goal: Any, tries: Any, space: Any, strength: Any, likes: Any, circle: Any, choices: Any,
-    room: Any, words: Any,
-) -> Any:  # fmt: skip
+def propose(i: Any, goal: Any, tries: Any, crowd: Any, choices: Any, room: Any, words: Any) -> Any:
     """Propose up to `tries` times, until i has made `goal` choices; returns how many ties are new.
 
     One word gives a proposal and the number that decides on it, most often by the bound alone.
     """
     made = 0
+    s0, s1 = load(words)
     while tries > 0 and choices.taken[i] < goal:
         size = min(tries, _PROPOSALS)
         tries -= size
-        s0, s1 = draw_proposals(i, size, circle, room, words)
-        n_likely = weigh(i, size, space, strength, likes, choices, room)
+        begun0, begun1 = s0, s1
+        n_likely, s0, s1 = draw_proposals(i, size, crowd, room, s0, s1)
+        weigh(i, n_likely, crowd, room)
         for k in range(n_likely):
-            place = room.likely[k]
-            j = room.people[place]
-            if room.chances[place] < room.weights[k] and not among(choices, i, j):
+            j = room.people[k]
+            if room.chances[k] >= room.weights[k] or among(choices, i, j):
+                continue
+            if room.chances[k] < math.exp(-pull(crowd.space, crowd.strength, i, j)):
                 made += record(choices, i, j)
                 if choices.taken[i] == goal:
-                    s0, s1 = room.states[place, 0], room.states[place, 1]
+                    s0, s1 = begun0, begun1
+                    for _ in range(room.places[k] + 1):
+                        _, s0, s1 = draw(s0, s1)
                     break
-        words[0] = s0
-        words[1] = s1
+    words[0] = s0
+    words[1] = s1
     return made
 
 
 @lean
-def draw_proposals(i: Any, size: Any, circle: Any, room: Any, words: Any) -> Any:
-    """A block of proposals; returns the generator after them."""
-    s0, s1 = load(words)
+def draw_proposals(i: Any, size: Any, crowd: Any, room: Any, s0: Any, s1: Any) -> Any:
+    """A block of proposals; returns how many no bound rules out, and the generator after all."""
+    circle, shift = crowd.circle, crowd.boxes.shift
+    n_likely = 0
     for k in range(size):
         word, s0, s1 = draw(s0, s1)
-        room.people[k] = met_at(circle, i, bounded(word, circle.met))
-        room.chances[k] = as_unit(rest(word, circle.met))
-        room.states[k, 0] = s0
-        room.states[k, 1] = s1
-    return s0, s1
+        j = met_at(circle, i, bounded(word, circle.met))
+        chance = as_unit(rest(word, circle.met))
+        room.people[n_likely] = j
+        room.chances[n_likely] = chance
+        room.places[n_likely] = k
+        n_likely += int(chance < room.row[j >> shift])
+    return n_likely, s0, s1
 
 
 @lean
-def weigh(i: Any, size: Any, space: Any, strength: Any, likes: Any, choices: Any, room: Any) -> Any:
-    """Weights of those in a block whom no bound rules out; returns how many these are."""
-    own, n_likely = likes.box_of[i], 0
-    for k in range(size):
-        bound = likes.bounds[own, likes.box_of[room.people[k]]]
-        room.likely[n_likely] = k
-        n_likely += int(room.chances[k] < bound)
+def weigh(i: Any, n_likely: Any, crowd: Any, room: Any) -> None:
+    """Bounds close above the weights of those whom no bound of boxes rules out."""
     for k in range(n_likely):
-        j = room.people[room.likely[k]]
-        fetch(space.at, j)
-        fetch(choices.taken, j)
-        fetch(choices.chosen, j)
+        fetch(crowd.space.at, room.people[k])
     for k in range(n_likely):
-        room.weights[k] = math.exp(-pull(space, strength, i, room.people[room.likely[k]]))
-    return n_likely
+        room.weights[k] = above(pull(crowd.space, crowd.strength, i, room.people[k]))
 
 
 @lean
-def look_around(i: Any, space: Any, strength: Any, likes: Any, circle: Any, room: Any) -> None:
-    """Bounds on the weights of all whom i meets, and the weights where the bounds are large.
-
-    As many of the largest bounds are replaced by weights as it takes for one draw in five to be
-    accepted.
-    """
-    own = likes.box_of[i]
-    largest, open_mass, closed = 0.0, 0.0, 0.0
-    for place in range(circle.met):
-        bound = likes.bounds[own, likes.box_of[met_at(circle, i, place)]]
-        room.mass[place] = bound
-        room.known[place] = False
-        open_mass += bound
-        largest = max(largest, bound)
-    while open_mass > _LEFT * closed and largest > _TINY:
-        largest /= _FINER
-        open_mass = 0.0
-        for place in range(circle.met):
-            if room.known[place]:
-                continue
-            if room.mass[place] < largest:
-                open_mass += room.mass[place]
-                continue
-            weight = math.exp(-pull(space, strength, i, met_at(circle, i, place)))
-            room.mass[place] = weight
-            room.known[place] = True
-            closed += weight
+def look_around(i: Any, crowd: Any, room: Any) -> None:
+    """Bounds on the weights of all whom i meets; close ones where those of boxes are not small."""
+    met, shift, total, n_near = crowd.circle.met, crowd.boxes.shift, 0.0, 0
+    for place in range(met):
+        room.people[place] = met_at(crowd.circle, i, place)
+        room.mass[place] = room.row[room.people[place] >> shift]
+        total += room.mass[place]
+    for place in range(met):
+        room.places[n_near] = place
+        n_near += int(_SMALL * met * room.mass[place] >= total)
+    for k in range(min(_AHEAD, n_near)):
+        fetch(crowd.space.at, room.people[room.places[k]])
+    for k in range(n_near):
+        if k + _AHEAD < n_near:
+            fetch(crowd.space.at, room.people[room.places[k + _AHEAD]])
+        place = room.places[k]
+        room.mass[place] = above(pull(crowd.space, crowd.strength, i, room.people[place]))
     for block in range(room.sums.size):
         add_up(room, block)
 
@@ -239,16 +252,16 @@ def draw_place(room: Any, words: Any) -> Any:
 
 
 @lean
-def choose_by_bounds(
-    i: Any, space: Any, strength: Any, circle: Any, choices: Any, room: Any, words: Any
-) -> Any:
+def choose_by_bounds(i: Any, crowd: Any, choices: Any, room: Any, words: Any) -> Any:
     """Whom i chooses of those in the room; -1 if their bounds are too small for numbers."""
     while True:
         place = draw_place(room, words)
         if place < 0:
             return -1
-        j = met_at(circle, i, place)
-        weight = 0.0 if among(choices, i, j) else math.exp(-pull(space, strength, i, j))
+        j = met_at(crowd.circle, i, place)
+        weight = 0.0
+        if not among(choices, i, j):
+            weight = math.exp(-pull(crowd.space, crowd.strength, i, j))
         accepted = unit(words) * room.mass[place] < weight
         room.mass[place] = 0.0 if accepted else weight
         add_up(room, place // _BLOCK)
@@ -257,22 +270,20 @@ def choose_by_bounds(
 
 
 @lean
-def choose_by_weights(
-    i: Any, space: Any, strength: Any, circle: Any, choices: Any, room: Any, words: Any
-) -> Any:
+def choose_by_weights(i: Any, crowd: Any, choices: Any, room: Any, words: Any) -> Any:
     """Whom i chooses by the weights of all whom i meets, relative to the nearest."""
     nearest = math.inf
-    for place in range(circle.met):
-        j = met_at(circle, i, place)
+    for place in range(crowd.circle.met):
+        j = met_at(crowd.circle, i, place)
         room.mass[place] = math.inf
         if not among(choices, i, j):
-            room.mass[place] = pull(space, strength, i, j)
+            room.mass[place] = pull(crowd.space, crowd.strength, i, j)
             nearest = min(nearest, room.mass[place])
-    for place in range(circle.met):
+    for place in range(crowd.circle.met):
         room.mass[place] = math.exp(nearest - room.mass[place])
     for block in range(room.sums.size):
         add_up(room, block)
-    return met_at(circle, i, draw_place(room, words))
+    return met_at(crowd.circle, i, draw_place(room, words))
 
 
 @lean
@@ -285,83 +296,102 @@ def record(choices: Any, i: Any, j: Any) -> Any:
 
 
 @lean
-def choose(
-    i: Any, goal: Any, space: Any, strength: Any, likes: Any, circle: Any, choices: Any, room: Any,
-    words: Any,
-) -> Any:  # fmt: skip
-    """Choices of i until it has `goal`; returns how many new ties they make."""
-    made, wanted = 0, goal - choices.taken[i]
-    quick = wanted <= _PATIENCE * likes.mean[likes.box_of[i]] * circle.met
-    tries = 2 * _PATIENCE * circle.met if quick else 0
-    made += propose(i, goal, tries, space, strength, likes, circle, choices, room, words)
+def tries_for(i: Any, wanted: Any, crowd: Any) -> Any:
+    """How often it pays to propose for some choices, for somebody who stands about where i does."""
+    n, total, patience = len(crowd.space.at), 0.0, _PATIENCE * crowd.circle.met
+    step = max(n // _ASKED, 1)
+    for j in range(step // 2, n, step):
+        total += math.exp(-pull(crowd.space, crowd.strength, i, j))
+    return int(2 * patience) if wanted * (n // step) <= patience * total else 0
+
+
+@lean
+def choose(i: Any, goal: Any, tries: Any, crowd: Any, choices: Any, room: Any, words: Any) -> Any:
+    """Choices of i until it has `goal`; returns how many new ties they make.
+
+    Parameters
+    ----------
+    tries
+        How often to propose before a look at all whom i meets.
+    """
+    made = propose(i, goal, tries, crowd, choices, room, words)
     if choices.taken[i] < goal:
-        look_around(i, space, strength, likes, circle, room)
+        look_around(i, crowd, room)
     bounded_by = True
     while choices.taken[i] < goal:
         j = -1
         if bounded_by:
-            j = choose_by_bounds(i, space, strength, circle, choices, room, words)
+            j = choose_by_bounds(i, crowd, choices, room, words)
             bounded_by = j >= 0
         if not bounded_by:
-            j = choose_by_weights(i, space, strength, circle, choices, room, words)
+            j = choose_by_weights(i, crowd, choices, room, words)
         made += record(choices, i, j)
     return made
 
 
 @lean
-def fetch_own(i: Any, space: Any, likes: Any, circle: Any, choices: Any) -> None:
-    """Ask for the memory of what belongs to i."""
-    fetch(likes.box_of, i)
-    fetch(space.at, i)
-    fetch(circle.turns, i)
-    fetch(choices.taken, i)
-    fetch(choices.chosen, i)
+def fetch_window(i: Any, circle: Any) -> None:
+    """Ask for the memory of i's window."""
+    at = circle.turns[i]
+    for _ in range(0, circle.met, _LINE):
+        fetch(circle.gaps, at)
+        at += _LINE
+        if at >= circle.gaps.size:
+            at -= circle.gaps.size
 
 
 @lean
-def choose_first(
-    goal: Any, space: Any, strength: Any, likes: Any, circle: Any, choices: Any, room: Any,
-    words: Any,
-) -> Any:  # fmt: skip
+def overlook_boxes(room: Any) -> None:
+    """Bounds that hold for everybody: no weight is above 1."""
+    for box in range(len(room.row)):
+        room.row[box] = 1.0
+
+
+@lean
+def choose_first(goal: Any, crowd: Any, choices: Any, room: Any, words: Any) -> Any:
     """`goal` choices of everybody; returns how many ties they make, mutual ones counted once."""
-    made = 0
-    for k in range(likes.order.size):  # the alike together: they read the same bounds
-        i = likes.order[k]
-        if k + _PEOPLE_AHEAD < likes.order.size:
-            fetch_own(likes.order[k + _PEOPLE_AHEAD], space, likes, circle, choices)
-        made += choose(i, goal, space, strength, likes, circle, choices, room, words)
+    made, n = 0, len(choices.taken)
+    size = 1 << crowd.boxes.shift
+    for first in range(0, n, size):
+        look(crowd.space, crowd.strength, crowd.boxes, first // size, room.row)
+        tries = tries_for(first, goal, crowd)
+        for i in range(first, min(first + size, n)):
+            fetch_window(min(i + 1, n - 1), crowd.circle)
+            made += choose(i, goal, tries, crowd, choices, room, words)
     return made
 
 
 @lean
-def choose_more(
-    people: Any, made: Any, wanted: Any, space: Any, strength: Any, likes: Any, circle: Any,
-    choices: Any, room: Any, words: Any,
-) -> Any:  # fmt: skip
-    """One more choice of each of `people` until there are `wanted` ties; returns how many.
+def choose_more(people: Any, crowd: Any, choices: Any, room: Any, words: Any) -> Any:
+    """One more choice of each of `people`, in ascending order; returns how many ties are new.
 
     Who has chosen all whom they meet is passed over.
     """
+    shift, met = crowd.boxes.shift, crowd.circle.met
+    made, own, tries = 0, -1, 0
     for k in range(people.size):
         i = people[k]
-        if made >= wanted:
-            break
-        if k + _PEOPLE_AHEAD < people.size:
-            fetch_own(people[k + _PEOPLE_AHEAD], space, likes, circle, choices)
-        if choices.taken[i] < circle.met:
-            goal = choices.taken[i] + 1
-            made += choose(i, goal, space, strength, likes, circle, choices, room, words)
+        if i >> shift != own:
+            own = i >> shift
+            if k + _WORTH < people.size and people[k + _WORTH] >> shift == own:
+                look(crowd.space, crowd.strength, crowd.boxes, own, room.row)
+                tries = tries_for(i, 1, crowd)
+            else:
+                overlook_boxes(room)
+                tries = met // 4
+        if choices.taken[i] < met:
+            made += choose(i, choices.taken[i] + 1, tries, crowd, choices, room, words)
     return made
 
 
 @lean
-def write_ties(choices: Any, sources: Any, targets: Any) -> None:
-    """The ties, mutual ones once."""
+def write_ties(choices: Any, order: Any, sources: Any, targets: Any) -> None:
+    """The ties between people, who are in `order`; mutual ones once."""
     filled = 0
     for i in range(choices.taken.size):
         for place in range(choices.taken[i]):
             j = choices.chosen[i, place]
             if j > i or not among(choices, j, i):
-                sources[filled] = i
-                targets[filled] = j
+                sources[filled] = order[i]
+                targets[filled] = order[j]
                 filled += 1

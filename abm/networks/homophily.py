@@ -54,7 +54,7 @@ def homophilous(
         exp(homophily) is the odds of choosing a like rather than an unlike person.
     pool
         How many others a person meets. A choice costs a few times the inverse of the mean weight,
-        and never more than a look at the bounds on the weights of all whom one meets.
+        and never much more than a look at all whom one meets.
 
     Raises
     ------
@@ -115,9 +115,10 @@ def _chosen(
     circle = choosing.Circle(gaps, rng.integers(0, gaps.size, n, dtype=np.int32), met)
     width = min(met, whole + 2)
     choices = choosing.Choices(np.empty((n, width), np.int32), np.zeros(n, np.int32))
-    who = (space, float(homophily), boxes_of(space, float(homophily)), circle)
-    room, words = choosing.room_for(met), start(rng)
-    made = choosing.choose_first(whole, *who, choices, room, words)
+    space, boxes = boxes_of(space)
+    crowd = choosing.Crowd(space, float(homophily), boxes, circle)
+    room, words = choosing.room_for(met, boxes), start(rng)
+    made = choosing.choose_first(whole, crowd, choices, room, words) if whole else 0
     rounds = whole
     while made < n_ties:
         require(
@@ -130,11 +131,14 @@ def _chosen(
             width = min(2 * width, met)
             wider = np.pad(choices.chosen, ((0, 0), (0, width - rounds)))
             choices = choices._replace(chosen=wider)
-        people = rng.permutation(n)
-        made = choosing.choose_more(people, made, n_ties, *who, choices, room, words)
+        people, asked = rng.permutation(n), 0
+        while made < n_ties and asked < n:  # so many as it takes at least; never too many
+            some = np.sort(people[asked : asked + n_ties - made])
+            made += choosing.choose_more(some, crowd, choices, room, words)
+            asked += some.size
         rounds += 1
     sources, targets = np.empty(n_ties, np.int32), np.empty(n_ties, np.int32)
-    choosing.write_ties(choices, sources, targets)
+    choosing.write_ties(choices, boxes.order, sources, targets)
     return Network._trusted(n, *pack(n, sources, targets, both=True))
 
 

@@ -84,16 +84,28 @@ def test_chosen_distances_are_those_of_the_plain_model_among_many_boxes():
     assert (((counts - expected) ** 2) / expected).sum() < 33.7
 
 
-def test_a_bound_between_boxes_is_never_below_a_weight_inside():
+def test_a_bound_on_a_box_is_never_below_a_weight_and_boxes_are_of_similar_people():
+    """600 people; all boxes hold 32, and bounds are wrong nowhere, near 0 neither."""
     rng = np.random.default_rng(3)
     at = np.column_stack([rng.normal(size=(600, 2)), rng.integers(0, 5, 600)]).astype(np.float32)
-    space = boxes.Space(at, 2, 1 / 3)
-    found = boxes.boxes_of(space, 4.0)
+    space, found = boxes.boxes_of(boxes.Space(at, 2, 1 / 3))
     assert sorted(found.order.tolist()) == list(range(600))
-    assert len(found.bounds) == 600 // 32
-    for i, j in rng.integers(0, 600, (400, 2)).tolist():
-        weight = np.exp(-boxes.pull(space, 4.0, i, j))
-        assert weight <= found.bounds[found.box_of[i], found.box_of[j]] <= 1.000001
+    assert (space.at == at[found.order]).all()
+    assert found.shift == 5
+    for box in range(19):
+        inside = space.at[32 * box : 32 * box + 32]
+        assert (inside.min(axis=0) == found.low[:, box]).all()
+        assert (inside.max(axis=0) == found.high[:, box]).all()
+    assert (found.high - found.low)[:2].mean() < 1.6  # all people: about 6
+    for strength in (0.0, 4.0, 400.0):
+        row = np.ones(19, dtype=np.float32)
+        for own in range(19):
+            boxes.look(space, strength, found, own, row)
+            for i, j in rng.integers(0, 600, (30, 2)).tolist():
+                i = 32 * own + i % (24 if own == 18 else 32)
+                weight = np.exp(-boxes.pull(space, strength, i, j))
+                assert weight <= row[j >> 5] <= 1.0011
+                assert weight <= boxes.above(boxes.pull(space, strength, i, j))
 
 
 def test_people_who_are_all_alike_and_thousands_of_categories_are_no_trouble():
@@ -121,14 +133,15 @@ def test_dates_are_numbers_and_missing_dates_are_refused():
         homophilous({"born": days}, 4, 3.0, rng=rng(1))
 
 
-def proposed_one_by_one(i, goal, tries, space, strength, likes, circle, choices, words):
+def proposed_one_by_one(i, goal, tries, crowd, choices, words):
     """`choosing.propose` without blocks: one word, one proposal, one decision."""
-    pieces, made = plain_tools(), 0
+    pieces, made, circle = plain_tools(), 0, crowd.circle
     while tries > 0 and choices.taken[i] < goal:
         tries -= 1
         word, *words[:] = pieces.draw(*pieces.load(words))
         j = choosing.met_at(circle, i, pieces.bounded(word, circle.met))
-        if pieces.unit(pieces.rest(word, circle.met)) >= np.exp(-boxes.pull(space, strength, i, j)):
+        weight = np.exp(-boxes.pull(crowd.space, crowd.strength, i, j))
+        if pieces.unit(pieces.rest(word, circle.met)) >= weight:
             continue
         if j not in choices.chosen[i, : choices.taken[i]]:
             made += choosing.record(choices, i, j)
@@ -139,19 +152,21 @@ def proposed_one_by_one(i, goal, tries, space, strength, likes, circle, choices,
 def test_proposals_in_blocks_are_those_of_one_draw_after_another(strength):
     """The same choices, and the generator left where it would be; some run out of tries."""
     rng = np.random.default_rng(6)
-    space = boxes.Space(rng.normal(size=(300, 2)).astype(np.float32), 2, 1.0)
-    likes = boxes.boxes_of(space, strength)
+    at = rng.normal(size=(300, 2)).astype(np.float32)
+    space, found = boxes.boxes_of(boxes.Space(at, 2, 1.0))
     gaps = rng.permutation(np.arange(1, 300, dtype=np.int32))
     circle = choosing.Circle(gaps, rng.integers(0, 299, 300, dtype=np.int32), 120)
-    made = []
+    crowd, made = choosing.Crowd(space, strength, found, circle), []
     for blocks in (True, False):
         choices = choosing.Choices(np.zeros((300, 8), np.int32), np.zeros(300, np.int32))
-        words, told = start(np.random.default_rng(7)), []
+        room, words, told = choosing.room_for(120, found), start(np.random.default_rng(7)), []
         for i in range(300):
             goal, tries = 1 + i % 8, 3 * (i % 50)
-            who = (i, goal, tries, space, strength, likes, circle, choices)
+            if i >> found.shift << found.shift == i:
+                boxes.look(space, strength, found, i >> found.shift, room.row)
+            who = (i, goal, tries, crowd, choices)
             if blocks:
-                told.append(choosing.propose(*who, choosing.room_for(120), words))
+                told.append(choosing.propose(*who, room, words))
             else:
                 told.append(proposed_one_by_one(*who, words))
         made.append((told, choices.chosen.tolist(), choices.taken.tolist(), words.tolist()))
