@@ -186,11 +186,11 @@ def compress(
         keys, weights = keys[order], weights[order]
     first = np.concatenate([[True], np.diff(keys) != 0])[: keys.size]
     if not first.all():
-        twice = keys[~first][0]
+        twice, n_twice = keys[~first][0], int((~first).sum()) // (1 if directed else 2)
         require(
             merge,
             NetworkError,
-            f"edges: {int((~first).sum())} repeated ties, first ({twice // n}, {twice % n}); "
+            f"edges: {n_twice} repeated ties, first ({twice // n}, {twice % n}); "
             "pass duplicates='merge' to add them up",
         )
         if weights is not None:

@@ -56,7 +56,7 @@ def test_weights_follow_their_ties():
         (lambda: Network.from_edges([(0, 1)], 2, weights=[np.nan]), r"not finite.*nan"),
         (lambda: Network.from_edges([(0, 1)], 2, weights=[1.0, 2.0]), r"expected \(1,\)"),
         (lambda: Network.from_edges([(1, 1)], 2), "self-loops, first at node 1"),
-        (lambda: Network.from_edges([(0, 1), (1, 0)]), r"repeated ties, first \(0, 1\)"),
+        (lambda: Network.from_edges([(0, 1), (1, 0)]), r"1 repeated ties, first \(0, 1\)"),
         (lambda: Network.from_edges([(0.0, 1.0)]), "expected integers"),
         (lambda: Network.from_edges([[0, 1, 2]]), "expected integers of shape"),
         (lambda: Network(2, [0, 1, 1], [1]), "symmetric"),
