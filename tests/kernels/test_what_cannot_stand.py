@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -283,6 +286,23 @@ def test_an_exception_of_rules_on_all_columns_names_the_round(form):
     assert counts[caught.value.agent] == 3007
     with pytest.raises(RuleError, match=r"raised ZeroDivisionError in round 3006"):
         run_population(all_act, (np.zeros(10, dtype=np.int64), np.zeros(10)), (3007,), **given)
+
+
+OUTSIDE = """
+import numpy as np
+from abm.kernels import run_rows
+def act(i, state, p):
+    state[0][i + 1] = p[0]
+run_rows(act, (np.zeros(6),), (1.0,), rounds=2, schedule="sweep", rng=np.random.default_rng(1),
+         compiled=True)
+"""
+
+
+@compiled
+def test_a_place_outside_an_array_is_an_error_of_compiled_rules_where_numba_is_told_to_look():
+    told = subprocess.run([sys.executable, "-c", OUTSIDE], capture_output=True, text=True,
+                          check=False, env={**os.environ, "NUMBA_BOUNDSCHECK": "1"})  # fmt: skip
+    assert "'act' raised IndexError for agent 5 in round 0: index is out of bounds" in told.stderr
 
 
 @pytest.mark.parametrize("fails", [0.0, 1.0])
