@@ -427,7 +427,7 @@ def test_what_stops_a_batch_does_not_wait_for_servers_that_hang():
         )
         backend = reached(server, concurrency=2, timeout=3600.0)
         with pytest.raises(BackendError, match="the key was refused"):
-            backend.score([Prompt.plain(text) for text in ("stop", "hang")], [MENU] * 2)
+            backend.score([Prompt.plain(text) for text in ("hang", "stop")], [MENU] * 2)
 
 
 def test_a_text_is_bound_as_each_server_wants_it():

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -26,6 +26,7 @@ __all__ = ["Problem", "Reply", "Traffic", "Transport", "check_settings"]
 
 _LOOK = 10.0  # seconds for the list of models
 _FEW = 3  # requests in a row without a reply, at least, before a server counts as gone
+_SHORT = 0.5  # seconds of waiting after which Ctrl-C is looked for
 _NAMES = 20  # of models, that are counted
 _FATAL = {
     401: "the key was refused",
@@ -163,6 +164,10 @@ class Transport:
         with ThreadPoolExecutor(self.concurrency) as pool:
             futures = [pool.submit(work, item) for item in items]
             try:
+                while wait(futures, timeout=_SHORT, return_when=FIRST_EXCEPTION).not_done:
+                    for future in futures:
+                        if future.done():
+                            future.result()  # raises at once what one of them met
                 made = [future.result() for future in futures]
                 require(not self._abandoned, BackendError, "stopped before all answers had come")
                 return made
