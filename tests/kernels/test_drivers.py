@@ -394,7 +394,7 @@ def test_integers_take_whole_numbers_in_their_range():
                                     Network.from_edges([(0, 1)]), n_states=2, rounds=1,
                                     schedule="synchronous", rng=seeded(1)),
             RuleError,
-            "state 5.0 for agent 0",
+            "state 5 for agent 0 in round 0",
         ),
         (
             lambda: run_neighbours(averaging, np.zeros(3), RING, (0.5,), rounds=1,
