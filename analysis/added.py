@@ -57,6 +57,11 @@ def added_by_model(
     AnalysisError
         The twin, the control or a column is missing.
 
+    References
+    ----------
+    Defined here. Differences are those of `paired_effect`, differences of effects those of
+    `difference_in_effects`.
+
     Examples
     --------
     >>> frame = pl.DataFrame({"answerer": ["rule", "rule", "llm", "llm"] * 2,

@@ -49,6 +49,11 @@ def dose_slope(
     AnalysisError
         A column is missing, or a replication has a dose twice or only one dose.
 
+    References
+    ----------
+    Matthews, Altman, Campbell & Royston (1990), British Medical Journal 300, 230-235: one
+    summary per replication, which is then analysed as its measurement.
+
     Examples
     --------
     >>> frame = pl.DataFrame({"replication": [0, 0, 0, 1, 1, 1], "reach": [0, 1, 2] * 2,
@@ -72,6 +77,10 @@ def dose_curvature(
     Near 0 with a narrow interval, a straight line will do; otherwise the slope alone misleads.
     Units of outcome per squared unit of dose; at least three doses in each replication. Otherwise
     as `dose_slope`.
+
+    References
+    ----------
+    As `dose_slope`.
 
     Examples
     --------
@@ -105,6 +114,10 @@ def dose_effects(
     Returns
     -------
     The columns of `effects_table` with `dose` in place of the arm, in order of the dose.
+
+    References
+    ----------
+    As `paired_effect`.
 
     Examples
     --------

@@ -51,6 +51,11 @@ def difference_in_effects(
     AnalysisError
         A column, the control or the reference is missing, or a cell has several rows.
 
+    References
+    ----------
+    Gelman & Stern (2006), The American Statistician 60, 328-331, for why effects are subtracted;
+    otherwise as `paired_effect`.
+
     Examples
     --------
     >>> frame = pl.DataFrame({"arm": ["a", "b"] * 4, "party": ["x", "x", "y", "y"] * 2,
@@ -106,8 +111,8 @@ def variance_shares(frame: pl.DataFrame, *, outcome: str, factors: Sequence[str]
 
     References
     ----------
-    Fisher's decomposition of a balanced factorial design; Montgomery, Design and Analysis of
-    Experiments, chapter 5.
+    Fisher's decomposition of a balanced factorial design; Montgomery (2017), Design and Analysis of
+    Experiments, 9th edition, chapter 5.
 
     Examples
     --------

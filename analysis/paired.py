@@ -163,6 +163,11 @@ def paired_effect(
     AnalysisError
         The two have different lengths, or nothing varied between replications.
 
+    References
+    ----------
+    Student (1908), Biometrika 6, 1-25; Glasserman & Yao (1992), Management Science 38, 884-908, for
+    common random numbers.
+
     Examples
     --------
     >>> effect = paired_effect([3.0, 4.0, 6.0], [1.0, 2.0, 3.0])
@@ -243,7 +248,17 @@ def _spread(values: Array, a: Array, b: Array) -> float:
 
 
 def correlation(a: Array, b: Array) -> float:
-    """Pearson correlation; nan when either is constant or fewer than two values are given."""
+    """Pearson correlation of two arrays of shape (n,); nan where one is constant, or for n < 2.
+
+    References
+    ----------
+    Pearson (1895), Proceedings of the Royal Society of London 58, 240-242.
+
+    Examples
+    --------
+    >>> round(correlation(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])), 3)
+    0.5
+    """
     if a.size < 2 or np.ptp(a) == 0 or np.ptp(b) == 0 or not a.std() * b.std() > 0:
         return float("nan")
     return float(np.corrcoef(a, b)[0, 1])

@@ -33,6 +33,10 @@ def replications_needed(sd: float, halfwidth: float, *, level: float = 0.95) -> 
     halfwidth
         Wanted half width of the interval, > 0, same unit.
 
+    References
+    ----------
+    Law (2015), Simulation Modeling and Analysis, 5th edition, chapter 9.
+
     Examples
     --------
     >>> replications_needed(1.0, 0.5)
@@ -46,6 +50,10 @@ def replications_needed(sd: float, halfwidth: float, *, level: float = 0.95) -> 
 
 def power(effect: float, sd: float, n: int, *, level: float = 0.95) -> float:
     """Probability that the t interval of n pairs excludes zero when the true effect is `effect`.
+
+    References
+    ----------
+    Owen (1968), Technometrics 10, 445-478: the noncentral t distribution.
 
     Examples
     --------
@@ -77,6 +85,10 @@ def replications_for_power(
     wanted
         Wanted power, in (0, 1).
 
+    References
+    ----------
+    As `power`.
+
     Examples
     --------
     >>> replications_for_power(0.5, 1.0)
@@ -91,6 +103,10 @@ def replications_for_power(
 
 def detectable_effect(sd: float, n: int, *, wanted: float = 0.8, level: float = 0.95) -> float:
     """Smallest true effect that n pairs find with that probability; nan with fewer than two.
+
+    References
+    ----------
+    Bloom (1995), Evaluation Review 19, 547-556.
 
     Examples
     --------
@@ -145,6 +161,10 @@ def replications_for_equivalence(
         Standard deviation of the differences within pairs (`effect.sd_paired` of a pilot), > 0.
     effect
         True difference, inside the margin.
+
+    References
+    ----------
+    As `equivalence_power`.
 
     Examples
     --------

@@ -68,6 +68,10 @@ def answer_error(
     added (Jeffreys' prior), so that a request that gave the same option k times is not taken for
     certain; that makes it a little large. One draw counts as if it were two.
 
+    References
+    ----------
+    Defined here; Jeffreys (1946), Proceedings of the Royal Society A 186, 453-461, for the prior.
+
     Examples
     --------
     >>> round(answer_error([[50, 50]]), 4)
@@ -231,6 +235,11 @@ def redraw_errors(estimates: ArrayLike, estimate: float) -> tuple[float, float, 
     the truth more often on that side, which one standard deviation would miss. For normal d_j the
     variance of each square is 5/B times its mean squared, which gives 2B/5 degrees of freedom.
 
+    References
+    ----------
+    Defined here; one standard deviation per side is in the manner of Wallis (2014),
+    Statistical Science 29, 106-112: the two-piece normal distribution.
+
     Examples
     --------
     >>> below, above, degrees = redraw_errors([0.4, 0.5, 0.7, 0.5], 0.5)
@@ -272,6 +281,10 @@ def answer_bootstrap(
     ----------
     statistic
         Function of the distributions, shape (n_requests, n_options).
+
+    References
+    ----------
+    Efron (1979), Annals of Statistics 7, 1-26: the parametric bootstrap, from `redrawn` shares.
 
     Examples
     --------

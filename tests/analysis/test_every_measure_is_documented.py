@@ -35,20 +35,20 @@ PLUMBING = {
 }
 """Parts of measures, neither exported nor on the page; their sources are asked for all the same."""
 
-NO_SOURCE = {"check_level"}
-"""Checks of an argument: nothing is measured."""
+NO_SOURCE = {"check_level", "draws_in", "scope_of", "with_spread"}
+"""Checks of an argument, and what reads or joins results: nothing is measured."""
 
 
-def modules():
+def modules(but=NO_MEASURES):
     path = abm.analysis.__path__
     names = [module.name for module in pkgutil.iter_modules(path) if not module.ispkg]
-    return [name for name in names if name not in NO_MEASURES | DESIGNS]
+    return [name for name in names if name not in but]
 
 
-def public(kind):
+def public(kind, but):
     """(module, name) of all functions or classes that a module defines and names in `__all__`."""
     found = []
-    for name in modules():
+    for name in modules(but):
         module = importlib.import_module(f"abm.analysis.{name}")
         for member in module.__all__:
             thing = getattr(module, member)
@@ -57,7 +57,9 @@ def public(kind):
     return found
 
 
-FUNCTIONS, CLASSES = public(inspect.isfunction), public(inspect.isclass)
+FUNCTIONS = public(inspect.isfunction, NO_MEASURES | DESIGNS)
+CLASSES = public(inspect.isclass, NO_MEASURES | DESIGNS)
+EFFECTS = [name for name in public(inspect.isfunction, NO_MEASURES) if name not in FUNCTIONS]
 
 
 def page(module, name):
@@ -70,7 +72,7 @@ def test_the_walk_finds_the_measures():
     assert {"agreement", "fit_hawkes", "yules_k", "core_periphery", "drift"} <= names
 
 
-@pytest.mark.parametrize(("module", "name"), FUNCTIONS)
+@pytest.mark.parametrize(("module", "name"), FUNCTIONS + EFFECTS)
 def test_a_measure_names_its_source_and_has_an_example(module, name):
     text = page(module, name)
     if name in NO_SOURCE:
