@@ -74,7 +74,7 @@ def _society(cls: Any, study: Study | None) -> tuple[Any, str]:
     try:
         made = study or Study("odd", cls)
         run = made.check().run_of(next(iter(made.arms)), next(iter(made.answerers)))
-        return build_model(run, dict(cls.roles)), ""
+        return build_model(run, dict(getattr(cls, "roles", {}))), ""
     except AbmError as error:
         return None, str(error)
     except Exception as error:  # the model's own code
@@ -140,7 +140,20 @@ def _processes(cls: Any, built: Any) -> list[str]:
     for title, events in listed:
         if events:
             parts.append(f"{title}:\n\n```\n" + "\n".join(events) + "\n```")
+    parts += [_cohort(cohort) for table in _populations(built) for cohort in _cohorts(table)]
     return [*parts, f"{TO_WRITE}: why the processes happen in this order, and what it decides."]
+
+
+def _cohort(cohort: Any) -> str:
+    """Who acts in columns: the doing of a cohort, its rule where it names one, and its size."""
+    record, rows = getattr(cohort, "record", None), getattr(cohort, "rows", None)
+    doing = f"the rule `{record.rule}` ({record.driver}, {record.schedule})" if record else ""
+    doing = (doing or first_sentence(type(cohort).__doc__) or TO_WRITE).rstrip(".")
+    many = f", {len(rows):,} agents," if rows is not None else ""
+    return (
+        f"**{type(cohort).__name__}**{many} acts in columns, on the same clock: {doing}. "
+        "Its events are applied before anybody else sees or changes a column."
+    )
 
 
 def _concepts(cls: Any, built: Any) -> list[str]:
@@ -276,9 +289,14 @@ def _questions(cls: Any) -> Sequence[Any]:
 def _populations(built: Any) -> list[Any]:
     return [
         value
-        for value in vars(built).values()
+        for value in (vars(built).values() if built is not None else ())
         if hasattr(value, "columns") and hasattr(value, "n") and hasattr(value, "keys")
     ]
+
+
+def _cohorts(table: Any) -> tuple[Any, ...]:
+    """What moves the columns; no public name, because every public name is one column fewer."""
+    return tuple(table._cohorts)
 
 
 def _columns(table: Any) -> Iterable[tuple[str, str, str]]:

@@ -16,7 +16,10 @@ __all__ = ["Draw", "draws", "first_sentence", "functions", "modules", "steps"]
 
 _DRAWING = {"chance": 0, "uniform": 0, "uniforms": 1}
 """Function -> place of the purpose among its arguments, when it is a method of model or agent."""
-_WAITING = ("wait", "wait_until", "timeout", "decide", "ask", "interrupt", "activate", "observe")
+_WAITING = (
+    "wait", "wait_until", "timeout", "decide", "ask", "interrupt", "activate", "observe", "process",
+    "attach", "call_at", "schedule_event", "schedule_recurring",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

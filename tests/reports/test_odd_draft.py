@@ -63,6 +63,33 @@ def test_the_columns_and_the_network_of_a_population_are_described():
     assert "**Network**" in text
 
 
+def test_cohorts_and_processes_are_among_the_processes():
+    text = draft_odd("opinion_network")
+    overview = text[text.index("## 3. ") : text.index("## 4. ")]
+    assert "**ReadingCohort**, " in overview
+    assert "Moves the opinions and public stances of rule citizens" in overview
+    assert "in a loop:\n  self.process(run_campaign(self, campaign))" in overview
+
+
+def test_a_cohort_of_the_library_is_told_with_its_rule(tmp_path):
+    file = tmp_path / "clicks.py"
+    file.write_text(
+        "import numpy as np\nimport abm\nfrom abm import Scenario, parameter\n"
+        "from abm.kernels import PoissonCohort\nfrom abm.population import Population\n\n\n"
+        "def click(i, now, state, p):\n    state[0][i] += 1\n\n\n"
+        "class Quiet(Scenario):\n    duration: float = parameter(1.0, gt=0)\n\n\n"
+        "class Clicks(abm.Model):\n    Scenario = Quiet\n"
+        "    def __init__(self, scenario, *, seeds, policies=None):\n"
+        "        super().__init__(seed=seeds.chance)\n"
+        "        self.people = Population(self, clicks=np.zeros(5, np.int64))\n"
+        "        cohort = PoissonCohort(click, (self.people['clicks'],), rate=1.0, seed=1)\n"
+        "        self.people.attach(cohort)\n"
+    )
+    text = draft_odd(f"{file}:Clicks")
+    assert "**PoissonCohort** acts in columns, on the same clock: the rule `click` (" in text
+    assert "self.people.attach(cohort)" in text
+
+
 def test_what_only_a_person_can_say_is_marked():
     text = draft_odd(VILLAGE)
     assert text.count(TO_WRITE) > 10
