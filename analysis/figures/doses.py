@@ -144,6 +144,12 @@ def _curve(axis: Axes, table: pl.DataFrame, names: tuple[str, str, str, str], lo
     dose, middle, left, right = (column(table, name) for name in names)
     axis.plot(dose, middle, color=look.colour, ls=look.dash, marker=look.marker, ms=3, zorder=3)
     sure = with_spread(left, right)
-    open_ones = {"ls": "", "marker": look.marker, "color": look.colour, "mfc": "white", "ms": 3}
+    open_ones: dict[str, Any] = {
+        "ls": "",
+        "marker": look.marker,
+        "color": look.colour,
+        "mfc": "white",
+        "ms": 3,
+    }
     axis.plot(dose[~sure], middle[~sure], zorder=3.5, **open_ones)
     axis.vlines(dose[sure], left[sure], right[sure], color=look.colour, lw=1.0, zorder=2.5)

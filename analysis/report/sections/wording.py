@@ -130,8 +130,8 @@ def terminal_tables(comparison: Comparison, material: Material) -> list[tuple[st
     for key, part in parts.items():
         if "equivalence" in part.columns:
             said = pl.col("equivalence")
-            told = pl.when(said.str.contains("no spread")).then(pl.lit("no spread"))
-            told = told.when(said.str.starts_with("shown")).then(pl.lit("shown"))
+            none = pl.when(said.str.contains("no spread")).then(pl.lit("no spread"))
+            told = none.when(said.str.starts_with("shown")).then(pl.lit("shown"))
             part = part.with_columns(told.otherwise(pl.lit("not shown")).alias("equivalent"))
         shown = part.select(name for name in kept if name in part.columns).rename(narrow)
         made.append((", ".join(map(str, key)), shown))
