@@ -7,6 +7,7 @@ import inspect
 import random
 import re
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from types import CodeType
 from typing import Any
 
@@ -89,11 +90,16 @@ def refuse_mistakes(rule: Callable[..., Any], chance: str) -> None:
         )
 
 
-def _attributes(code: CodeType) -> Iterator[tuple[str, str]]:
+@lru_cache(maxsize=256)  # a rule is looked at whenever a cohort is made of it
+def _attributes(code: CodeType) -> tuple[tuple[str, str], ...]:
     """Name and attribute, wherever an attribute of a name is looked up; and what is imported.
 
     Of `a.b.c` the name is a: that b is called like a module does not make it one.
     """
+    return tuple(_read(code))
+
+
+def _read(code: CodeType) -> Iterator[tuple[str, str]]:
     before: Any = None
     for step in dis.get_instructions(code):
         if step.opname == "IMPORT_NAME":
