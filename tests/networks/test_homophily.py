@@ -128,7 +128,7 @@ def test_dates_are_numbers_and_missing_dates_are_refused():
     assert homophilous(pl.DataFrame({"born": days}), 4, 3.0, rng=rng(1)) == same
     nanoseconds = days.astype("datetime64[ns]")
     assert homophilous({"born": nanoseconds}, 4, 3.0, rng=rng(1)) == same
-    days[3] = np.datetime64("NaT")
+    days[3] = np.datetime64("NaT", "D")
     with pytest.raises(NetworkError, match=r"born: 1 values are missing.*row \[3\]"):
         homophilous({"born": days}, 4, 3.0, rng=rng(1))
 
