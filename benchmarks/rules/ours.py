@@ -82,13 +82,15 @@ def near_mean(own, n_near, mean_near, p):
 
 
 def hk(n):
+    """Runs of fifty rounds, each from new opinions, which are in no order."""
     rng = np.random.default_rng(1)
-    x = rng.random(n)
 
     def step(count):
-        rounds = max(1, count // n)
-        run_within(near_mean, x, 0.2, rounds=rounds, rng=rng, compiled=True)
-        return rounds * n
+        done = 0
+        while done < count:
+            run_within(near_mean, rng.random(n), 0.2, rounds=50, rng=rng, compiled=True)
+            done += 50 * n
+        return done
 
     return step, "agent updates", FACTS
 

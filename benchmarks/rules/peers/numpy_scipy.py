@@ -42,17 +42,20 @@ def hk_all_pairs(n):
 
 
 def hk_sorted(n):
+    """Runs of fifty rounds, each from new opinions, which are sorted first."""
     rng = np.random.default_rng(1)
-    x = np.sort(rng.random(n))
 
     def step(count):
-        nonlocal x
-        for _ in range(max(1, count // n)):
-            total = np.concatenate([[0.0], np.cumsum(x)])
-            low = np.searchsorted(x, x - EPS, "left")
-            high = np.searchsorted(x, x + EPS, "right")
-            x = (total[high] - total[low]) / (high - low)
-        return max(1, count // n) * n
+        done = 0
+        while done < count:
+            x = np.sort(rng.random(n))
+            for _ in range(50):
+                total = np.concatenate([[0.0], np.cumsum(x)])
+                low = np.searchsorted(x, x - EPS, "left")
+                high = np.searchsorted(x, x + EPS, "right")
+                x = (total[high] - total[low]) / (high - low)
+            done += 50 * n
+        return done
 
     return step, "agent updates", {}
 
