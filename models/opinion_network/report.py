@@ -154,9 +154,8 @@ def _draw(
     label, facts = "; ".join(study.manifest["labels"]), _facts(study)
     for group in groups:
         mine = shares.filter(pl.col("group") == group)
-        note = f"Means over {int(mine['n'].to_numpy().max())} replications."
         figure = shares_figure(shares, group, arms)
-        save(figure, folder, f"shares_{group}", mine, facts, label=label, notes=[note])
+        save(figure, folder, f"shares_{group}", mine, facts, label=label)
         daily = results.trajectory(study, tuple(AXES), group, study.manifest["varies"])
         figure = trajectories_figure(daily, arms)
         save(figure, folder, f"trajectories_{group}", daily, facts, label=label)
